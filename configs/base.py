@@ -1,0 +1,67 @@
+"""Every field that every run has, with its only default. An experiment imports this and changes what it needs."""
+
+import ml_collections
+from ml_collections.config_dict import placeholder
+
+
+def get_config() -> ml_collections.ConfigDict:
+    """The defaults. Fields of one model, such as its width, belong to the experiment that builds it."""
+    config = ml_collections.ConfigDict()
+    config.task = "semantic"
+    config.seed = 0
+    config.precision = "float32"  # or "bfloat16": the type of activations; parameters stay float32
+    config.parallel = "jit"  # or "pmap"
+    config.deterministic = False  # the same bits on every run of a GPU too, at the price of speed
+    config.mesh = {"data": -1, "fsdp": 1, "spatial": 1}  # -1: whatever devices are left
+
+    config.data = {
+        "name": "shapes",
+        "source_dir": "",  # the original files, in the data set's own layout
+        "dir": "data",  # where prepared data is kept
+        "splits": "official",  # how the data set is divided, where it knows several ways
+        "train": "train",  # names of splits; "" for none
+        "val": "val",  # scored every train.evaluate_every steps
+        "test": "",  # scored once, when the run ends
+        "image_size": (160, 160),  # (height, width); one number means square
+        "mean": (0.5, 0.5, 0.5),  # an image becomes (image / scale - mean) / std on the device
+        "std": (0.5, 0.5, 0.5),
+        "scale": 255.0,
+        "cache": True,  # keep decoded, resized images in memory after the first epoch
+        "workers": 1,  # processes that prepare batches; 0: the main process does
+        "augment": {
+            "crop_scale": (1.0, 1.0),  # the side of a random crop, as a share of the image's; above 1 pads
+            "crop_ratio": (1.0, 1.0),  # and its aspect, relative to the image's
+            "flip": False,
+            "brightness": 0.0,  # each: largest relative change, drawn uniformly
+            "contrast": 0.0,
+            "saturation": 0.0,
+            "hue": 0.0,  # in turns of the colour circle
+        },
+    }
+    config.model = {"name": "unet"}
+    config.loss = {
+        "cross_entropy": 1.0,  # the weight of each term; 0 leaves it out
+        "dice": 0.0,
+        "label_smoothing": 0.0,
+        "class_weights": (),  # one number a class; () means all equal
+    }
+    config.optimizer = {
+        "name": "adamw",
+        "learning_rate": 1e-3,
+        "schedule": "constant",
+        "warmup_steps": 0,
+        "weight_decay": 0.0,  # on kernels only
+        "clip_norm": 0.0,  # 0: no clipping
+        "ema": 0.0,  # decay of the average of parameters that evaluation uses; 0: none
+    }
+    config.train = {
+        "batch_size": 32,  # over all devices
+        "steps": placeholder(int),  # None: as many as train.epochs take
+        "epochs": 10.0,
+        "accumulate": 1,  # microbatches a step
+        "evaluate_every": 500,  # steps; 0: only at the end
+        "checkpoint_every": 500,
+        "keep": 2,  # the newest checkpoints kept, beside the best
+        "best_metric": "mean_iou",  # of the val split
+    }
+    return config

@@ -1,0 +1,1 @@
+"""Sums into scores, on the host, in numpy."""

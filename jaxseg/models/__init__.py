@@ -1,0 +1,1 @@
+"""Flax modules: tensors in, tensors out."""

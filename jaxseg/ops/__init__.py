@@ -1,0 +1,1 @@
+"""Geometry of one image, without parameters; callers vmap."""

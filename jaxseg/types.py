@@ -1,0 +1,96 @@
+"""The vocabulary that the whole of jaxseg shares: axis names, conventions, and the records that travel between parts.
+
+Axes, as docstrings name them::
+
+    b  images in a batch          k  classes (0 is the background of a detector)
+    h  rows                       m  objects of an image, padded to a fixed number
+    w  columns                    a  anchors
+    c  channels                   p  proposals
+                                  d  detections
+
+Images are ``[b, h, w, c]``. Boxes are float32 ``[x1, y1, x2, y2]`` in pixels: continuous, the left edge of the first
+pixel is 0, and the width is ``x2 - x1``. A label map holds class numbers; ``IGNORE`` marks pixels that no loss and no
+metric counts.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+IGNORE = 255
+
+
+class Objects(NamedTuple):
+    """The annotated objects of one image.
+
+    Attributes:
+      boxes: float32 ``[m, 4]``, ``[x1, y1, x2, y2]`` in pixels.
+      classes: int32 ``[m]``, from 1; 0 is the background.
+      masks: uint8 ``[m, h, w]``, 1 on the object.
+      crowd: bool ``[m]``, a region of many objects, which is neither a target nor a mistake.
+    """
+
+    boxes: np.ndarray
+    classes: np.ndarray
+    masks: np.ndarray
+    crowd: np.ndarray
+
+
+class Record(NamedTuple):
+    """One annotated image as a source yields it, at its original size.
+
+    Attributes:
+      name: the file name without its ending, or whatever else tells a person which image this is.
+      image: uint8 ``[h, w, 3]``.
+      label: uint8 ``[h, w]``, class numbers and ``IGNORE``; None where a source has objects only.
+      objects: the objects, or None where a source has a label map only.
+      tags: further facts about the image, such as a pet's breed.
+    """
+
+    name: str
+    image: np.ndarray
+    label: np.ndarray | None = None
+    objects: Objects | None = None
+    tags: Mapping[str, Any] = {}
+
+
+class Source(NamedTuple):
+    """One split of a data set.
+
+    Attributes:
+      records: random access by index, ``len(records)`` and ``records[i] -> Record``; picklable, so that worker
+        processes can read it.
+      class_names: one name a class; ``class_names[i]`` is the name of label i.
+      palette: uint8 ``[k, 3]``, the colour in which each class is shown.
+    """
+
+    records: Sequence[Record]
+    class_names: tuple[str, ...]
+    palette: np.ndarray
+
+
+class Example(NamedTuple):
+    """One image as semantic models see it: resized, augmented, of the size that the config asks for.
+
+    Attributes:
+      image: uint8 ``[h, w, 3]``.
+      label: uint8 ``[h, w]``.
+    """
+
+    image: np.ndarray
+    label: np.ndarray
+
+
+class Batch(NamedTuple):
+    """A batch of examples; images travel as uint8 and are normalised on the device.
+
+    Attributes:
+      image: uint8 ``[b, h, w, 3]``.
+      label: uint8 ``[b, h, w]``.
+      valid: bool ``[b]``; False marks filler that completes the last batch of an evaluation.
+    """
+
+    image: np.ndarray
+    label: np.ndarray
+    valid: np.ndarray

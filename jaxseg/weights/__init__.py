@@ -1,0 +1,1 @@
+"""Other frameworks' weights into jaxseg's variables, and back."""

@@ -1,0 +1,183 @@
+"""U-Net: an encoder that halves, a decoder that doubles, and a skip between them at every resolution.
+
+Ronneberger, Fischer, Brox, "U-Net: Convolutional Networks for Biomedical Image Segmentation", 2015, section 2, and the
+same-padded, batch-normalised form of it that most people train today.
+"""
+
+from functools import partial
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from flax.typing import Dtype
+
+from jaxseg.models.resampling import UpConv2x2, center_crop, max_pool_2x2
+
+INITIALIZERS = {
+    "glorot_uniform": nn.initializers.glorot_uniform(),
+    "he_normal": nn.initializers.variance_scaling(2.0, "fan_in", "normal"),  # the paper's, section 3
+}
+PADDINGS = ("same", "valid")
+FITS = ("pad", "crop")
+NORMS = ("batch", "none")
+
+
+class DoubleConv(nn.Module):
+    """Two 3x3 convolutions, each followed by a norm and a ReLU: ``[b, h, w, c] -> [b, h, w, features]``.
+
+    Attributes:
+      features: channels of the output.
+      conv: makes a convolution from a number of features.
+      norm: makes a norm.
+    """
+
+    features: int
+    conv: callable
+    norm: callable
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        for i in (1, 2):
+            x = self.conv(self.features, name=f"conv_{i}")(x)
+            x = nn.relu(self.norm(name=f"norm_{i}")(x))
+        return x
+
+
+class UNet(nn.Module):
+    """A U-Net of any depth.
+
+    Attributes:
+      classes: number of classes, k.
+      features: channels at full resolution; they double at each halving.
+      depth: how many times the image is halved.
+      padding: of the 3x3 convolutions. "valid", as in the paper, gives a smaller output, the centre of the image.
+      fit: what becomes of an image that cannot be halved ``depth`` times without a rest, with "same" padding:
+        "pad" fills it with zeros at the bottom and the right and crops the logits back to its size;
+        "crop" halves downwards and crops the skips to the decoder's size, so that the output is smaller.
+      norm: after each 3x3 convolution, "batch" or "none"; with "none" the convolutions have a bias.
+      norm_momentum: the share of the old running statistics that a step keeps.
+      norm_epsilon: added to the variance.
+      dropout: the share of activations dropped at the end of the bottleneck, as the paper does; 0 for none.
+      initializer: of all kernels, a key of ``INITIALIZERS``.
+      dtype: type of the computation; parameters, statistics and logits are float32.
+      axis_name: the axis over which pmap's devices share batch statistics; jit needs none.
+    """
+
+    classes: int
+    features: int = 64
+    depth: int = 3
+    padding: str = "same"
+    fit: str = "pad"
+    norm: str = "batch"
+    norm_momentum: float = 0.99
+    norm_epsilon: float = 1e-3
+    dropout: float = 0.0
+    initializer: str = "glorot_uniform"
+    dtype: Dtype = jnp.float32
+    axis_name: str | None = None
+
+    def __post_init__(self):
+        choices = {"padding": PADDINGS, "fit": FITS, "norm": NORMS, "initializer": tuple(INITIALIZERS)}
+        for field, expected in choices.items():
+            if vars(self)[field] not in expected:
+                raise ValueError(f"U-Net has no {field} '{vars(self)[field]}'; expected one of {', '.join(expected)}.")
+        super().__post_init__()
+
+    @nn.compact
+    def __call__(self, image: jax.Array, *, train: bool) -> dict[str, jax.Array]:
+        """Logits of each pixel's class.
+
+        Args:
+          image: float ``[b, h, w, c]``.
+          train: whether to use, and update, the statistics of this batch, and to drop out.
+
+        Returns:
+          ``{"logits": float32 [b, h', w', k]}``, where ``h', w' = output_size(h, w)``.
+        """
+        out_height, out_width = self.output_size(*image.shape[1:3])
+        kernel_init = INITIALIZERS[self.initializer]
+        up = partial(UpConv2x2, kernel_init=kernel_init, dtype=self.dtype)
+        block = self._blocks(train)
+
+        x = self._padded(image.astype(self.dtype))
+        skips = []
+        for level in range(self.depth):
+            x = block(self.features << level, name=f"encoder_{level}")(x)
+            skips.append(x)
+            x = max_pool_2x2(x)
+
+        x = block(self.features << self.depth, name="bottleneck")(x)
+        x = nn.Dropout(self.dropout, deterministic=not train)(x)
+
+        for level in reversed(range(self.depth)):
+            x = up(self.features << level, name=f"up_{level}")(x)
+            skip = center_crop(skips[level], *x.shape[1:3])
+            x = jnp.concatenate([skip, x], axis=-1)
+            x = block(self.features << level, name=f"decoder_{level}")(x)
+
+        head = nn.Conv(self.classes, (1, 1), kernel_init=kernel_init, dtype=self.dtype, name="head")
+        logits = head(x).astype(jnp.float32)
+        return {"logits": logits[:, :out_height, :out_width]}
+
+    def _blocks(self, train: bool):
+        """What makes a ``DoubleConv`` of this network."""
+        norms = {
+            "batch": partial(
+                nn.BatchNorm,
+                use_running_average=not train,
+                momentum=self.norm_momentum,
+                epsilon=self.norm_epsilon,
+                dtype=self.dtype,
+                axis_name=self.axis_name,
+            ),
+            "none": lambda name: lambda x: x,
+        }
+        conv = partial(
+            nn.Conv,
+            kernel_size=(3, 3),
+            padding=self.padding.upper(),
+            use_bias=self.norm == "none",  # a norm would subtract it again
+            kernel_init=INITIALIZERS[self.initializer],
+            dtype=self.dtype,
+        )
+        return partial(DoubleConv, conv=conv, norm=norms[self.norm])
+
+    def _padded(self, image: jax.Array) -> jax.Array:
+        """The image, filled up until every halving comes out even, where ``fit`` says so."""
+        if self.padding == "valid" or self.fit == "crop":
+            return image
+        rows, columns = (-size % (1 << self.depth) for size in image.shape[1:3])
+        return jnp.pad(image, ((0, 0), (0, rows), (0, columns), (0, 0)))
+
+    def output_size(self, height: int, width: int) -> tuple[int, int]:
+        """Height and width of the logits of an image of this size.
+
+        A label map is brought to it by ``center_crop``.
+
+        Raises:
+          ValueError: the size does not go through the network; the next larger one that does is named.
+        """
+        sizes = {"height": height, "width": width}
+        outputs = {name: self._output_length(size) for name, size in sizes.items()}
+        for name, size in sizes.items():
+            if outputs[name] is None:
+                fitting = next(n for n in range(size + 1, size + (512 << self.depth)) if self._output_length(n))
+                raise ValueError(
+                    f"An image of {name} {size} does not go through a U-Net of depth {self.depth} with "
+                    f"padding '{self.padding}'; the next larger {name} that does is {fitting}."
+                )
+        return outputs["height"], outputs["width"]
+
+    def _output_length(self, size: int) -> int | None:
+        """The output's length along an axis; None where nothing would be left, or a valid halving not come out even."""
+        if self.padding == "same":
+            return size if self.fit == "pad" else (size >> self.depth << self.depth) or None
+        for _ in range(self.depth):
+            size -= 4
+            if size < 2 or size % 2:
+                return None
+            size //= 2
+        size -= 4
+        for _ in range(self.depth):
+            size = 2 * size - 4
+        return size if size > 0 else None

@@ -42,6 +42,8 @@ def get_config() -> ml_collections.ConfigDict:
     config.loss = {
         "cross_entropy": 1.0,  # the weight of each term; 0 leaves it out
         "dice": 0.0,
+        "focal": 0.0,
+        "lovasz": 0.0,
         "label_smoothing": 0.0,
         "class_weights": (),  # one number a class; () means all equal
     }

@@ -24,14 +24,15 @@ def open_checkpoints(workdir: pathlib.Path, keep: int, best_metric: str) -> ocp.
       keep: how many of the newest to keep.
       best_metric: the score whose best checkpoint is kept besides.
     """
-    policies = [
-        checkpoint_managers.LatestN(keep),
-        checkpoint_managers.BestN(
-            get_metric_fn=lambda scores: scores[best_metric], n=1, keep_checkpoints_without_metrics=False
-        ),
-    ]
+
+    def score(scores):
+        return scores[best_metric]
+
+    newest = checkpoint_managers.LatestN(keep)
+    best = checkpoint_managers.BestN(get_metric_fn=score, n=1, keep_checkpoints_without_metrics=False)
     options = ocp.CheckpointManagerOptions(
-        preservation_policy=checkpoint_managers.AnyPreservationPolicy(policies),
+        preservation_policy=checkpoint_managers.AnyPreservationPolicy([newest, best]),
+        best_fn=score,  # without it Orbax does not write the scores down
         cleanup_tmp_directories=True,
     )
     return ocp.CheckpointManager((workdir / "checkpoints").absolute(), options=options)

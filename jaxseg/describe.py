@@ -12,12 +12,11 @@ from jaxseg.experiment import Experiment
 def write_model_table(folder: pathlib.Path, experiment: Experiment) -> None:
     """Writes ``model.txt``: every layer with its output, parameters and floating-point operations for one image."""
     size = experiment.config.data.image_size
-    image = jax.ShapeDtypeStruct((1, *size, 3), jnp.float32)
     table = nn.tabulate(
         experiment.task.model,
         jax.random.key(0),
         compute_flops=True,
         console_kwargs={"width": 150, "force_terminal": False},
         column_kwargs={"overflow": "fold"},
-    )(image, train=False)
+    )(jnp.zeros((1, *size, 3)), train=False)
     (folder / "model.txt").write_text(table)

@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 import ml_collections
 import numpy as np
-import optax
 from jax.sharding import Mesh
 
 from jaxseg import optimizers, steps
@@ -19,14 +18,12 @@ class Experiment(NamedTuple):
     Attributes:
       config: resolved: with the image size as a pair and the number of steps.
       task: model, loss, predictions and metric.
-      schedule: the learning rate by step.
       mesh: the devices.
       steps: the functions to call, compiled on first use.
     """
 
     config: ml_collections.ConfigDict
     task: Task
-    schedule: optax.Schedule
     mesh: Mesh
     steps: steps.Steps
 
@@ -67,4 +64,4 @@ def build(config: ml_collections.ConfigDict, class_names: tuple[str, ...], palet
     task = make_task(config, class_names, palette, steps.pmap_axis(config))
     optimizer, schedule = optimizers.make_optimizer(config.optimizer, config.train.steps)
     steps.check_batch(mesh, config.train.batch_size, config.train.accumulate, config.data.image_size[0])
-    return Experiment(config, task, schedule, mesh, steps.compile_steps(task, optimizer, config, mesh))
+    return Experiment(config, task, mesh, steps.compile_steps(task, optimizer, schedule, config, mesh))

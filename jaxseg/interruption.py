@@ -9,13 +9,13 @@ class Interruption:
     """Whether, and by which signal, the process was asked to stop.
 
     Attributes:
-      signal: the signal, or None as long as none came.
+      received: the signal, or None as long as none came.
     """
 
-    signal: signal.Signals | None = None
+    received: signal.Signals | None = None
 
     def __bool__(self) -> bool:
-        return self.signal is not None
+        return self.received is not None
 
 
 @contextlib.contextmanager
@@ -24,7 +24,7 @@ def watched() -> Iterator[Interruption]:
     noted = Interruption()
 
     def note(number, frame):
-        noted.signal = signal.Signals(number)
+        noted.received = signal.Signals(number)
         signal.signal(signal.SIGINT, before[signal.SIGINT])
 
     before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}

@@ -80,7 +80,7 @@ def draw_curves(folder: pathlib.Path) -> None:
     losses, scores = figure.subplots(1, 2)
     train = [(line["step"], line["loss"]) for line in lines if line["split"] == "train"]
     losses.plot(*zip(*train, strict=True), color="0.75", linewidth=0.8, label="train, each step")
-    losses.plot(*_smoothed(train), color="tab:blue", label="train, mean")
+    losses.plot(*_smoothed(train), color="C0", label="train, mean")
     for split, style in (("val", "o-"), ("test", "s")):
         for axes, names in ((losses, ("loss",)), (scores, ("pixel_accuracy", "mean_pixel_accuracy", "mean_iou"))):
             for name in names:

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import sys
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -53,7 +54,12 @@ class Report:
         self._batch_size = batch_size
         self._clock = (start_step, time.perf_counter())
         self._bar = tqdm.tqdm(
-            total=total_steps, initial=start_step, disable=not speaks, unit="step", dynamic_ncols=True, smoothing=0.1
+            total=total_steps,
+            initial=start_step,
+            disable=not speaks,
+            unit="step",
+            dynamic_ncols=True,
+            mininterval=0.5 if sys.stderr.isatty() else 30.0,  # a log file should not fill with bars
         )
         if speaks:
             path = workdir / "metrics.jsonl"
@@ -86,7 +92,7 @@ class Report:
         if now - then > 1:
             speed = (step - since) * self._batch_size / (now - then)
             self._clock = (step, now)
-            self._bar.set_postfix_str(f"loss={logs['loss']:.4f}, {speed:.1f} images/s")
+            self._bar.set_postfix_str(f"loss {logs['loss']:.4f}, {speed:.1f} images/s", refresh=False)
             self._board.add_scalar("speed/images_per_second", speed, step)
         for name, value in logs.items():
             self._board.add_scalar(f"train/{name}", value, step)

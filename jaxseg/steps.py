@@ -2,7 +2,7 @@
 
 ``train_step`` and ``eval_step`` are plain functions of their arguments. ``compile_steps`` compiles them for a mesh with
 the axes ``data``, ``fsdp`` and ``spatial``: a batch is divided over ``data`` and ``fsdp``, image rows over ``spatial``,
-and parameters and optimiser state over ``fsdp``; the partitioner inserts the communication. One device is a mesh of one.
+and parameters and optimiser state over ``fsdp``; the partitioner inserts the communication. One device is a mesh of 1.
 """
 
 import math
@@ -48,6 +48,7 @@ def train_step(
     *,
     task: Any,
     optimizer: optax.GradientTransformation,
+    schedule: optax.Schedule,
     seed: int,
     accumulate: int = 1,
     ema_decay: float = 0.0,
@@ -60,6 +61,7 @@ def train_step(
       batch: a NamedTuple of arrays ``[b, ...]``, as the task's loss takes it.
       task: the ``Task``.
       optimizer: the optimiser that made ``state.opt_state``.
+      schedule: its learning rate by step, for the logs.
       seed: with the step number, it determines everything random.
       accumulate: into how many microbatches the batch is cut; their gradients are those of the whole, and batch norms
         see one microbatch at a time.
@@ -67,7 +69,7 @@ def train_step(
       axis_name: the pmap axis over which sums are taken; None under jit, which sees the whole batch.
 
     Returns:
-      The state after the step, and its logs: loss, its terms, and the gradients' global norm, all scalars.
+      The state after the step, and its logs: loss, its terms, the gradients' global norm and the learning rate, all scalars.
     """
     across_devices = partial(jax.lax.psum, axis_name=axis_name) if axis_name else lambda sums: sums
     denominators = across_devices(task.denominators(batch))
@@ -97,7 +99,8 @@ def train_step(
     new = TrainState(state.step + 1, optax.apply_updates(state.params, updates), batch_stats, opt_state, state.ema)
     if state.ema:
         new = new._replace(ema=states.follow(state.ema, new, ema_decay))
-    return new, {**logs, "gradient_norm": optax.global_norm(grads)}
+    rate = jnp.asarray(schedule(state.step), jnp.float32)
+    return new, {**logs, "gradient_norm": optax.global_norm(grads), "learning_rate": rate}
 
 
 def _with_loss(returned: tuple) -> tuple:
@@ -139,7 +142,8 @@ def make_mesh(sizes: Any) -> Mesh:
     if min(shape) < 1 or math.prod(shape) != devices:
         asked = ", ".join(f"{axis}={sizes[axis]}" for axis in AXES)
         raise ValueError(
-            f"mesh ({asked}) does not fit {devices} device(s): the sizes must multiply to that number; one of them may be -1"
+            f"mesh ({asked}) does not fit {devices} device(s): the sizes must multiply to that number, and one of them "
+            "may be -1"
         )
     return jax.make_mesh(shape, AXES, axis_types=(AxisType.Auto,) * len(AXES))
 
@@ -159,13 +163,13 @@ def check_batch(mesh: Mesh, batch_size: int, accumulate: int, height: int) -> No
         )
     if height % mesh.shape["spatial"]:
         raise ValueError(
-            f"images of {height} rows cannot be divided over mesh.spatial={mesh.shape['spatial']}: change data.image_size "
-            "to a multiple of it"
+            f"images of {height} rows cannot be divided over mesh.spatial={mesh.shape['spatial']}: change "
+            "data.image_size to a multiple of it"
         )
 
 
 def batch_sharding(mesh: Mesh, ndim: int) -> NamedSharding:
-    """How an array ``[b, ...]`` of a batch lies on the mesh; one with rows, ``[b, h, w, ...]``, is divided over them."""
+    """How an array ``[b, ...]`` of a batch lies on the mesh; ``[b, h, w, ...]`` is divided over rows too."""
     rows = ("spatial",) if ndim >= 3 else ()
     return NamedSharding(mesh, P(("data", "fsdp"), *rows))
 
@@ -180,7 +184,9 @@ def state_sharding(mesh: Mesh, leaf: Any) -> NamedSharding:
     return NamedSharding(mesh, P(*(None,) * longest, "fsdp"))
 
 
-def compile_steps(task: Any, optimizer: optax.GradientTransformation, config: Any, mesh: Mesh) -> Steps:
+def compile_steps(
+    task: Any, optimizer: optax.GradientTransformation, schedule: optax.Schedule, config: Any, mesh: Mesh
+) -> Steps:
     """The steps of a config, to be compiled on first use for the mesh.
 
     Raises:
@@ -197,6 +203,7 @@ def compile_steps(task: Any, optimizer: optax.GradientTransformation, config: An
         train_step,
         task=task,
         optimizer=optimizer,
+        schedule=schedule,
         seed=config.seed,
         accumulate=config.train.accumulate,
         ema_decay=config.optimizer.ema,

@@ -181,4 +181,4 @@ def save(run: Run, state: TrainState, scores: Mapping[str, Any] | None) -> None:
     checkpoints.save(run.manager, state, {best: scores[best]} if scores else None)
     if run.stopped:
         run.manager.wait_until_finished()
-        raise Interrupted(run.stopped.signal, int(state.step))
+        raise Interrupted(run.stopped.received, int(state.step))

@@ -5,6 +5,7 @@ processes share the work, so the number of the step is all that resuming needs.
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import grain
@@ -12,6 +13,7 @@ import ml_collections
 import numpy as np
 
 from jaxseg.data import transforms
+from jaxseg.data.cache import CachedExamples
 from jaxseg.data.stream import BatchStream
 from jaxseg.types import IGNORE, Batch, Example, Source
 
@@ -87,14 +89,12 @@ class TrainBatch(NamedTuple):
 
     def __call__(self, step: int, indices: np.ndarray) -> Batch:
         """The rows ``share`` of the batch of ``step``, which consists of the records ``indices`` ``[b]``."""
-        return _stack([self._example(step * self.batch_size + row, indices[row]) for row in self._rows()])
-
-    def _rows(self) -> range:
-        return range(self.batch_size)[self.share]
+        rows = range(self.batch_size)[self.share]
+        return _stack([self._example(step * self.batch_size + row, int(indices[row])) for row in rows])
 
     def _example(self, position: int, index: int) -> Example:
         rng = np.random.default_rng([self.seed, position])
-        return transforms.augment(rng, self.examples[int(index)], self.size, self.augmentation, self.colour)
+        return transforms.augment(rng, self.examples[index], self.size, self.augmentation, self.colour)
 
 
 class EvalBatch(NamedTuple):
@@ -130,7 +130,10 @@ class Examples(Sequence):
 
 
 def _examples(source: Source, data_config: ml_collections.ConfigDict, size: tuple[int, int]) -> Sequence[Example]:
-    return Examples(source, size)
+    examples = Examples(source, size)
+    if not data_config.cache or not source.fingerprint:
+        return examples
+    return CachedExamples(examples, size, source.fingerprint, Path(data_config.dir) / "cache")
 
 
 def _share(batch_size: int, process_index: int, process_count: int) -> slice:

@@ -28,7 +28,7 @@ def shapes(data_config: ml_collections.ConfigDict, split: str) -> Source:
     del data_config  # there is nothing to choose
     if split not in SPLITS:
         raise ValueError(f"the data set shapes has no split {split!r}; expected one of {', '.join(SPLITS)}")
-    return Source(ShapesRecords(split), CLASS_NAMES, PALETTE)
+    return Source(ShapesRecords(split), CLASS_NAMES, PALETTE, f"shapes {VERSION} {split}")
 
 
 class ShapesRecords(Sequence):

@@ -1,8 +1,10 @@
 """A config made concrete: the task on its classes, the optimiser, the mesh and the compiled steps."""
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
+import jax
 import ml_collections
 import numpy as np
 from jax.sharding import Mesh
@@ -54,13 +56,18 @@ def resolve(config: ml_collections.ConfigDict, train: Source | None) -> ml_colle
     return config
 
 
-def build(config: ml_collections.ConfigDict, class_names: tuple[str, ...], palette: np.ndarray) -> Experiment:
-    """Makes a resolved config concrete.
+def build(
+    config: ml_collections.ConfigDict,
+    class_names: tuple[str, ...],
+    palette: np.ndarray,
+    devices: Sequence[jax.Device] | None = None,
+) -> Experiment:
+    """Makes a resolved config concrete, on all devices unless some are given.
 
     Raises:
       ValueError: the config contradicts itself, the data set or the devices.
     """
-    mesh = steps.make_mesh(config.mesh)
+    mesh = steps.make_mesh(config.mesh, devices)
     task = make_task(config, class_names, palette, steps.pmap_axis(config))
     optimizer, schedule = optimizers.make_optimizer(config.optimizer, config.train.steps)
     steps.check_batch(mesh, config.train.batch_size, config.train.accumulate, config.data.image_size[0])

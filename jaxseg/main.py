@@ -5,6 +5,7 @@ prepare batches, which import this module again, touch no device.
 """
 
 import json
+import os
 import pathlib
 import sys
 import traceback
@@ -29,6 +30,9 @@ def main(arguments: list[str]) -> None:
     logging.set_verbosity(logging.WARNING)  # what the libraries say of their inner life is not for the console
     name = pathlib.Path(config_flags.get_config_filename(flags.FLAGS["config"])).stem
     folder = pathlib.Path(WORKDIR.value or f"runs/{name}")
+
+    if CONFIG.value.deterministic:  # read by XLA when it starts
+        os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_gpu_deterministic_ops=true"
 
     from jaxseg.evaluate import evaluate
     from jaxseg.train import Interrupted, train

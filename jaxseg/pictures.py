@@ -81,14 +81,14 @@ def draw_curves(folder: pathlib.Path) -> None:
     train = [(line["step"], line["loss"]) for line in lines if line["split"] == "train"]
     losses.plot(*zip(*train, strict=True), color="0.75", linewidth=0.8, label="train, each step")
     losses.plot(*_smoothed(train), color="C0", label="train, mean")
+    panels = ((losses, ("loss",)), (scores, ("pixel_accuracy", "mean_pixel_accuracy", "mean_iou")))
     for split, style in (("val", "o-"), ("test", "s")):
-        for axes, names in ((losses, ("loss",)), (scores, ("pixel_accuracy", "mean_pixel_accuracy", "mean_iou"))):
-            for name in names:
+        for axes, names in panels:
+            for color, name in enumerate(names, start=1):
                 points = [(line["step"], line[name]) for line in lines if line["split"] == split and name in line]
                 if points:
-                    axes.plot(
-                        *zip(*points, strict=True), style, markersize=3, label=f"{split}, {name.replace('_', ' ')}"
-                    )
+                    label = f"{split}, {name.replace('_', ' ')}"
+                    axes.plot(*zip(*points, strict=True), style, color=f"C{color}", markersize=4, label=label)
     losses.set(xlabel="step", ylabel="loss", ylim=(0, None))
     scores.set(xlabel="step", ylabel="score", ylim=(0, 1))
     for axes in (losses, scores):

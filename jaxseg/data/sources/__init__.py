@@ -2,11 +2,12 @@
 
 import ml_collections
 
+from jaxseg.data.sources.oxford_pets import oxford_pets
 from jaxseg.data.sources.shapes import shapes
 from jaxseg.types import Source
 
 # name -> function of (config.data, split name)
-SOURCES = {"shapes": shapes}
+SOURCES = {"oxford_pets": oxford_pets, "shapes": shapes}
 
 
 def open_source(data_config: ml_collections.ConfigDict, split: str) -> Source:

@@ -2,12 +2,11 @@
 
 import ml_collections
 
-from jaxseg.data.sources.oxford_pets import oxford_pets
-from jaxseg.data.sources.shapes import shapes
+from jaxseg.data.sources import oxford_pets, shapes
 from jaxseg.types import Source
 
 # name -> function of (config.data, split name)
-SOURCES = {"oxford_pets": oxford_pets, "shapes": shapes}
+SOURCES = {"oxford_pets": oxford_pets.open_split, "shapes": shapes.open_split}
 
 
 def open_source(data_config: ml_collections.ConfigDict, split: str) -> Source:

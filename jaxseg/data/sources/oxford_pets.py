@@ -23,7 +23,7 @@ PALETTE = np.array([[230, 120, 50], [40, 60, 90], [250, 240, 200]], np.uint8)
 SPLITS = {"official": ("train", "val", "trainval", "test", "all"), "seed_1337": ("train", "val", "all")}
 
 
-def oxford_pets(data_config: ml_collections.ConfigDict, split: str) -> Source:
+def open_split(data_config: ml_collections.ConfigDict, split: str) -> Source:
     """The source ``oxford_pets``, from ``config.data.source_dir`` or, without one, from the official archives.
 
     ``config.data.splits`` is one of:

@@ -2,11 +2,11 @@
 
 import ml_collections
 
-from jaxseg.data.sources.shapes import shapes
+from jaxseg.data.sources import oxford_pets, shapes
 from jaxseg.types import Source
 
 # name -> function of (config.data, split name)
-SOURCES = {"shapes": shapes}
+SOURCES = {"oxford_pets": oxford_pets.open_split, "shapes": shapes.open_split}
 
 
 def open_source(data_config: ml_collections.ConfigDict, split: str) -> Source:

@@ -23,7 +23,7 @@ LEAST_VISIBLE = 0.4  # of an object's area
 VERSION = 1  # changes whenever the images do, so that nothing kept of older ones is taken for new
 
 
-def shapes(data_config: ml_collections.ConfigDict, split: str) -> Source:
+def open_split(data_config: ml_collections.ConfigDict, split: str) -> Source:
     """The source ``shapes``; its images have SIZE x SIZE pixels, its splits no image in common."""
     del data_config  # there is nothing to choose
     if split not in SPLITS:

@@ -4,6 +4,7 @@ The newest few are kept, and the best by one validation score. A step's director
 written, so a run that is killed while it saves has lost that save alone.
 """
 
+import json
 import pathlib
 import sys
 from collections.abc import Mapping
@@ -23,7 +24,12 @@ def open_checkpoints(workdir: pathlib.Path, keep: int, best_metric: str) -> ocp.
       workdir: the run's folder; ``checkpoints`` is made in it.
       keep: how many of the newest to keep.
       best_metric: the score whose best checkpoint is kept besides.
+
+    Raises:
+      ValueError: there are checkpoints, but none can be read.
     """
+    directory = (workdir / "checkpoints").absolute()
+    _set_aside_damaged_metadata(directory)
 
     def score(scores):
         return scores[best_metric]
@@ -35,7 +41,7 @@ def open_checkpoints(workdir: pathlib.Path, keep: int, best_metric: str) -> ocp.
         best_fn=score,  # without it Orbax does not write the scores down
         cleanup_tmp_directories=True,
     )
-    return ocp.CheckpointManager((workdir / "checkpoints").absolute(), options=options)
+    return ocp.CheckpointManager(directory, options=options)
 
 
 def save(manager: ocp.CheckpointManager, state: TrainState, scores: Mapping[str, float] | None) -> None:
@@ -75,14 +81,12 @@ def restore_newest(manager: ocp.CheckpointManager, abstract_state: TrainState) -
         except Exception as error:  # a damaged file can fail in any of the layers below
             broken[step] = error
             continue
-        _set_aside(manager, broken)
+        if broken:
+            _set_aside(pathlib.Path(manager.directory), broken)
+            manager.reload()
         return state
     if broken:
-        reasons = "; ".join(f"step {step}: {_first_line(error)}" for step, error in broken.items())
-        raise ValueError(
-            f"no checkpoint in {manager.directory} can be read ({reasons}): they are damaged, or of another model or "
-            "optimiser; choose another --workdir to start anew"
-        )
+        raise _all_unreadable(manager.directory, broken)
     return None
 
 
@@ -99,16 +103,37 @@ def best_step(manager: ocp.CheckpointManager, best_metric: str) -> int | None:
     return max(scored, key=scored.get) if scored else None
 
 
-def _set_aside(manager: ocp.CheckpointManager, broken: Mapping[int, Exception]) -> None:
+def _set_aside_damaged_metadata(directory: pathlib.Path) -> None:
+    """Moves checkpoints away whose descriptions are damaged, since Orbax could not even list the others beside them."""
+    steps = [path for path in directory.glob("*") if path.name.isdigit()]
+    broken = {}
+    for path in steps:
+        try:
+            for description in (path / "_CHECKPOINT_METADATA", *path.glob("metrics/metrics")):
+                json.loads(description.read_text())
+        except (OSError, ValueError) as error:
+            broken[int(path.name)] = error
+    if broken and len(broken) == len(steps):
+        raise _all_unreadable(directory, broken)
+    _set_aside(directory, broken)
+
+
+def _set_aside(directory: pathlib.Path, broken: Mapping[int, Exception]) -> None:
     for step, error in broken.items():
         print(f"jaxseg: checkpoint {step} cannot be read ({_first_line(error)}); using an older one", file=sys.stderr)
         if jax.process_index() == 0:
-            aside = pathlib.Path(manager.directory).with_name("checkpoints_unreadable")
+            aside = directory.with_name("checkpoints_unreadable")
             aside.mkdir(exist_ok=True)
-            (pathlib.Path(manager.directory) / str(step)).rename(aside / f"{step}_{len(list(aside.iterdir()))}")
-    if broken:
-        manager.reload()
+            (directory / str(step)).rename(aside / f"{step}_{len(list(aside.iterdir()))}")
 
 
-def _first_line(error: Any) -> str:
+def _all_unreadable(directory: Any, broken: Mapping[int, Exception]) -> ValueError:
+    reasons = "; ".join(f"step {step}: {_first_line(error)}" for step, error in broken.items())
+    return ValueError(
+        f"no checkpoint in {directory} can be read ({reasons}): they are damaged, or of another model or optimiser; "
+        "choose another --workdir to start anew"
+    )
+
+
+def _first_line(error: Exception) -> str:
     return f"{type(error).__name__}: {str(error).strip()}".splitlines()[0][:200]

@@ -27,7 +27,7 @@ def main(arguments: list[str]) -> None:
     """Runs what the flags ask for; a user's mistake ends in one line and exit status 2."""
     if len(arguments) > 1:
         fail(f"unexpected argument {arguments[1]!r}: fields of the config are set with --config.FIELD=VALUE")
-    logging.set_verbosity(logging.WARNING)  # what the libraries say of their inner life is not for the console
+    logging.set_verbosity(logging.ERROR)  # what the libraries say of their inner life is not for the console
     name = pathlib.Path(config_flags.get_config_filename(flags.FLAGS["config"])).stem
     folder = pathlib.Path(WORKDIR.value or f"runs/{name}")
 

@@ -5,7 +5,7 @@ import pathlib
 import sys
 from typing import Any
 
-from absl import app, flags
+from absl import app, flags, logging
 
 WORKDIR = flags.DEFINE_string("workdir", None, "The folder of a trained run.", required=True)
 INPUT = flags.DEFINE_multi_string("input", None, "An image, or a folder of images.", required=True)
@@ -15,6 +15,7 @@ CHECKPOINT = flags.DEFINE_string("checkpoint", "latest", "Which to use: latest, 
 
 def main(arguments: list[str]) -> None:
     """Segments all images; ends with status 1 if one of them could not be read, and 2 if nothing could be done."""
+    logging.set_verbosity(logging.ERROR)  # what the libraries say of their inner life is not for the console
     try:
         failed = predict(
             pathlib.Path(WORKDIR.value), [*INPUT.value, *arguments[1:]], pathlib.Path(OUTPUT.value), CHECKPOINT.value

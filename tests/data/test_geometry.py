@@ -20,7 +20,7 @@ def test_a_box_is_tight():
         inside = mask[y1:y2, x1:x2]
         assert inside.sum() == mask.sum()
         if mask.any():
-            assert inside[0].any() and inside[-1].any() and inside[:, 0].any() and inside[:, -1].any()
+            assert all(edge.any() for edge in (inside[0], inside[-1], inside[:, 0], inside[:, -1]))
 
 
 def test_no_masks():

@@ -6,7 +6,6 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from jaxseg.report import read_lines
 from jaxseg.types import IGNORE
 
 IGNORED_COLOR = (224, 224, 224)
@@ -70,12 +69,11 @@ def write_mask(path: pathlib.Path, label: np.ndarray, palette: np.ndarray) -> No
     picture.save(path)
 
 
-def draw_curves(folder: pathlib.Path) -> None:
-    """Draws ``curves.png`` from a workdir's metrics.jsonl: the losses, and the scores if there are any."""
+def draw_curves(path: pathlib.Path, lines: list[dict]) -> None:
+    """Draws the lines of a metrics.jsonl: the losses, and the scores if there are any."""
     # Matplotlib takes long to import, and nothing but this needs it.
     from matplotlib.figure import Figure
 
-    lines = read_lines(folder / "metrics.jsonl")
     figure = Figure(figsize=(11, 4), layout="constrained")
     losses, scores = figure.subplots(1, 2)
     train = [(line["step"], line["loss"]) for line in lines if line["split"] == "train"]
@@ -95,7 +93,7 @@ def draw_curves(folder: pathlib.Path) -> None:
         axes.grid(alpha=0.3)
         if axes.get_legend_handles_labels()[0]:
             axes.legend(frameon=False)
-    figure.savefig(folder / "curves.png", dpi=120)
+    figure.savefig(path, dpi=120)
 
 
 def _smoothed(points: list[tuple[int, float]]) -> tuple[np.ndarray, np.ndarray]:

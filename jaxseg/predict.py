@@ -1,5 +1,6 @@
 """Segments photographs with a trained run: ``python -m jaxseg.predict --workdir W --input photo.jpg --output out``."""
 
+import itertools
 import json
 import pathlib
 import sys
@@ -92,11 +93,10 @@ def segment(experiment: Any, state: Any, image: Any) -> Any:
 
 def output_names(paths: list[pathlib.Path]) -> list[str]:
     """A name for each file's results: its stem, with a number where two files share one."""
-    seen: dict[str, int] = {}
-    names = []
+    names: list[str] = []
     for path in paths:
-        seen[path.stem] = seen.get(path.stem, 0) + 1
-        names.append(path.stem if seen[path.stem] == 1 else f"{path.stem}_{seen[path.stem]}")
+        candidates = itertools.chain([path.stem], (f"{path.stem}_{number}" for number in itertools.count(2)))
+        names.append(next(name for name in candidates if name not in names))
     return names
 
 

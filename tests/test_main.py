@@ -67,9 +67,7 @@ def test_a_config_that_contradicts_itself_is_refused_before_anything_is_written(
     from jaxseg.train import train
 
     config = tiny_config()
-    config.update_from_flattened_dict(
-        {name: value.strip("'") if isinstance(value, str) else value for name, value in fields.items()}
-    )
+    config.update_from_flattened_dict(fields)
     with pytest.raises(ValueError, match=named):
         train(config, tmp_path / "run")
     assert not (tmp_path / "run").exists()

@@ -45,14 +45,13 @@ def test_each_image_gets_its_mask_overlay_and_areas_and_a_broken_one_is_reported
     }  # fmt: skip
     for result in results:
         stem = result["file_name"].split("/")[-1].split(".")[0]
-        mask = Image.open(tmp_path / f"{stem}_mask.png")
-        label = np.asarray(mask)
-        assert mask.mode == "P"
+        with Image.open(tmp_path / f"{stem}_mask.png") as mask:
+            assert mask.mode == "P"
+            label = np.asarray(mask)
         assert label.shape == (result["height"], result["width"])
-        assert Image.open(tmp_path / f"{stem}_overlay.png").size == mask.size
-        assert [one["area"] for one in result["classes"]] == [
-            int((label == one["id"]).sum()) for one in result["classes"]
-        ]
+        assert photographs.read(tmp_path / f"{stem}_overlay.png").shape == (*label.shape, 3)
+        for one in result["classes"]:
+            assert one["area"] == (label == one["id"]).sum()
         assert sum(one["share"] for one in result["classes"]) == pytest.approx(1)
     assert [one["name"] for one in results[0]["classes"]] == ["background", "disc", "square", "triangle"]
 

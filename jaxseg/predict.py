@@ -1,9 +1,11 @@
 """Segments photographs with a trained run: ``python -m jaxseg.predict --workdir W --input photo.jpg --output out``."""
 
+import functools
 import itertools
 import json
 import pathlib
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from absl import app, flags, logging
@@ -30,8 +32,8 @@ def main(arguments: list[str]) -> None:
 def predict(folder: pathlib.Path, inputs: list[str], output: pathlib.Path, checkpoint: str) -> list[str]:
     """Segments images with a run's model.
 
-    For each image it writes ``NAME_mask.png``, whose pixels are class numbers, and ``NAME_overlay.png``, both of the
-    image's own size; and for all of them ``predictions.json``, with the pixels of each class.
+    For each image it writes ``NAME_mask.png``, an indexed PNG, and ``NAME_overlay.png``, both of the image's own size;
+    and for all of them ``predictions.json``.
 
     Args:
       folder: the run's workdir.
@@ -46,49 +48,40 @@ def predict(folder: pathlib.Path, inputs: list[str], output: pathlib.Path, check
       ValueError: there is no such run, checkpoint or input.
     """
     # Imported here so that --help answers at once.
-    from jaxseg import photographs, pictures, workdir
-    from jaxseg.evaluate import load_state
-    from jaxseg.experiment import build
+    from jaxseg import photographs, pictures
 
     paths = photographs.find(inputs)
-    config, class_names, palette = workdir.load(folder)
-    experiment = build(config, class_names, palette)
-    state = load_state(experiment, folder, checkpoint)
+    predictor = of_run(folder, checkpoint)
     output.mkdir(parents=True, exist_ok=True)
-
     results, failed = [], []
-    for path, name in zip(paths, output_names(paths), strict=True):
+    for number, (path, name) in enumerate(zip(paths, output_names(paths), strict=True), start=1):
         try:
-            image = photographs.read(path)
+            prediction = predictor(photographs.read(path))
         except ValueError as error:
             failed.append(str(error))
             print(f"jaxseg: {error}", file=sys.stderr)
             continue
-        label = segment(experiment, state, image)
-        pictures.write_mask(output / f"{name}_mask.png", label, palette)
-        pictures.write(output / f"{name}_overlay.png", pictures.overlay(image, label, palette))
-        results.append(describe(path, label, class_names))
-        print(f"{path}: " + ", ".join(f"{c['name']} {c['share']:.1%}" for c in results[-1]["classes"]))
+        pictures.write_mask(output / f"{name}_mask.png", prediction.mask, prediction.palette)
+        pictures.write(output / f"{name}_overlay.png", prediction.overlay)
+        results += [{"image_id": number, "file_name": str(path), **result} for result in prediction.results]
+        print(f"{path}: {prediction.summary}")
     (output / "predictions.json").write_text(json.dumps(results, indent=2) + "\n")
-    print(f"{len(results)} of {len(paths)} images segmented into {output}")
+    print(f"{len(paths) - len(failed)} of {len(paths)} images segmented into {output}")
     return failed
 
 
-def segment(experiment: Any, state: Any, image: Any) -> Any:
-    """The class of every pixel of an image of any size: uint8 ``[h, w]`` for uint8 ``[h, w, 3]``.
+def of_run(folder: pathlib.Path, checkpoint: str) -> Callable[[Any], Any]:
+    """The predictor of a run's checkpoint: a photograph, uint8 ``[h, w, 3]``, to a ``Prediction``."""
+    from jaxseg import workdir
+    from jaxseg.evaluate import load_state
+    from jaxseg.experiment import build
+    from jaxseg.predictors import PREDICTORS
 
-    The model sees the image at the size that it was trained at; its logits are brought back to the image's own size,
-    and the largest wins there.
-    """
-    import cv2
-    import numpy as np
-
-    height, width = experiment.config.data.image_size
-    seen = cv2.resize(
-        image, (width, height), interpolation=cv2.INTER_AREA if image.shape[0] > height else cv2.INTER_LINEAR
-    )
-    logits = np.asarray(experiment.steps.predict(state, seen[None]))[0]
-    return cv2.resize(logits, image.shape[1::-1], interpolation=cv2.INTER_LINEAR).argmax(axis=-1).astype(np.uint8)
+    config, class_names, palette = workdir.load(folder)
+    experiment = build(config, class_names, palette)
+    state = load_state(experiment, folder, checkpoint)
+    model = functools.partial(experiment.steps.predict, state)
+    return PREDICTORS[config.task](config, class_names, palette, model)
 
 
 def output_names(paths: list[pathlib.Path]) -> list[str]:
@@ -98,17 +91,6 @@ def output_names(paths: list[pathlib.Path]) -> list[str]:
         candidates = itertools.chain([path.stem], (f"{path.stem}_{number}" for number in itertools.count(2)))
         names.append(next(name for name in candidates if name not in names))
     return names
-
-
-def describe(path: pathlib.Path, label: Any, class_names: tuple[str, ...]) -> dict:
-    """An image's entry in predictions.json: its size, and for each class its pixels and their share."""
-    height, width = label.shape
-    areas = [int((label == index).sum()) for index in range(len(class_names))]
-    classes = [
-        {"id": index, "name": name, "area": area, "share": area / label.size}
-        for index, (name, area) in enumerate(zip(class_names, areas, strict=True))
-    ]
-    return {"file_name": str(path), "height": height, "width": width, "classes": classes}
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ ROWS = (
     ("main", "predict", "export", "benchmark"),
     ("train",),
     ("evaluate",),
-    ("experiment",),
+    ("experiment", "predictors"),
     ("weights", "tasks"),
     ("models", "losses", "metrics", "steps", "checkpoints"),
     ("ops", "data", "state", "optimizers", "report", "pictures", "photographs", "interruption", "describe", "workdir"),

@@ -136,7 +136,8 @@ def test_value_and_gradient_are_torchvisions(form, ratio, aligned, scale):
 
 @pytest.mark.parametrize("form", FORMS)
 def test_gradient_by_differences(form):
-    check_grads(lambda f: pool(f, BOXES[20:24], form=form), (FEATURES,), order=1, modes=["rev"], rtol=1e-2)
+    # Pooling is linear in the features, so that a long step is exact.
+    check_grads(lambda f: pool(f, BOXES[20:24], form=form), (FEATURES,), order=1, modes=["rev"], eps=1.0)
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -149,6 +149,16 @@ def test_moving_image_and_box_together_changes_nothing(form):
     )
 
 
+@pytest.mark.parametrize(("form", "ratio"), [("gather", 2), ("einsum", 2), ("einsum", ADAPTIVE)])
+def test_padding_beyond_the_extents_changes_nothing(form, ratio):
+    padded = jnp.pad(FEATURES, ((0, 4), (0, 7), (0, 0)), constant_values=99.0)
+    extents = jnp.array(FEATURES.shape[:2], jnp.int32)
+    options = {"sampling_ratio": ratio, "form": form}
+    chex.assert_trees_all_close(
+        pool(padded, BOXES, extents=extents, **options), pool(FEATURES, BOXES, **options), atol=1e-5
+    )
+
+
 def test_adaptive_gather_is_refused():
     with pytest.raises(ValueError, match="use 'einsum'"):
         roi_align(FEATURES, BOXES, output_size=BINS, scale=1.0, sampling_ratio=ADAPTIVE, aligned=False, form="gather")

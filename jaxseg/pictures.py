@@ -29,6 +29,43 @@ def overlay(image: np.ndarray, label: np.ndarray, palette: np.ndarray, opacity: 
     return blend
 
 
+def instances(
+    image: np.ndarray, masks: np.ndarray, boxes: np.ndarray, titles: list[str], colors: np.ndarray
+) -> np.ndarray:
+    """The image ``[h, w, 3]`` with its objects: translucent masks, outlines, boxes and what is written at them.
+
+    Args:
+      image: uint8 ``[h, w, 3]``.
+      masks: bool ``[d, h, w]``, the most important first: it is drawn last.
+      boxes: ``[d, 4]``.
+      titles: d short texts.
+      colors: uint8 ``[d, 3]``.
+    """
+    canvas = np.ascontiguousarray(image)
+    thickness = max(1, round(min(image.shape[:2]) / 300))
+    for mask, color in zip(masks[::-1], colors[::-1], strict=True):
+        canvas[mask] = np.rint(canvas[mask] * 0.55 + color * 0.45).astype(np.uint8)
+        outlines, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+        cv2.drawContours(canvas, outlines, -1, color.tolist(), thickness)
+    for box, title, color in zip(boxes[::-1], titles[::-1], colors[::-1], strict=True):
+        x1, y1, x2, y2 = (round(float(side)) for side in box)
+        cv2.rectangle(canvas, (x1, y1), (x2, y2), color.tolist(), thickness, cv2.LINE_AA)
+        _write_title(canvas, title, (x1, y1), color, thickness)
+    return canvas
+
+
+def _write_title(canvas: np.ndarray, title: str, corner: tuple[int, int], color: np.ndarray, thickness: int) -> None:
+    """Writes above a corner, or below it where there is no room, on a plate in the object's colour."""
+    font, scale = cv2.FONT_HERSHEY_SIMPLEX, 0.4 * max(1.0, thickness * 0.8)
+    (width, height), base = cv2.getTextSize(title, font, scale, thickness)
+    left = min(max(corner[0], 0), max(canvas.shape[1] - width - 2, 0))
+    bottom = corner[1] if corner[1] >= height + base else corner[1] + height + base
+    cv2.rectangle(canvas, (left, bottom - height - base), (left + width + 2, bottom), color.tolist(), cv2.FILLED)
+    dark = float(color @ np.array([0.299, 0.587, 0.114])) > 140
+    ink = (0, 0, 0) if dark else (255, 255, 255)
+    cv2.putText(canvas, title, (left + 1, bottom - base + 1), font, scale, ink, thickness, cv2.LINE_AA)
+
+
 def rows(images: np.ndarray, labels: np.ndarray, predictions: np.ndarray, palette: np.ndarray) -> np.ndarray:
     """One row an image: the image, the truth, the prediction; uint8 ``[h, w, 3]``.
 

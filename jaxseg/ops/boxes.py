@@ -10,6 +10,8 @@ import chex
 import jax
 import jax.numpy as jnp
 
+from jaxseg.ops import rounding
+
 # A regressed side grows at most by this factor's logarithm, so that exp() stays in range (Detectron's constant).
 MAX_LOG_GROWTH = math.log(1000.0 / 16)
 # The side that a degenerate box is given where a side divides or stands in a logarithm.
@@ -24,19 +26,19 @@ def sides(boxes: jax.Array) -> tuple[jax.Array, jax.Array]:
 def area(boxes: jax.Array) -> jax.Array:
     """Square pixels ``[...]`` of boxes ``[..., 4]``; 0 for degenerate ones."""
     width, height = sides(boxes)
-    return _rounded(jnp.maximum(width, 0) * jnp.maximum(height, 0))
+    return rounding.product(jnp.maximum(width, 0), jnp.maximum(height, 0))
 
 
 def pairwise_iou(boxes: jax.Array, others: jax.Array) -> jax.Array:
     """Intersection over union of each of boxes ``[p, 4]`` with each of others ``[m, 4]``: ``[p, m]``, in 0..1.
 
-    0 where the union is empty. The order of operations is torchvision's, bit for bit, on which ties depend.
+    0 where the union is empty. Bit for bit torchvision's numbers, on which ties depend.
     """
     chex.assert_shape([boxes, others], (None, 4))
     top_left = jnp.maximum(boxes[:, None, :2], others[None, :, :2])
     bottom_right = jnp.minimum(boxes[:, None, 2:], others[None, :, 2:])
     overlap = jnp.maximum(bottom_right - top_left, 0)
-    intersection = _rounded(overlap[..., 0] * overlap[..., 1])
+    intersection = rounding.product(overlap[..., 0], overlap[..., 1])
     union = area(boxes)[:, None] + area(others)[None, :] - intersection
     return jnp.where(union > 0, intersection / jnp.where(union > 0, union, 1), 0)
 
@@ -99,12 +101,3 @@ def _centre_form(boxes: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array, jax
     boxes = boxes.astype(jnp.float32)
     width, height = sides(boxes)
     return boxes[..., 0] + 0.5 * width, boxes[..., 1] + 0.5 * height, width, height
-
-
-def _rounded(product: jax.Array) -> jax.Array:
-    """The product, rounded to float32 before it enters a sum; see test_iou_is_bitwise_numpys.
-
-    A compiler may contract ``a * b + c`` into one operation that rounds once, and overlaps that tie then do so no
-    more. No finite product exceeds the largest float, which the compiler cannot know.
-    """
-    return jnp.minimum(product, jnp.finfo(jnp.float32).max)

@@ -4,7 +4,7 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from jaxseg.ops import bilinear
+from jaxseg.ops import bilinear, rounding
 
 
 def crop_and_resize(
@@ -36,6 +36,11 @@ def crop_and_resize(
 
 def _axis(start: jax.Array, end: jax.Array, count: int, size: int) -> tuple[jax.Array, jax.Array]:
     """Weights ``[p, count, size]`` of the samples along one axis, and which ``[p, count]`` are inside the image."""
-    fractions = jnp.linspace(0.0, 1.0, count) if count > 1 else jnp.array([0.5])
-    positions = (start[:, None] + (end - start)[:, None] * fractions[None, :]) * (size - 1)
-    return bilinear.weights(positions, size), (positions >= 0) & (positions <= size - 1)
+    last = float(size - 1)
+    if count == 1:
+        positions = 0.5 * (start + end)[:, None] * last
+    else:  # in TensorFlow's order, since a corner on the border must not be rounded to the outside here alone
+        step = rounding.quotient(rounding.product(end - start, last), float(count - 1))
+        steps = rounding.product(jnp.arange(count, dtype=jnp.float32)[None, :], step[:, None])
+        positions = rounding.product(start, last)[:, None] + steps
+    return bilinear.weights(positions, size), (positions >= 0) & (positions <= last)

@@ -1,5 +1,6 @@
 """Run-length encoding of masks in COCO's compressed form, by pycocotools, as results files hold it."""
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -16,4 +17,7 @@ def decode(codes: list[dict[str, Any]], image_size: tuple[int, int]) -> np.ndarr
     """The masks, uint8 ``[d, h, w]``; image_size says h and w where there is no mask to tell them."""
     if not codes:
         return np.zeros((0, *image_size), np.uint8)
-    return np.ascontiguousarray(np.moveaxis(coco_mask.decode(codes), -1, 0))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # pycocotools 2.0.11 speaks numpy 1's array protocol
+        masks = coco_mask.decode(codes)
+    return np.ascontiguousarray(np.moveaxis(masks, -1, 0))

@@ -77,7 +77,7 @@ def classification(logits: jax.Array, gt_classes: jax.Array, valid: jax.Array) -
       valid: bool ``[..., p]``, False in filler slots.
     """
     log_probabilities = jax.nn.log_softmax(_masked(logits, valid[..., None]))
-    return _mean(-_of_class(log_probabilities[..., None], gt_classes)[..., 0], valid, valid.sum())
+    return _mean(-_of_class(log_probabilities, gt_classes, axis=-1), valid, valid.sum())
 
 
 def head_boxes(pred_deltas: jax.Array, gt_deltas: jax.Array, gt_classes: jax.Array, valid: jax.Array) -> Mean:
@@ -90,7 +90,7 @@ def head_boxes(pred_deltas: jax.Array, gt_deltas: jax.Array, gt_classes: jax.Arr
       valid: bool ``[..., p]``, False in filler slots.
     """
     counted = ((gt_classes > 0) & valid)[..., None]
-    of_class = _of_class(pred_deltas, gt_classes)
+    of_class = _of_class(pred_deltas, gt_classes, axis=-2)
     return _mean(smooth_l1(_masked(of_class, counted), _masked(gt_deltas, counted)), counted, valid.sum())
 
 
@@ -104,7 +104,7 @@ def masks(logits: jax.Array, targets: jax.Array, gt_classes: jax.Array, valid: j
       valid: bool ``[..., p]``, False in filler slots.
     """
     counted = ((gt_classes > 0) & valid)[..., None, None]
-    of_class = _of_class(jnp.moveaxis(logits, -1, -3), gt_classes)
+    of_class = _of_class(logits, gt_classes, axis=-1)
     losses = _binary_cross_entropy(_masked(of_class, counted), _masked(targets, counted))
     pixels = targets.shape[-1] * targets.shape[-2]
     return _mean(losses, counted, counted.sum() * pixels)
@@ -124,10 +124,13 @@ def _binary_cross_entropy(logits: jax.Array, targets: jax.Array) -> jax.Array:
     return jnp.maximum(logits, 0) - logits * targets + jnp.log1p(jnp.exp(-jnp.abs(logits)))
 
 
-def _of_class(predictions: jax.Array, classes: jax.Array) -> jax.Array:
-    """From predictions ``[..., p, k, ...]`` those of each proposal's class ``[..., p]``; all there are where k is 1."""
-    axis = classes.ndim
+def _of_class(predictions: jax.Array, classes: jax.Array, axis: int) -> jax.Array:
+    """Of predictions, whose ``axis`` holds k classes, those of each proposal's class ``[..., p]``; all, where k is 1.
+
+    A masked sum, since looking them up would make the gradient scatter.
+    """
     if predictions.shape[axis] == 1:
         return jnp.squeeze(predictions, axis)
-    index = jnp.expand_dims(classes, tuple(range(axis, predictions.ndim)))
-    return jnp.squeeze(jnp.take_along_axis(predictions, index, axis), axis)
+    numbers = jax.lax.broadcasted_iota(jnp.int32, predictions.shape, axis % predictions.ndim)
+    classes = jnp.expand_dims(classes, tuple(range(classes.ndim, predictions.ndim)))
+    return jnp.where(numbers == classes, predictions, 0).sum(axis)

@@ -1,0 +1,62 @@
+"""The boxes that a region proposal network refines: the same few at every position of every feature map.
+
+Faster R-CNN (Ren et al. 2015), section 3.1.1, with the rounding, placing and order of torchvision's AnchorGenerator, so
+that its weights mean the same here. Everything is numpy: shapes are static, and the anchors constants of a program.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+DEFAULT_RATIOS = (0.5, 1.0, 2.0)
+
+
+def base_anchors(sizes: Sequence[float], ratios: Sequence[float] = DEFAULT_RATIOS) -> np.ndarray:
+    """Anchors around the origin, ``[len(ratios) * len(sizes), 4]``, rounded to whole pixels; sizes vary fastest.
+
+    Args:
+      sizes: square roots of the areas, in pixels.
+      ratios: height / width.
+    """
+    height_factors = np.sqrt(np.asarray(ratios, np.float32))
+    width_factors = 1 / height_factors
+    sizes = np.asarray(sizes, np.float32)
+    widths = (width_factors[:, None] * sizes[None, :]).ravel()
+    heights = (height_factors[:, None] * sizes[None, :]).ravel()
+    return np.round(np.stack([-widths, -heights, widths, heights], axis=1) / 2)
+
+
+def level_anchors(base: np.ndarray, grid: tuple[int, int], image_size: tuple[int, int]) -> np.ndarray:
+    """The anchors of one feature map, ``[a, 4]``, ordered by (row, column, base anchor).
+
+    Args:
+      base: ``[n, 4]``, from ``base_anchors``; set down at the top left corner of each cell, not at its centre.
+      grid: rows and columns of the map.
+      image_size: height and width of the padded image; ``image_size // grid`` is the stride.
+    """
+    stride_y, stride_x = image_size[0] // grid[0], image_size[1] // grid[1]
+    y, x = np.meshgrid(np.arange(grid[0]) * stride_y, np.arange(grid[1]) * stride_x, indexing="ij")
+    corners = np.stack([x, y, x, y], axis=-1).astype(np.float32)
+    return (corners[:, :, None, :] + base[None, None, :, :]).reshape(-1, 4)
+
+
+def pyramid_anchors(
+    sizes: Sequence[Sequence[float]],
+    grids: Sequence[tuple[int, int]],
+    image_size: tuple[int, int],
+    ratios: Sequence[float] = DEFAULT_RATIOS,
+) -> tuple[np.ndarray, ...]:
+    """The anchors of each level of a feature pyramid, ``[a, 4]`` a level.
+
+    Args:
+      sizes: the anchor sizes of each level, such as ``((32,), (64,), (128,), (256,), (512,))``.
+      grids: rows and columns of each level's map.
+      image_size: height and width of the padded image.
+      ratios: height / width of the anchors on all levels.
+    """
+    if len(sizes) != len(grids):
+        raise ValueError(f"anchor sizes for {len(sizes)} levels, but {len(grids)} feature maps: give one tuple a level")
+    return tuple(
+        level_anchors(base_anchors(level_sizes, ratios), grid, image_size)
+        for level_sizes, grid in zip(sizes, grids, strict=True)
+    )

@@ -1,0 +1,25 @@
+"""Bilinear interpolation along one axis, of which every crop and resize here is made.
+
+The weight of the value at position j for a sample at x is ``max(0, 1 - |x - j|)``. A sample in two dimensions is the
+product of both axes, so a crop is either two matrix products or four values looked up a sample.
+"""
+
+import jax
+import jax.numpy as jnp
+
+
+def weights(positions: jax.Array, size: int) -> jax.Array:
+    """One row of weights ``[..., size]`` for each sample ``[...]``; samples beyond the ends take the end's value."""
+    positions = jnp.clip(positions, 0, size - 1)[..., None]
+    columns = jax.lax.broadcasted_iota(jnp.float32, (*positions.shape[:-1], size), positions.ndim - 1)
+    return jnp.maximum(0, 1 - jnp.abs(positions - columns))
+
+
+def taps(positions: jax.Array, size: jax.Array | int) -> tuple[jax.Array, jax.Array]:
+    """The two values next to each sample ``[...]``: their indices, int32 ``[..., 2]``, and weights ``[..., 2]``."""
+    positions = jnp.clip(positions, 0, size - 1)
+    low = jnp.floor(positions)
+    fraction = positions - low
+    low = low.astype(jnp.int32)
+    indices = jnp.stack([low, jnp.minimum(low + 1, size - 1)], axis=-1)
+    return indices, jnp.stack([1 - fraction, fraction], axis=-1)

@@ -1,0 +1,46 @@
+"""Crop boxes and resize them by bilinear interpolation, with TensorFlow's semantics (tf.image.crop_and_resize)."""
+
+import chex
+import jax
+import jax.numpy as jnp
+
+from jaxseg.ops import bilinear, rounding
+
+
+def crop_and_resize(
+    image: jax.Array, boxes: jax.Array, *, output_size: tuple[int, int], extrapolation_value: float
+) -> jax.Array:
+    """One sample for each output pixel, the corners of the crop on the corners of the box.
+
+    Coordinates are normalised: 0 is the centre of the first row (or column), 1 that of the last. A box may be inside
+    out, which flips the crop. A single row or column of output lies in the middle of the box.
+
+    Args:
+      image: ``[h, w, c]``.
+      boxes: ``[p, 4]``, normalised ``[x1, y1, x2, y2]``; TensorFlow itself wants ``[y1, x1, y2, x2]``.
+      output_size: rows and columns of each crop.
+      extrapolation_value: what pixels outside the image are.
+
+    Returns:
+      float32 ``[p, rows, columns, c]``.
+    """
+    chex.assert_rank([image, boxes], [3, 2])
+    height, width, _ = image.shape
+    rows, row_inside = _axis(boxes[:, 1], boxes[:, 3], output_size[0], height)
+    columns, column_inside = _axis(boxes[:, 0], boxes[:, 2], output_size[1], width)
+    lines = jnp.einsum("piy,yxc->pixc", rows, image.astype(jnp.float32))
+    crops = jnp.einsum("pjx,pixc->pijc", columns, lines)
+    inside = row_inside[:, :, None, None] & column_inside[:, None, :, None]
+    return jnp.where(inside, crops, extrapolation_value)
+
+
+def _axis(start: jax.Array, end: jax.Array, count: int, size: int) -> tuple[jax.Array, jax.Array]:
+    """Weights ``[p, count, size]`` of the samples along one axis, and which ``[p, count]`` are inside the image."""
+    last = float(size - 1)
+    if count == 1:
+        positions = 0.5 * (start + end)[:, None] * last
+    else:  # in TensorFlow's order, since a corner on the border must not be rounded to the outside here alone
+        step = rounding.quotient(rounding.product(end - start, last), float(count - 1))
+        steps = rounding.product(jnp.arange(count, dtype=jnp.float32)[None, :], step[:, None])
+        positions = rounding.product(start, last)[:, None] + steps
+    return bilinear.weights(positions, size), (positions >= 0) & (positions <= last)

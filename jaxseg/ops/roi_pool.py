@@ -1,0 +1,62 @@
+"""RoIPool: the maximum of each bin, with boxes and bins rounded to whole positions (Fast R-CNN, Girshick 2015).
+
+RoIAlign is what detectors use; this stands beside it to show what the two roundings cost.
+"""
+
+import chex
+import jax
+import jax.numpy as jnp
+
+from jaxseg.ops import rounding
+
+
+def roi_pool(features: jax.Array, boxes: jax.Array, *, output_size: tuple[int, int], scale: float) -> jax.Array:
+    """Pool boxes from one map: the first rounding takes the box, the second each bin, to whole positions.
+
+    Bins overlap by the positions that they share. A box covers at least one position, and a bin outside the map is 0.
+
+    Args:
+      features: ``[h, w, c]``.
+      boxes: ``[p, 4]`` in pixels of the image.
+      output_size: rows and columns of bins.
+      scale: positions of the map a pixel.
+
+    Returns:
+      ``[p, rows, columns, c]``.
+    """
+    chex.assert_rank([features, boxes], [3, 2])
+    height, width, _ = features.shape
+    in_rows = _members(boxes[:, 1], boxes[:, 3], scale, output_size[0], height)
+    in_columns = _members(boxes[:, 0], boxes[:, 2], scale, output_size[1], width)
+
+    def pool_box(members):
+        rows, columns = members
+        lowest = -jnp.inf
+        lines = jnp.where(rows[:, :, None, None], features[None], lowest).max(axis=1)  # [rows, w, c]
+        pooled = jnp.where(columns[None, :, :, None], lines[:, None], lowest).max(axis=2)
+        is_empty = ~(rows.any(axis=1)[:, None] & columns.any(axis=1)[None, :])
+        return jnp.where(is_empty[..., None], 0, pooled)
+
+    return jax.lax.map(pool_box, (in_rows, in_columns))
+
+
+def quantised_bins(start: jax.Array, end: jax.Array, scale: float, bins: int) -> tuple[jax.Array, jax.Array]:
+    """First and one past the last position of each bin, float32 ``[p, bins]`` each, for edges ``[p]`` in pixels."""
+    first, last = (_round_half_away(rounding.product(edge, scale)) for edge in (start, end))
+    length = rounding.quotient(jnp.maximum(last - first + 1, 1), float(bins))[:, None]
+    numbers = jnp.arange(bins, dtype=jnp.float32)[None, :]
+    starts = jnp.floor(numbers * length) + first[:, None]
+    ends = jnp.ceil((numbers + 1) * length) + first[:, None]
+    return starts, ends
+
+
+def _members(start: jax.Array, end: jax.Array, scale: float, bins: int, size: int) -> jax.Array:
+    """True ``[p, bins, size]`` where a position belongs to a bin."""
+    starts, ends = quantised_bins(start, end, scale, bins)
+    positions = jnp.arange(size, dtype=jnp.float32)[None, None, :]
+    return (positions >= starts[..., None]) & (positions < ends[..., None])
+
+
+def _round_half_away(x: jax.Array) -> jax.Array:
+    """C's round(), where jnp.round takes halves to the even number."""
+    return jnp.sign(x) * jnp.floor(jnp.abs(x) + 0.5)

@@ -26,7 +26,7 @@ def get_config() -> ml_collections.ConfigDict:
         "mean": (0.5, 0.5, 0.5),  # an image becomes (image / scale - mean) / std on the device
         "std": (0.5, 0.5, 0.5),
         "scale": 255.0,
-        "cache": True,  # keep decoded, resized images in memory after the first epoch
+        "cache": True,  # keep decoded, resized images in a file under dir, for later epochs and runs
         "workers": 1,  # processes that prepare batches; 0: the main process does
         "augment": {
             "crop_scale": (1.0, 1.0),  # the side of a random crop, as a share of the image's; above 1 pads
@@ -42,6 +42,8 @@ def get_config() -> ml_collections.ConfigDict:
     config.loss = {
         "cross_entropy": 1.0,  # the weight of each term; 0 leaves it out
         "dice": 0.0,
+        "focal": 0.0,
+        "lovasz": 0.0,
         "label_smoothing": 0.0,
         "class_weights": (),  # one number a class; () means all equal
     }

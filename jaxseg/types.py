@@ -63,11 +63,14 @@ class Source(NamedTuple):
         processes can read it.
       class_names: one name a class; ``class_names[i]`` is the name of label i.
       palette: uint8 ``[k, 3]``, the colour in which each class is shown.
+      fingerprint: equal ones mean equal records, so that what was made of them can be kept between runs; "" where a
+        source cannot promise it.
     """
 
     records: Sequence[Record]
     class_names: tuple[str, ...]
     palette: np.ndarray
+    fingerprint: str = ""
 
 
 class Example(NamedTuple):

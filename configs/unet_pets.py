@@ -1,0 +1,33 @@
+"""U-Net on Oxford-IIIT Pet: the recipe of the well-known Keras example, 160x160, 15 epochs of RMSprop.
+
+    python -m jaxseg.main --config configs/unet_pets.py
+
+downloads the data set and trains on 6,390 of its images, with the other 1,000 for validation;
+``--config.data.source_dir=FOLDER`` reads a folder in the official layout, or a part of it, instead.
+"""
+
+from configs import base
+
+
+def get_config():
+    config = base.get_config()
+    config.data.name = "oxford_pets"
+    config.data.splits = "seed_1337"
+    config.data.image_size = (160, 160)
+    config.data.mean = (0.0, 0.0, 0.0)  # the example only brings its images to 0..1
+    config.data.std = (1.0, 1.0, 1.0)
+    config.model = {
+        "name": "unet",
+        "features": 64,
+        "depth": 3,
+        "initializer": "glorot_uniform",
+        "norm_momentum": 0.99,
+        "norm_epsilon": 1e-3,
+    }
+    config.optimizer.name = "rmsprop"
+    config.optimizer.learning_rate = 1e-3
+    config.train.batch_size = 32
+    config.train.epochs = 15.0
+    config.train.evaluate_every = 200  # an epoch has 200 steps
+    config.train.checkpoint_every = 200
+    return config

@@ -1,0 +1,34 @@
+"""U-Net on Oxford-IIIT Pet, our own recipe: trained on the official trainval images, scored once on the test images."""
+
+from configs import unet_pets
+
+
+def get_config():
+    config = unet_pets.get_config()
+    config.data.splits = "official"
+    config.data.train = "trainval"
+    config.data.val = ""  # every training image is trained on, and nothing is chosen by a score
+    config.data.test = "test"
+    config.data.mean = (0.485, 0.456, 0.406)
+    config.data.std = (0.229, 0.224, 0.225)
+    config.data.augment.crop_scale = (0.6, 1.2)
+    config.data.augment.crop_ratio = (0.8, 1.25)
+    config.data.augment.flip = True
+    config.data.augment.brightness = 0.3
+    config.data.augment.contrast = 0.3
+    config.data.augment.saturation = 0.3
+    config.model.depth = 4  # the deepest cells see the whole pet
+    config.model.initializer = "he_normal"
+    config.model.norm_momentum = 0.9
+    config.loss.dice = 0.5
+    config.optimizer.name = "adamw"
+    config.optimizer.learning_rate = 2e-3
+    config.optimizer.schedule = "cosine"
+    config.optimizer.warmup_steps = 50
+    config.optimizer.weight_decay = 1e-2
+    config.optimizer.clip_norm = 1.0
+    config.optimizer.ema = 0.998
+    config.train.batch_size = 10
+    config.train.epochs = 50.0
+    config.train.checkpoint_every = 100
+    return config

@@ -1,0 +1,139 @@
+"""Checkpoints of a run, kept by Orbax: saved in the background, each either whole or not there.
+
+The newest few are kept, and the best by one validation score. A step's directory appears only when all of it is
+written, so a run that is killed while it saves has lost that save alone.
+"""
+
+import json
+import pathlib
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+from orbax.checkpoint import checkpoint_managers
+
+from jaxseg.state import TrainState
+
+
+def open_checkpoints(workdir: pathlib.Path, keep: int, best_metric: str) -> ocp.CheckpointManager:
+    """The checkpoints of a workdir; close them when done, which waits for the last save.
+
+    Args:
+      workdir: the run's folder; ``checkpoints`` is made in it.
+      keep: how many of the newest to keep.
+      best_metric: the score whose best checkpoint is kept besides.
+
+    Raises:
+      ValueError: there are checkpoints, but none can be read.
+    """
+    directory = (workdir / "checkpoints").absolute()
+    _set_aside_damaged_metadata(directory)
+
+    def score(scores):
+        return scores[best_metric]
+
+    newest = checkpoint_managers.LatestN(keep)
+    best = checkpoint_managers.BestN(get_metric_fn=score, n=1, keep_checkpoints_without_metrics=False)
+    options = ocp.CheckpointManagerOptions(
+        preservation_policy=checkpoint_managers.AnyPreservationPolicy([newest, best]),
+        best_fn=score,  # without it Orbax does not write the scores down
+        cleanup_tmp_directories=True,
+    )
+    return ocp.CheckpointManager(directory, options=options)
+
+
+def save(manager: ocp.CheckpointManager, state: TrainState, scores: Mapping[str, float] | None) -> None:
+    """Starts to save a state under its step number; a step that is already saved is left as it is.
+
+    Args:
+      manager: of ``open_checkpoints``.
+      state: what to save.
+      scores: the validation scores at this step, if there are any, ``best_metric`` among them.
+
+    Raises:
+      Exception: what went wrong with the save before this one, such as a full disk.
+    """
+    manager.check_for_errors()
+    step = int(state.step)
+    if step not in manager.all_steps():
+        manager.save(step, args=ocp.args.StandardSave(state), metrics=scores)
+
+
+def restore(manager: ocp.CheckpointManager, abstract_state: TrainState, step: int) -> TrainState:
+    """The state saved at a step, laid out over devices as ``abstract_state`` says, whatever it was saved from."""
+    return manager.restore(step, args=ocp.args.StandardRestore(abstract_state))
+
+
+def restore_newest(manager: ocp.CheckpointManager, abstract_state: TrainState) -> TrainState | None:
+    """The newest state that can be read, or None where none was ever saved.
+
+    Newer checkpoints that cannot be read are named on stderr and moved to ``checkpoints_unreadable`` beside the others.
+
+    Raises:
+      ValueError: there are checkpoints, but none can be read.
+    """
+    broken = {}
+    for step in sorted(manager.all_steps(), reverse=True):
+        try:
+            state = restore(manager, abstract_state, step)
+        except Exception as error:  # a damaged file can fail in any of the layers below
+            broken[step] = error
+            continue
+        if broken:
+            _set_aside(pathlib.Path(manager.directory), broken)
+            manager.reload()
+        return state
+    if broken:
+        raise _all_unreadable(manager.directory, broken)
+    return None
+
+
+def newest_step(manager: ocp.CheckpointManager) -> int | None:
+    """The newest step that is saved whole, or None; waits for a save that is under way."""
+    manager.wait_until_finished()
+    return max(manager.all_steps(), default=None)
+
+
+def best_step(manager: ocp.CheckpointManager, best_metric: str) -> int | None:
+    """The step with the best validation score, or None where no kept checkpoint has one."""
+    scores = {step: manager.metrics(step) for step in manager.all_steps()}
+    scored = {step: values[best_metric] for step, values in scores.items() if values}
+    return max(scored, key=scored.get) if scored else None
+
+
+def _set_aside_damaged_metadata(directory: pathlib.Path) -> None:
+    """Moves checkpoints away whose descriptions are damaged, since Orbax could not even list the others beside them."""
+    steps = [path for path in directory.glob("*") if path.name.isdigit()]
+    broken = {}
+    for path in steps:
+        try:
+            for description in (path / "_CHECKPOINT_METADATA", *path.glob("metrics/metrics")):
+                json.loads(description.read_text())
+        except (OSError, ValueError) as error:
+            broken[int(path.name)] = error
+    if broken and len(broken) == len(steps):
+        raise _all_unreadable(directory, broken)
+    _set_aside(directory, broken)
+
+
+def _set_aside(directory: pathlib.Path, broken: Mapping[int, Exception]) -> None:
+    for step, error in broken.items():
+        print(f"jaxseg: checkpoint {step} cannot be read ({_first_line(error)}); using an older one", file=sys.stderr)
+        if jax.process_index() == 0:
+            aside = directory.with_name("checkpoints_unreadable")
+            aside.mkdir(exist_ok=True)
+            (directory / str(step)).rename(aside / f"{step}_{len(list(aside.iterdir()))}")
+
+
+def _all_unreadable(directory: Any, broken: Mapping[int, Exception]) -> ValueError:
+    reasons = "; ".join(f"step {step}: {_first_line(error)}" for step, error in broken.items())
+    return ValueError(
+        f"no checkpoint in {directory} can be read ({reasons}): they are damaged, or of another model or optimiser; "
+        "choose another --workdir to start anew"
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).strip()}".splitlines()[0][:200]

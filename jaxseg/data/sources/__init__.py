@@ -1,0 +1,20 @@
+"""Data sets: each module here turns files, or nothing at all, into a ``types.Source`` of records."""
+
+import ml_collections
+
+from jaxseg.data.sources import oxford_pets, shapes
+from jaxseg.types import Source
+
+# name -> function of (config.data, split name)
+SOURCES = {"oxford_pets": oxford_pets.open_split, "shapes": shapes.open_split}
+
+
+def open_source(data_config: ml_collections.ConfigDict, split: str) -> Source:
+    """Opens one split of the data set ``config.data.name``, preparing its files first where that is needed.
+
+    Raises:
+      ValueError: an unknown data set or split, or files that cannot be had or used.
+    """
+    if data_config.name not in SOURCES:
+        raise ValueError(f"config.data.name is {data_config.name!r}; expected one of {', '.join(sorted(SOURCES))}")
+    return SOURCES[data_config.name](data_config, split)

@@ -1,0 +1,151 @@
+"""Oxford-IIIT Pet (Parkhi et al., Cats and Dogs, CVPR 2012): 7,390 pets of 37 breeds, each with a trimap.
+
+The files are prepared once, by TFDS and without TensorFlow, into ArrayRecord; splits are selections by name over that.
+"""
+
+import functools
+import json
+import random
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import ml_collections
+import numpy as np
+
+from jaxseg.data.download import fetch, unpack
+from jaxseg.types import Record, Source
+
+CLASS_NAMES = ("pet", "background", "border")  # trimap values 1, 2, 3
+PALETTE = np.array([[230, 120, 50], [40, 60, 90], [250, 240, 200]], np.uint8)
+SPLITS = {"official": ("train", "val", "trainval", "test", "all"), "seed_1337": ("train", "val", "all")}
+
+
+def open_split(data_config: ml_collections.ConfigDict, split: str) -> Source:
+    """The source ``oxford_pets``, from ``config.data.source_dir`` or, without one, from the official archives.
+
+    ``config.data.splits`` is one of:
+
+    - ``official``: ``trainval`` and ``test`` as the authors' lists have them; ``train`` and ``val`` divide trainval,
+      nine to one; ``all``.
+    - ``seed_1337``: of all names sorted and shuffled with ``random.Random(1337)``, the last 1000 of 7,390 are ``val``,
+      of a subset as large a share; the others are ``train``; ``all``.
+
+    A record's tags are ``breed``, ``species`` ("cat" or "dog"), ``list`` ("trainval", "test" or "none") and
+    ``head_box``, float32 ``[4]`` or None.
+    """
+    if data_config.splits not in SPLITS:
+        raise ValueError(f"config.data.splits is {data_config.splits!r}; oxford_pets knows {', '.join(SPLITS)}")
+    if split not in SPLITS[data_config.splits]:
+        raise ValueError(
+            f"oxford_pets has no split {split!r} with config.data.splits={data_config.splits}; "
+            f"expected one of {', '.join(SPLITS[data_config.splits])}"
+        )
+    directory = _prepared(data_config)
+    index = json.loads((directory / "index.json").read_text())
+    chosen = set(_select(index["names"], index["lists"], data_config.splits, split))
+    if not chosen:
+        raise ValueError(f"none of the {len(index['names'])} images of oxford_pets is in the split {split!r}")
+    positions = [position for position, name in enumerate(index["names"]) if name in chosen]
+    fingerprint = f"oxford_pets {directory.name} {data_config.splits} {split}"
+    return Source(PetRecords(directory, positions), CLASS_NAMES, PALETTE, fingerprint)
+
+
+class PetRecords(Sequence):
+    """The prepared records at some positions."""
+
+    def __init__(self, directory: Path, positions: list[int]):
+        self.directory = directory
+        self.positions = positions
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def __getitem__(self, index: int) -> Record:
+        pet = self._data_source[self.positions[index]]
+        name = pet["name"].decode()
+        # Labels are drawn on the pixels as they lie in the file, so an EXIF rotation must not turn the image.
+        image = _decode(pet["image"], cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION, name)
+        tags = {key: pet[key].decode() for key in ("breed", "species", "list")}
+        tags["head_box"] = pet["head_box"] if pet["head_box"].any() else None
+        label = _decode(pet["trimap"], cv2.IMREAD_GRAYSCALE, name) - np.uint8(1)
+        return Record(name, cv2.cvtColor(image, cv2.COLOR_BGR2RGB), label, None, tags)
+
+    def __getstate__(self) -> dict:
+        # Open files do not travel to another process; each opens its own.
+        return {"directory": self.directory, "positions": self.positions}
+
+    @functools.cached_property
+    def _data_source(self) -> Sequence[dict[str, Any]]:
+        import tensorflow_datasets as tfds  # here, since it takes a second, which other data sets need not wait for
+
+        encoded = {"image": tfds.decode.SkipDecoding(), "trimap": tfds.decode.SkipDecoding()}
+        return tfds.builder_from_directory(self.directory).as_data_source("pets", decoders=encoded)
+
+
+def _decode(encoded: bytes, mode: int, name: str) -> np.ndarray:
+    image = cv2.imdecode(np.frombuffer(encoded, np.uint8), mode)
+    if image is None:
+        raise ValueError(f"{name} cannot be decoded; delete the prepared data, so that it is prepared anew")
+    return image
+
+
+def _select(names: list[str], lists: dict[str, list[str] | None], way: str, split: str) -> list[str]:
+    """The names of a split; ``lists`` are the official ones, None where there is no such file."""
+    if split == "all":
+        return names
+    if way == "seed_1337":
+        return _divide(names, 1000 / 7390)[split]
+    official = "test" if split == "test" else "trainval"
+    if lists[official] is None:
+        raise ValueError(
+            f"annotations/{official}.txt is missing, which config.data.splits=official needs; "
+            "add it or divide the images by config.data.splits=seed_1337"
+        )
+    listed = sorted(set(names) & set(lists[official]))
+    return _divide(listed, 0.1)[split] if split in ("train", "val") else listed
+
+
+def _divide(names: list[str], share: float) -> dict[str, list[str]]:
+    """Shuffles the sorted names with the seed 1337; the last ``share`` of them, at least one, is for validation."""
+    shuffled = sorted(names)
+    random.Random(1337).shuffle(shuffled)
+    first = len(shuffled) - max(1, round(len(shuffled) * share))
+    return {"train": shuffled[:first], "val": shuffled[first:]}
+
+
+def _prepared(data_config: ml_collections.ConfigDict) -> Path:
+    """The directory of the prepared records; they are prepared first if they are not there."""
+    from jaxseg.data.sources import oxford_pets_files as files  # here, for it imports tensorflow_datasets
+
+    root = Path(data_config.dir).resolve() / "oxford_pets"
+    if not data_config.source_dir:
+        target = root / f"official-{files.VERSION}"
+        if not target.exists():
+            _prepare_official(root, target)
+        return target
+    folder = Path(data_config.source_dir).expanduser()
+    if not folder.is_dir():
+        raise ValueError(f"config.data.source_dir is {data_config.source_dir}, which is not a folder")
+    target = root / files.fingerprint(folder)
+    if not target.exists():
+        files.prepare(folder, target)
+    return target
+
+
+def _prepare_official(root: Path, target: Path) -> None:
+    from jaxseg.data.sources import oxford_pets_files as files
+
+    try:
+        archives = [fetch(archive, root / "downloads") for archive in files.official_archives()]
+    except ValueError as error:
+        raise ValueError(
+            f"{error}. Either connect this machine to the network; or set config.data.source_dir to a folder with "
+            "images/ and annotations/ of Oxford-IIIT Pet; or start with configs/unet_shapes.py, which needs no files"
+        ) from error
+    with tempfile.TemporaryDirectory(dir=root, prefix=".unpacked-") as folder:
+        for archive in archives:
+            unpack(archive, Path(folder))
+        files.prepare(Path(folder), target)

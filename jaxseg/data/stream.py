@@ -1,0 +1,123 @@
+"""Running a batch pipeline ahead of its consumer, in threads or in worker processes, without ever hanging."""
+
+import os
+import signal
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor, wait
+from multiprocessing import connection, parent_process
+
+import cv2
+import grain
+from absl import flags
+
+from jaxseg.types import Batch
+
+TIMEOUT = 300.0  # seconds; nothing that is alive takes as long for one batch
+THREADS = 4  # where threads of this process prepare the batches
+AHEAD = 4  # batches that are kept ready
+
+
+class BatchStream:
+    """An iterator over the batches of a grain dataset, which are prepared in the background, in order.
+
+    To be closed, or used in a ``with`` statement: that ends the workers.
+
+    Args:
+      batches: the dataset, with random access by step.
+      workers: how many processes prepare batches; 0: threads of this process.
+      timeout: seconds to wait for one batch before giving up.
+
+    Raises:
+      ValueError: what the pipeline itself raised, in whatever process; when the next batch is asked for.
+      RuntimeError: a worker has died or does not answer.
+    """
+
+    def __init__(self, batches: grain.MapDataset, *, workers: int, timeout: float = TIMEOUT):
+        if not flags.FLAGS.is_parsed():
+            flags.FLAGS.mark_as_parsed()  # grain reads its flags, also where no absl app has parsed any
+        self._timeout = timeout
+        # A thread of our own does the waiting, since grain would wait for a stuck worker for ever.
+        self._waiter = ThreadPoolExecutor(1, thread_name_prefix="jaxseg-batches")
+        self._iterator = iter(_in_background(batches, workers))
+        self._next = self._waiter.submit(_first if workers else _following, self._iterator)
+        self._closed = False
+
+    def __iter__(self) -> "BatchStream":
+        return self
+
+    def __next__(self) -> Batch:
+        if self._closed:
+            raise StopIteration
+        try:
+            batch = self._next.result(self._timeout)
+        except TimeoutError:
+            raise RuntimeError(
+                f"no batch came within {self._timeout:.0f} s: a data worker does not answer. "
+                "Run with config.data.workers=0 to see what it does"
+            ) from None
+        if batch is None:
+            self.close()
+            raise StopIteration
+        self._next = self._waiter.submit(_following, self._iterator)
+        return batch
+
+    def __enter__(self) -> "BatchStream":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends workers and threads; further batches are not to be had."""
+        if self._closed:
+            return
+        self._closed = True
+        # An iterator closed while it is starting its workers would leave them behind.
+        wait([self._next], timeout=min(self._timeout, 30))
+        self._iterator.close()
+        self._waiter.shutdown(wait=False, cancel_futures=True)
+
+
+def _in_background(batches: grain.MapDataset, workers: int) -> grain.IterDataset:
+    if workers == 0:
+        return batches.to_iter_dataset(grain.ReadOptions(num_threads=THREADS, prefetch_buffer_size=AHEAD))
+    one_by_one = batches.to_iter_dataset(grain.ReadOptions(num_threads=1, prefetch_buffer_size=1))
+    # Batches come through pipes. Shared memory, grain's habit, is 64 MB in most containers, and a worker that finds it
+    # full dies of a bus error.
+    piped = grain.experimental.WithOptionsIterDataset(
+        one_by_one, grain.experimental.DatasetOptions(min_shm_size=sys.maxsize)
+    )
+    options = grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=-(-AHEAD // workers))
+    return piped.mp_prefetch(options, worker_init_fn=_start_worker)
+
+
+def _following(iterator: grain.DatasetIterator) -> Batch | None:
+    return next(iterator, None)
+
+
+def _first(iterator: grain.DatasetIterator) -> Batch | None:
+    """The first batch, for which the workers are started: in an environment in which they find no accelerator."""
+    before = os.environ.get("JAX_PLATFORMS")
+    os.environ["JAX_PLATFORMS"] = "cpu"
+    try:
+        return next(iterator, None)
+    finally:
+        if before is None:
+            del os.environ["JAX_PLATFORMS"]
+        else:
+            os.environ["JAX_PLATFORMS"] = before
+
+
+def _start_worker(index: int, count: int) -> None:
+    """Called in each worker before its first batch."""
+    del index, count
+    cv2.setNumThreads(1)  # the workers share the cores among them already
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends its workers in good order
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+
+
+def _die_with_parent() -> None:
+    """A parent that is killed cannot end its workers."""
+    connection.wait([parent_process().sentinel])
+    os._exit(1)

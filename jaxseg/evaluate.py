@@ -1,0 +1,123 @@
+"""Scoring a state on a split: each image once, on any number of devices and processes."""
+
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import ml_collections
+import numpy as np
+
+from jaxseg import checkpoints, workdir
+from jaxseg.data.batches import eval_batches
+from jaxseg.data.sources import open_source
+from jaxseg.experiment import Experiment, build
+from jaxseg.state import TrainState
+from jaxseg.types import Source
+
+
+def score(
+    experiment: Experiment, state: TrainState, source: Source, stopped: Callable[[], bool] = lambda: False
+) -> dict[str, Any] | None:
+    """The scores of a state on a split.
+
+    Args:
+      experiment: the run.
+      state: what to score.
+      source: the split.
+      stopped: asked before every batch; when it says True, scoring ends without a result.
+    """
+    task, steps = experiment.task, experiment.steps
+    total, waiting = task.start(), None
+    with batches_of(experiment, source) as batches:
+        for batch in batches:
+            if stopped():
+                return None
+            # The sums of one batch come to the host while the device works on the next.
+            sums = steps.evaluate(state, steps.place(batch))
+            if waiting is not None:
+                total = task.add(total, jax.device_get(waiting))
+            waiting = sums
+    if waiting is not None:
+        total = task.add(total, jax.device_get(waiting))
+    return task.result(total)
+
+
+def batches_of(experiment: Experiment, source: Source) -> Any:
+    """The share of a split that falls to this process, in order, as batches."""
+    config = experiment.config
+    return eval_batches(
+        source,
+        config.data,
+        batch_size=config.train.batch_size,
+        process_index=jax.process_index(),
+        process_count=jax.process_count(),
+    )
+
+
+def examples_of(
+    experiment: Experiment, state: TrainState, source: Source, most: int = 4
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The first few images of a split ``[b, h, w, 3]`` with their labels and predictions ``[b, h, w]``."""
+    with batches_of(experiment, source) as batches:
+        batch = next(batches)
+    count = min(most, int(batch.valid.sum()))
+    logits = jax.device_get(experiment.steps.predict(state, batch.image[:most]))
+    return batch.image[:count], batch.label[:count], logits.argmax(axis=-1)[:count]
+
+
+def scored_splits(config: ml_collections.ConfigDict) -> list[str]:
+    """The kinds of split that the config names, of "val" and "test"."""
+    return [kind for kind in ("val", "test") if config.data[kind]]
+
+
+def evaluate(config: ml_collections.ConfigDict, folder: pathlib.Path, checkpoint: str) -> dict[str, dict[str, Any]]:
+    """Scores a run's checkpoint on the config's val and test splits.
+
+    Args:
+      config: says which data; the model is that of the run.
+      folder: the run's workdir.
+      checkpoint: "latest", "best" or a step number.
+
+    Returns:
+      For each kind of split its scores.
+
+    Raises:
+      ValueError: no such run, checkpoint or split.
+    """
+    saved, class_names, palette = workdir.load(folder)
+    with saved.unlocked():
+        saved.data.update(config.data.to_dict() | {"image_size": saved.data.image_size})
+        saved.mesh = config.mesh
+    experiment = build(saved, class_names, palette)
+    kinds = scored_splits(saved)
+    if not kinds:
+        raise ValueError("the config names no split to score: set data.val or data.test")
+    state = load_state(experiment, folder, checkpoint)
+    print(f"scoring step {int(state.step)} of {folder}")
+    return {kind: score(experiment, state, open_source(saved.data, saved.data[kind])) for kind in kinds}
+
+
+def load_state(experiment: Experiment, folder: pathlib.Path, checkpoint: str) -> TrainState:
+    """A run's state as it was saved.
+
+    Args:
+      experiment: the run.
+      folder: its workdir.
+      checkpoint: "latest", "best" or a step number.
+
+    Raises:
+      ValueError: there is no such checkpoint.
+    """
+    train = experiment.config.train
+    with checkpoints.open_checkpoints(folder, train.keep, train.best_metric) as manager:
+        kept = sorted(manager.all_steps())
+        if checkpoint == "latest":
+            state = checkpoints.restore_newest(manager, experiment.steps.abstract_state)
+            if state is None:
+                raise ValueError(f"{folder} has no checkpoint yet: train it first")
+            return state
+        step = checkpoints.best_step(manager, train.best_metric) if checkpoint == "best" else checkpoint
+        if str(step) not in map(str, kept):
+            raise ValueError(f"{folder} has no checkpoint {checkpoint!r}; kept are the steps {kept}, or 'latest'")
+        return checkpoints.restore(manager, experiment.steps.abstract_state, int(step))

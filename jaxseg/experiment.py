@@ -1,0 +1,74 @@
+"""A config made concrete: the task on its classes, the optimiser, the mesh and the compiled steps."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+import ml_collections
+import numpy as np
+from jax.sharding import Mesh
+
+from jaxseg import optimizers, steps
+from jaxseg.tasks import Task, make_task
+from jaxseg.types import Source
+
+
+class Experiment(NamedTuple):
+    """Everything of a run but its data and its state.
+
+    Attributes:
+      config: resolved: with the image size as a pair and the number of steps.
+      task: model, loss, predictions and metric.
+      mesh: the devices.
+      steps: the functions to call, compiled on first use.
+    """
+
+    config: ml_collections.ConfigDict
+    task: Task
+    mesh: Mesh
+    steps: steps.Steps
+
+
+def resolve(config: ml_collections.ConfigDict, train: Source | None) -> ml_collections.ConfigDict:
+    """The config with what follows from its fields filled in: the image size as a pair, epochs as steps.
+
+    Args:
+      config: as a config file and flags give it.
+      train: the training split, whose length turns epochs into steps; None where ``train.steps`` is given.
+
+    Raises:
+      ValueError: a size, number of steps or number of epochs that is not positive.
+    """
+    config = config.copy_and_resolve_references()
+    size = config.data.image_size
+    size = tuple(size) if isinstance(size, (tuple, list)) else (size,)
+    if len(size) not in (1, 2) or not all(isinstance(side, int) and side > 0 for side in size):
+        raise ValueError(
+            f"data.image_size is {config.data.image_size!r}: give (height, width), or one number for a square"
+        )
+    with config.unlocked():
+        config.data.image_size = size * 2 if len(size) == 1 else size
+    if config.train.steps is None:
+        config.train.steps = math.ceil(config.train.epochs * len(train.records) / config.train.batch_size)
+    if config.train.steps < 1:
+        raise ValueError(f"train.steps is {config.train.steps}: a run has at least one step")
+    return config
+
+
+def build(
+    config: ml_collections.ConfigDict,
+    class_names: tuple[str, ...],
+    palette: np.ndarray,
+    devices: Sequence[jax.Device] | None = None,
+) -> Experiment:
+    """Makes a resolved config concrete, on all devices unless some are given.
+
+    Raises:
+      ValueError: the config contradicts itself, the data set or the devices.
+    """
+    mesh = steps.make_mesh(config.mesh, devices)
+    task = make_task(config, class_names, palette, steps.pmap_axis(config))
+    optimizer, schedule = optimizers.make_optimizer(config.optimizer, config.train.steps)
+    steps.check_batch(mesh, config.train.batch_size, config.train.accumulate, config.data.image_size[0])
+    return Experiment(config, task, mesh, steps.compile_steps(task, optimizer, schedule, config, mesh))

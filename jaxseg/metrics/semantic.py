@@ -1,0 +1,47 @@
+"""Scores of label maps from one confusion matrix, as Long et al. 2015 (FCN, section 5) define them.
+
+With ``n[i, j]`` pixels of class i predicted as class j, and ``t[i] = sum_j n[i, j]``::
+
+    pixel accuracy           sum_i n[i, i] / sum_i t[i]
+    mean pixel accuracy      mean_i n[i, i] / t[i]
+    mean IoU                 mean_i n[i, i] / (t[i] + sum_j n[j, i] - n[i, i])
+    frequency-weighted IoU   sum_i t[i] IoU[i] / sum_i t[i]
+
+A class that occurs neither in the truth nor in the prediction has no IoU (None in the report) and enters no mean;
+one that occurs in the prediction alone has IoU 0, and no pixel accuracy.
+"""
+
+import numpy as np
+
+
+def start(classes: int) -> np.ndarray:
+    """An empty confusion matrix, int64 ``[k, k]``: rows are the truth, columns the prediction."""
+    return np.zeros((classes, classes), np.int64)
+
+
+def add(confusion: np.ndarray, more: np.ndarray) -> np.ndarray:
+    """The confusion matrix with another one's counts added; in 64 bits, which whole data sets need."""
+    return confusion + np.asarray(more).astype(np.int64)
+
+
+def result(confusion: np.ndarray) -> dict[str, float | list[float | None]]:
+    """The scores of a confusion matrix ``[k, k]``, fractions in 0..1; ``iou`` has one entry a class.
+
+    Raises:
+      ValueError: no pixel was counted.
+    """
+    total = confusion.sum()
+    if total == 0:
+        raise ValueError("there is no labelled pixel to score: the split is empty or its labels are all 'ignore'")
+    hits = np.diag(confusion).astype(np.float64)
+    truth = confusion.sum(axis=1)
+    union = truth + confusion.sum(axis=0) - np.diag(confusion)
+    accuracy = hits[truth > 0] / truth[truth > 0]
+    iou = np.divide(hits, union, out=np.full(len(hits), np.nan), where=union > 0)
+    return {
+        "pixel_accuracy": float(hits.sum() / total),
+        "mean_pixel_accuracy": float(accuracy.mean()),
+        "mean_iou": float(np.nanmean(iou)),
+        "frequency_weighted_iou": float(np.nansum(truth * iou) / total),
+        "iou": [None if np.isnan(value) else float(value) for value in iou],
+    }

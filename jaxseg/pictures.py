@@ -1,0 +1,105 @@
+"""Arrays into pictures that people look at: overlays, rows of examples, curves."""
+
+import pathlib
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from jaxseg.report import read_lines
+from jaxseg.types import IGNORE
+
+IGNORED_COLOR = (224, 224, 224)
+
+
+def colored(label: np.ndarray, palette: np.ndarray) -> np.ndarray:
+    """A label map ``[h, w]`` in its classes' colours, uint8 ``[h, w, 3]``; ignored pixels are light grey."""
+    table = np.full((256, 3), IGNORED_COLOR, np.uint8)
+    table[: len(palette)] = palette
+    table[IGNORE] = IGNORED_COLOR
+    return table[label.astype(np.uint8)]
+
+
+def overlay(image: np.ndarray, label: np.ndarray, palette: np.ndarray, opacity: float = 0.5) -> np.ndarray:
+    """The image ``[h, w, 3]`` under the translucent colours of its label map ``[h, w]``, with the classes outlined."""
+    blend = np.rint(image * (1 - opacity) + colored(label, palette) * opacity).astype(np.uint8)
+    border = np.zeros(label.shape, bool)
+    border[:, 1:] |= label[:, 1:] != label[:, :-1]
+    border[1:] |= label[1:] != label[:-1]
+    blend[border] = 255
+    return blend
+
+
+def rows(images: np.ndarray, labels: np.ndarray, predictions: np.ndarray, palette: np.ndarray) -> np.ndarray:
+    """One row an image: the image, the truth, the prediction; uint8 ``[h, w, 3]``.
+
+    Args:
+      images: uint8 ``[b, h, w, 3]``.
+      labels: ``[b, h, w]``.
+      predictions: ``[b, h', w']``; a model of valid convolutions predicts the middle, and is shown there.
+      palette: uint8 ``[k, 3]``.
+    """
+    gap = 4
+    lines = []
+    for image, label, prediction in zip(images, labels, predictions, strict=True):
+        panels = (image, colored(label, palette), colored(_centered(prediction, label.shape), palette))
+        lines.append(
+            np.concatenate(
+                [np.pad(panel, ((gap, 0), (gap, 0), (0, 0)), constant_values=255) for panel in panels], axis=1
+            )
+        )
+    return np.pad(np.concatenate(lines), ((0, gap), (0, gap), (0, 0)), constant_values=255)
+
+
+def _centered(prediction: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    whole = np.full(shape, IGNORE, np.uint8)
+    top, left = ((side - inner) // 2 for side, inner in zip(shape, prediction.shape, strict=True))
+    whole[top : top + prediction.shape[0], left : left + prediction.shape[1]] = prediction
+    return whole
+
+
+def write(path: pathlib.Path, image: np.ndarray) -> None:
+    """Writes uint8 ``[h, w, 3]`` as a PNG or JPEG, as the ending says."""
+    cv2.imwrite(str(path), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+
+
+def write_mask(path: pathlib.Path, label: np.ndarray, palette: np.ndarray) -> None:
+    """Writes a label map ``[h, w]`` as an indexed PNG: its pixels are class numbers, shown in the palette's colours."""
+    picture = Image.fromarray(label.astype(np.uint8), mode="P")
+    picture.putpalette(np.asarray(palette, np.uint8).tobytes())
+    picture.save(path)
+
+
+def draw_curves(folder: pathlib.Path) -> None:
+    """Draws ``curves.png`` from a workdir's metrics.jsonl: the losses, and the scores if there are any."""
+    # Matplotlib takes long to import, and nothing but this needs it.
+    from matplotlib.figure import Figure
+
+    lines = read_lines(folder / "metrics.jsonl")
+    figure = Figure(figsize=(11, 4), layout="constrained")
+    losses, scores = figure.subplots(1, 2)
+    train = [(line["step"], line["loss"]) for line in lines if line["split"] == "train"]
+    losses.plot(*zip(*train, strict=True), color="0.75", linewidth=0.8, label="train, each step")
+    losses.plot(*_smoothed(train), color="C0", label="train, mean")
+    panels = ((losses, ("loss",)), (scores, ("pixel_accuracy", "mean_pixel_accuracy", "mean_iou")))
+    for split, style in (("val", "o-"), ("test", "s")):
+        for axes, names in panels:
+            for color, name in enumerate(names, start=1):
+                points = [(line["step"], line[name]) for line in lines if line["split"] == split and name in line]
+                if points:
+                    label = f"{split}, {name.replace('_', ' ')}"
+                    axes.plot(*zip(*points, strict=True), style, color=f"C{color}", markersize=4, label=label)
+    losses.set(xlabel="step", ylabel="loss", ylim=(0, None))
+    scores.set(xlabel="step", ylabel="score", ylim=(0, 1))
+    for axes in (losses, scores):
+        axes.grid(alpha=0.3)
+        if axes.get_legend_handles_labels()[0]:
+            axes.legend(frameon=False)
+    figure.savefig(folder / "curves.png", dpi=120)
+
+
+def _smoothed(points: list[tuple[int, float]]) -> tuple[np.ndarray, np.ndarray]:
+    """The means of about fifty consecutive stretches."""
+    stretches = np.array_split(np.asarray(points, np.float64), min(50, len(points)))
+    means = np.stack([stretch.mean(axis=0) for stretch in stretches])
+    return means[:, 0], means[:, 1]

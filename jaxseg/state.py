@@ -1,0 +1,62 @@
+"""What a training run carries from step to step: one pytree."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+
+class TrainState(NamedTuple):
+    """A training run at one step; with the seed and the data, this determines the rest of the run.
+
+    Attributes:
+      step: int32 scalar, the number of steps taken.
+      params: what the optimiser changes.
+      batch_stats: the running statistics of batch norms; {} where a model has none.
+      opt_state: the optimiser's own.
+      ema: running averages of ``params`` and ``batch_stats`` under those names, which evaluation uses; {} for none.
+    """
+
+    step: jax.Array
+    params: Any
+    batch_stats: Any
+    opt_state: Any
+    ema: Any
+
+
+def create(variables: dict, optimizer: optax.GradientTransformation, ema: bool) -> TrainState:
+    """The state before the first step.
+
+    Args:
+      variables: ``params`` and perhaps ``batch_stats``, as a model's ``init`` returns them.
+      optimizer: the optimiser that will take the steps.
+      ema: whether to keep running averages.
+    """
+    params, batch_stats = variables["params"], variables.get("batch_stats", {})
+    average = {"params": params, "batch_stats": batch_stats} if ema else {}
+    return TrainState(
+        step=jnp.zeros((), jnp.int32),
+        params=params,
+        batch_stats=batch_stats,
+        opt_state=optimizer.init(params),
+        # The state is donated to the step: the averages must not share the parameters' memory.
+        ema=jax.tree.map(jnp.copy, average),
+    )
+
+
+def evaluated(state: TrainState) -> dict:
+    """The variables to evaluate and predict with: the averages where the run keeps them."""
+    return state.ema or {"params": state.params, "batch_stats": state.batch_stats}
+
+
+def follow(ema: dict, state: TrainState, decay: float) -> dict:
+    """The averages after one more step.
+
+    The decay begins low and rises to its value, ``min(decay, (1 + t) / (10 + t))``, so that the first, random
+    parameters are soon forgotten.
+    """
+    step = state.step.astype(jnp.float32)
+    decay = jnp.minimum(decay, (1 + step) / (10 + step))
+    new = {"params": state.params, "batch_stats": state.batch_stats}
+    return jax.tree.map(lambda average, value: decay * average + (1 - decay) * value, ema, new)

@@ -1,0 +1,136 @@
+"""Semantic segmentation: a class for every pixel."""
+
+from functools import partial
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxseg.losses import semantic as losses
+from jaxseg.metrics import semantic as metrics
+from jaxseg.models.resampling import center_crop
+from jaxseg.models.unet import UNet
+from jaxseg.ops.images import confusion_matrix, normalize
+from jaxseg.tasks.task import Task
+from jaxseg.types import IGNORE, Batch
+
+MODELS = {"unet": UNet}
+DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
+
+
+def make_model(config: Any, classes: int, axis_name: str | None) -> nn.Module:
+    """The module that ``config.model`` describes: its name, and the fields of that module.
+
+    Raises:
+      ValueError: an unknown model, precision or field.
+    """
+    fields = dict(config.model)
+    name = fields.pop("name")
+    if name not in MODELS:
+        raise ValueError(f"model.name is {name!r}; known are {', '.join(sorted(MODELS))}")
+    if config.precision not in DTYPES:
+        raise ValueError(f"precision is {config.precision!r}; known are {', '.join(DTYPES)}")
+    try:
+        return MODELS[name](classes=classes, dtype=DTYPES[config.precision], axis_name=axis_name, **fields)
+    except TypeError as error:
+        raise ValueError(f"the model section does not fit {name}: {error}") from None
+
+
+def make_task(config: Any, class_names: tuple[str, ...], palette: np.ndarray, axis_name: str | None) -> Task:
+    """Ties the config's model and losses and the scores of the FCN paper into a Task."""
+    classes = len(class_names)
+    model = make_model(config, classes, axis_name)
+    terms = losses.make_terms(classes, tuple(config.loss.class_weights), config.loss.label_smoothing)
+    weights = {name: config.loss[name] for name in terms if config.loss[name]}
+    if not weights:
+        raise ValueError(f"the loss section gives every term the weight 0: choose at least one of {', '.join(terms)}")
+    forward = partial(_forward, model, config)
+    size = config.data.image_size
+
+    def init(key):
+        return model.init(key, jnp.zeros((1, *size, 3)), train=False)
+
+    output = jax.eval_shape(forward, jax.eval_shape(init, jax.random.key(0)), np.zeros((1, *size, 3), np.uint8))
+    output_size = output["logits"].shape[1:3]
+    return Task(
+        model=model,
+        init=init,
+        denominators=partial(_denominators, {name: terms[name] for name in weights}, output_size),
+        loss=partial(_loss, forward, terms, weights),
+        score=partial(_score, forward, terms, weights),
+        start=partial(_start, classes, tuple(weights)),
+        add=_add,
+        result=partial(_result, weights),
+        predict=lambda variables, image: forward(variables, image)["logits"],
+        class_names=class_names,
+        palette=palette,
+    )
+
+
+def _forward(model: nn.Module, config: Any, variables: dict, image: jax.Array, **options: Any) -> Any:
+    """The model on uint8 images, normalised and computed as the config says."""
+    image = normalize(image, config.data.mean, config.data.std, config.data.scale, DTYPES[config.precision])
+    # float32 means float32: left alone, GPUs and TPUs would round the factors of a product.
+    with jax.default_matmul_precision("highest" if config.precision == "float32" else "default"):
+        return model.apply(variables, image, **{"train": False, **options})
+
+
+def _visible_label(batch: Batch, size: tuple[int, int]) -> jax.Array:
+    """The labels of the pixels that the model predicts; filler images are ignored whole."""
+    label = jnp.where(batch.valid[:, None, None], batch.label, IGNORE)
+    return center_crop(label, *size)
+
+
+def _denominators(terms: dict[str, losses.Term], size: tuple[int, int], batch: Batch) -> dict[str, jax.Array]:
+    label = _visible_label(batch, size)
+    return {name: jnp.sum(jax.vmap(term.count)(label)) for name, term in terms.items()}
+
+
+def _sums(terms: dict[str, losses.Term], names: Any, logits: jax.Array, label: jax.Array) -> dict[str, jax.Array]:
+    return {name: jnp.sum(jax.vmap(terms[name].sum)(logits, label)) for name in names}
+
+
+def _loss(forward, terms, weights, params, batch_stats, batch, denominators, key):
+    outputs, changed = forward(
+        {"params": params, "batch_stats": batch_stats},
+        batch.image,
+        train=True,
+        mutable=["batch_stats"],
+        rngs={"dropout": key},
+    )
+    label = _visible_label(batch, outputs["logits"].shape[1:3])
+    sums = _sums(terms, weights, outputs["logits"], label)
+    # A batch without a labelled pixel has sum 0 and count 0: its loss is 0.
+    logs = {name: total / jnp.maximum(denominators[name], 1e-12) for name, total in sums.items()}
+    loss = sum(weights[name] * value for name, value in logs.items())
+    return loss, (changed.get("batch_stats", {}), logs)
+
+
+def _score(forward, terms, weights, variables, batch):
+    logits = forward(variables, batch.image)["logits"]
+    label = _visible_label(batch, logits.shape[1:3])
+    return {
+        "confusion": confusion_matrix(label, jnp.argmax(logits, axis=-1), logits.shape[-1]),
+        "sum": _sums(terms, weights, logits, label),
+        "count": {name: jnp.sum(jax.vmap(terms[name].count)(label)) for name in weights},
+    }
+
+
+def _start(classes: int, names: tuple[str, ...]) -> dict:
+    zeros = dict.fromkeys(names, 0.0)
+    return {"confusion": metrics.start(classes), "sum": zeros, "count": zeros}
+
+
+def _add(total: dict, sums: dict) -> dict:
+    added = {
+        part: {name: total[part][name] + float(sums[part][name]) for name in total[part]} for part in ("sum", "count")
+    }
+    return {"confusion": metrics.add(total["confusion"], sums["confusion"]), **added}
+
+
+def _result(weights: dict[str, float], total: dict) -> dict:
+    means = {name: total["sum"][name] / max(total["count"][name], 1e-12) for name in weights}
+    loss = sum(weights[name] * value for name, value in means.items())
+    return {"loss": loss, **metrics.result(total["confusion"])}

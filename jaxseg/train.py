@@ -1,0 +1,184 @@
+"""The training loop, read from top to bottom: set up, step, evaluate, save, and score at the end."""
+
+import contextlib
+import math
+import pathlib
+import signal
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax
+import ml_collections
+import orbax.checkpoint as ocp
+
+from jaxseg import checkpoints, interruption, pictures, workdir
+from jaxseg.data.batches import train_batches
+from jaxseg.data.sources import open_source
+from jaxseg.describe import write_model_table
+from jaxseg.evaluate import examples_of, score, scored_splits
+from jaxseg.experiment import Experiment, build, resolve
+from jaxseg.report import Report
+from jaxseg.state import TrainState
+from jaxseg.types import Source
+
+
+class Interrupted(Exception):
+    """The run was asked to stop; it has saved, and the same command goes on from there."""
+
+    def __init__(self, signum: signal.Signals, step: int):
+        super().__init__(
+            f"stopped by {signum.name} after step {step}, which is saved; the same command goes on from there"
+        )
+        self.exit_status = 128 + signum
+
+
+class Run(NamedTuple):
+    """What the loop works with.
+
+    Attributes:
+      experiment: task, steps and config.
+      folder: the workdir.
+      train: the split to learn from.
+      scored: the splits to score, by kind: "val", "test".
+      manager: the checkpoints.
+      report: where numbers go.
+      stopped: true once a signal asked the run to stop.
+    """
+
+    experiment: Experiment
+    folder: pathlib.Path
+    train: Source
+    scored: Mapping[str, Source]
+    manager: ocp.CheckpointManager
+    report: Report
+    stopped: interruption.Interruption
+
+
+def train(config: ml_collections.ConfigDict, folder: pathlib.Path) -> dict[str, Any]:
+    """Trains a config to its end, from its newest checkpoint if there is one, and scores it.
+
+    Args:
+      config: the experiment.
+      folder: the workdir, made if need be.
+
+    Returns:
+      The last scores, by kind of split.
+
+    Raises:
+      ValueError: the config contradicts itself, the data, the devices or the workdir; raised before any compilation.
+      FloatingPointError: a loss that is not finite.
+      Interrupted: SIGTERM or Ctrl-C came, and the run has saved.
+    """
+    source = open_source(config.data, config.data.train)
+    scored = {kind: open_source(config.data, config.data[kind]) for kind in scored_splits(config)}
+    config = resolve(config, source)
+    experiment = build(config, source.class_names, source.palette)
+    changes = workdir.prepare(folder, config, source.class_names, source.palette)
+    leads = jax.process_index() == 0
+    if leads:
+        write_model_table(folder, experiment)
+
+    with contextlib.ExitStack() as stack:
+        stopped = stack.enter_context(interruption.watched())
+        manager = stack.enter_context(checkpoints.open_checkpoints(folder, config.train.keep, config.train.best_metric))
+        state = checkpoints.restore_newest(manager, experiment.steps.abstract_state)
+        state = experiment.steps.init() if state is None else state
+        start, total = int(state.step), config.train.steps
+        report = stack.enter_context(Report(folder, start, total, config.train.batch_size, speaks=leads))
+        for change in changes:
+            report.say(f"changed since {folder} was last used: {change}")
+        if start:
+            report.say(f"{folder} goes on from step {start}" if start < total else f"{folder} is finished; scoring it")
+
+        run = Run(experiment, folder, source, scored, manager, report, stopped)
+        state = take_steps(run, state)
+        scores = {kind: evaluate(run, state, kind) for kind in scored}
+        save(run, state, scores.get("val"))
+    if leads:
+        pictures.draw_curves(folder)
+    return scores
+
+
+def take_steps(run: Run, state: TrainState) -> TrainState:
+    """Trains from the state to the end of the run, evaluating and saving on the way."""
+    config, steps = run.experiment.config, run.experiment.steps
+    start, total = int(state.step), config.train.steps
+    if start >= total:
+        return state
+    batches = train_batches(
+        run.train,
+        config.data,
+        batch_size=config.train.batch_size,
+        seed=config.seed,
+        start_step=start,
+        process_index=jax.process_index(),
+        process_count=jax.process_count(),
+    )
+    with batches:
+        logs = None
+        for step in range(start + 1, total + 1):
+            # Read the logs of the step before while the device works on this one.
+            state, new_logs = steps.train(state, steps.place(next(batches)))
+            if logs is not None:
+                note(run, step - 1, logs)
+            logs = new_logs
+            evaluates = is_due(step, config.train.evaluate_every) and "val" in run.scored and step < total
+            saves = is_due(step, config.train.checkpoint_every) and step < total
+            if evaluates or saves or run.stopped or step == total:
+                note(run, step, logs)
+                logs = None
+            if evaluates:
+                save(run, state, evaluate(run, state, "val"))
+            elif saves or run.stopped:
+                save(run, state, None)
+    return state
+
+
+def is_due(step: int, every: int) -> bool:
+    """Whether something done every so many steps is to be done now; 0 means never."""
+    return every > 0 and step % every == 0
+
+
+def note(run: Run, step: int, logs: Mapping[str, jax.Array]) -> None:
+    """Reports a step.
+
+    Raises:
+      FloatingPointError: its loss or gradient is not finite.
+    """
+    logs = {name: float(value) for name, value in jax.device_get(logs).items()}
+    run.report.train(step, logs)
+    for name in ("loss", "gradient_norm"):
+        if not math.isfinite(logs[name]):
+            good = checkpoints.newest_step(run.manager)
+            since = f"the checkpoint of step {good} is good" if good else "no checkpoint was saved yet"
+            raise FloatingPointError(
+                f"the {name} of step {step} is {logs[name]}; {since}. Lower optimizer.learning_rate, or set "
+                "optimizer.clip_norm, and run the same command again"
+            )
+
+
+def evaluate(run: Run, state: TrainState, kind: str) -> dict[str, Any] | None:
+    """Scores the state on "val" or "test", reports it and draws a few examples; None if the run is to stop."""
+    source, step = run.scored[kind], int(state.step)
+    scores = score(run.experiment, state, source, stopped=lambda: bool(run.stopped))
+    if scores is None:
+        return None
+    run.report.scores(step, kind, scores, source.class_names)
+    picture = pictures.rows(*examples_of(run.experiment, state, source), source.palette)
+    pictures.write(run.folder / "pictures" / f"{kind}_{step:07d}.png", picture)
+    run.report.picture(step, kind, picture)
+    run.report.restart_clock(step)
+    return scores
+
+
+def save(run: Run, state: TrainState, scores: Mapping[str, Any] | None) -> None:
+    """Saves the state with its validation scores.
+
+    Raises:
+      Interrupted: the run was asked to stop; the state is saved.
+    """
+    best = run.experiment.config.train.best_metric
+    checkpoints.save(run.manager, state, {best: scores[best]} if scores else None)
+    if run.stopped:
+        run.manager.wait_until_finished()
+        raise Interrupted(run.stopped.received, int(state.step))

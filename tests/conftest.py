@@ -1,0 +1,36 @@
+"""Strict switches for all tests: eight CPU devices, no silent broadcasting between ranks, no accelerator."""
+
+import os
+import pathlib
+import tempfile
+
+os.environ["JAX_PLATFORMS"] = "cpu"
+# Tests compile more than they compute: the machine code need not be the fastest, and what one test has compiled
+# serves the others, those in processes of their own among them.
+FLAGS = "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0"
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {FLAGS}"
+COMPILED = tempfile.TemporaryDirectory(prefix="jaxseg-compiled-")
+os.environ["JAX_COMPILATION_CACHE_DIR"] = COMPILED.name
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.2"
+
+import jax  # noqa: E402, after the switches that it reads
+import pytest  # noqa: E402
+
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def root() -> pathlib.Path:
+    """The project's root."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> pathlib.Path:
+    """Real images in real layouts, which lie beside the project; the tests that need them skip without them."""
+    folder = pathlib.Path(os.environ.get("JAXSEG_SHARED_DATA", ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"the real images are not at {folder}; set JAXSEG_SHARED_DATA to their folder")
+    return folder

@@ -1,0 +1,26 @@
+"""A run small enough for tests: generated shapes, a narrow U-Net, a few steps."""
+
+from configs import base
+from jaxseg.data.sources import open_source
+from jaxseg.experiment import build, resolve
+
+
+def tiny_config(**fields):
+    """A config that trains in seconds; ``fields`` are dotted names with ``__`` for the dots."""
+    config = base.get_config()
+    config.data.image_size = (32, 32)
+    config.data.workers = 0
+    config.data.cache = False
+    config.model = {"name": "unet", "features": 4, "depth": 1, "norm_momentum": 0.9}
+    config.train.batch_size = 8
+    config.train.steps = 4
+    config.train.evaluate_every = 2
+    config.train.checkpoint_every = 2
+    config.update_from_flattened_dict({name.replace("__", "."): value for name, value in fields.items()})
+    return config
+
+
+def tiny_experiment(config, devices=None):
+    """The experiment of a config, with the training split that it learns from."""
+    source = open_source(config.data, config.data.train)
+    return build(resolve(config, source), source.class_names, source.palette, devices), source

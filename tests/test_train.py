@@ -1,0 +1,233 @@
+"""Whole runs: trained, stopped, killed, resumed, refused."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import chex
+import jax
+import numpy as np
+import pytest
+from experiments import tiny_config, tiny_experiment
+
+from jaxseg import checkpoints
+from jaxseg import train as training
+from jaxseg.evaluate import evaluate, load_state
+from jaxseg.report import read_lines
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The workdir of an undisturbed run, and its scores."""
+    folder = tmp_path_factory.mktemp("finished")
+    return folder, training.train(tiny_config(), folder)
+
+
+def final_state(folder, config=None):
+    """The newest state of a workdir."""
+    experiment, _ = tiny_experiment(config or tiny_config())
+    return jax.device_get(load_state(experiment, folder, "latest"))
+
+
+def interrupt_at(monkeypatch, step, signum):
+    """Sends this process a signal when a step is reported."""
+    note = training.note
+
+    def note_and_interrupt(run, number, logs):
+        note(run, number, logs)
+        if number == step:
+            os.kill(os.getpid(), signum)
+
+    monkeypatch.setattr(training, "note", note_and_interrupt)
+
+
+def test_a_run_leaves_what_it_promises(finished):
+    folder, scores = finished
+    names = {path.name for path in folder.iterdir()}
+    assert names == {
+        "config.json",
+        "classes.json",
+        "model.txt",
+        "metrics.jsonl",
+        "checkpoints",
+        "pictures",
+        "tensorboard",
+        "curves.png",
+    }
+    lines = read_lines(folder / "metrics.jsonl")
+    assert [(line["step"], line["split"]) for line in lines] == [
+        (1, "train"),
+        (2, "train"),
+        (2, "val"),
+        (3, "train"),
+        (4, "train"),
+        (4, "val"),
+    ]
+    assert lines[-1] == {"step": 4, "split": "val", **scores["val"]}
+    assert set(lines[0]) == {"step", "split", "loss", "cross_entropy", "gradient_norm", "learning_rate"}
+    assert set(lines[-1]) >= {
+        "loss",
+        "pixel_accuracy",
+        "mean_pixel_accuracy",
+        "mean_iou",
+        "frequency_weighted_iou",
+        "iou",
+    }
+    assert json.loads((folder / "config.json").read_text())["train"]["steps"] == 4
+    assert {path.name for path in (folder / "pictures").iterdir()} == {"val_0000002.png", "val_0000004.png"}
+    assert "Total Parameters: 1,828" in (folder / "model.txt").read_text()
+
+
+def test_a_finished_run_says_so_and_is_scored_again(finished, capsys):
+    folder, scores = finished
+    before = (folder / "metrics.jsonl").read_text()
+    assert training.train(tiny_config(), folder) == scores
+    assert "is finished" in capsys.readouterr().out
+    assert (folder / "metrics.jsonl").read_text() == before
+
+
+def test_evaluate_gives_the_scores_of_the_run(finished):
+    folder, scores = finished
+    assert evaluate(tiny_config(), folder, "latest") == scores
+    with pytest.raises(ValueError, match=r"no checkpoint '77'.*\[2, 4\]"):
+        evaluate(tiny_config(), folder, "77")
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_saves_and_the_run_resumes_to_the_bit(finished, tmp_path, monkeypatch, signum):
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, 2, signum)  # reported while step 3 is under way
+        with pytest.raises(training.Interrupted, match=f"{signum.name} after step 3, which is saved") as stop:
+            training.train(tiny_config(train__evaluate_every=0, train__checkpoint_every=0), tmp_path)
+    assert stop.value.exit_status == 128 + signum
+    training.train(tiny_config(), tmp_path)
+    chex.assert_trees_all_equal(final_state(tmp_path), final_state(finished[0]))
+    lines = [line for line in read_lines(finished[0] / "metrics.jsonl") if (line["step"], line["split"]) != (2, "val")]
+    assert read_lines(tmp_path / "metrics.jsonl") == lines
+
+
+def test_longer_training_goes_on_where_the_run_ended(finished, tmp_path, capsys):
+    training.train(tiny_config(train__steps=2), tmp_path)
+    training.train(tiny_config(), tmp_path)
+    said = capsys.readouterr().out
+    assert "train.steps: 2 -> 4" in said
+    assert "goes on from step 2" in said
+    chex.assert_trees_all_equal(final_state(tmp_path), final_state(finished[0]))
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
+    config = tiny_config(optimizer__name="sgd", optimizer__learning_rate=1e30, train__checkpoint_every=1)
+    with pytest.raises(
+        FloatingPointError, match=r"of step \d is (nan|inf).*(checkpoint of step \d is good|no checkpoint)"
+    ):
+        training.train(config, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"seed": 3}, "belongs to another run.*seed was 0, now 3"),
+        ({"model__features": 5}, "model.features was 4, now 5"),
+    ],
+)
+def test_the_workdir_of_another_run_is_refused(finished, fields, named):
+    before = (finished[0] / "config.json").read_text()
+    with pytest.raises(ValueError, match=named):
+        training.train(tiny_config(**fields), finished[0])
+    assert (finished[0] / "config.json").read_text() == before
+
+
+def test_a_workdir_that_cannot_be_written_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match="cannot be written.*another --workdir"):
+        training.train(tiny_config(), tmp_path / "file" / "run")
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("damaged", ["arrays", "metadata"])
+def test_a_damaged_checkpoint_is_set_aside_and_an_older_one_used(finished, tmp_path, capsys, damaged):
+    shutil.copytree(finished[0], tmp_path, dirs_exist_ok=True)
+    for path in (tmp_path / "checkpoints" / "4").rglob("*"):
+        if path.is_file() and (path.stat().st_size > 1000) != (damaged == "metadata"):
+            path.write_bytes(path.read_bytes()[:100])
+    training.train(tiny_config(), tmp_path)
+    captured = capsys.readouterr()
+    assert "checkpoint 4 cannot be read" in captured.err
+    assert "goes on from step 2" in captured.out
+    assert [path.name for path in (tmp_path / "checkpoints_unreadable").iterdir()] == ["4_0"]
+    chex.assert_trees_all_equal(final_state(tmp_path), final_state(finished[0]))
+
+
+# Orbax leaves a file open when it cannot read it.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_run_without_a_readable_checkpoint_does_not_begin_anew(tmp_path):
+    training.train(tiny_config(train__steps=1), tmp_path)
+    for path in (tmp_path / "checkpoints").rglob("*"):
+        if path.is_file():
+            path.write_bytes(b"")
+    with pytest.raises(ValueError, match="no checkpoint in .* can be read.*step 1"):
+        training.train(tiny_config(), tmp_path)
+
+
+def test_the_best_checkpoint_is_kept_beside_the_newest(tmp_path):
+    experiment, _ = tiny_experiment(tiny_config())
+    state = experiment.steps.init()
+    with checkpoints.open_checkpoints(tmp_path, 2, "mean_iou") as manager:
+        for step, score in enumerate((0.1, 0.9, 0.3, None, 0.2, 0.4), start=1):
+            checkpoints.save(manager, state._replace(step=np.int32(step)), score and {"mean_iou": score})
+        manager.wait_until_finished()
+        assert sorted(manager.all_steps()) == [2, 5, 6]
+        assert checkpoints.best_step(manager, "mean_iou") == 2
+
+
+def start(folder, steps):
+    """A run in a process of its own."""
+    fields = {"data.image_size": "(32,32)", "data.workers": 1, "data.dir": folder / "data", "model.features": 4,
+              "model.depth": 1, "train.batch_size": 8, "train.steps": steps, "train.evaluate_every": 4,
+              "train.checkpoint_every": 3, "optimizer.warmup_steps": 2}  # fmt: skip
+    command = [sys.executable, "-m", "jaxseg.main", "--config", "configs/unet_shapes.py", "--workdir", str(folder)]
+    return subprocess.Popen(
+        [*command, *(f"--config.{name}={value}" for name, value in fields.items())],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=os.getcwd(),
+    )  # fmt: skip
+
+
+def kill_at(process, folder, step):
+    """Kills a run as soon as it has reported a step."""
+    while process.poll() is None:
+        lines = read_lines(folder / "metrics.jsonl")
+        if lines and lines[-1]["step"] >= step:
+            process.kill()
+        time.sleep(0.005)
+    said = process.communicate()[0]
+    assert process.returncode == -signal.SIGKILL, said
+
+
+def finish(process):
+    """Waits for a run to end well."""
+    said = process.communicate()[0]
+    assert process.returncode == 0, said
+
+
+def arrays(folder):
+    """The newest state of a workdir, whatever the devices that it was trained on."""
+    with checkpoints.open_checkpoints(folder, 2, "mean_iou") as manager:
+        return jax.device_get(manager.restore(manager.latest_step()))
+
+
+@pytest.mark.parametrize("moments", [(7,), pytest.param((1, 3, 4, 6, 6, 8, 9, 11), marks=pytest.mark.slow)], ids=str)
+def test_a_killed_run_ends_as_an_undisturbed_one(tmp_path, root, monkeypatch, moments):
+    monkeypatch.chdir(root)
+    undisturbed = start(tmp_path / "undisturbed", 12)
+    for step in moments:
+        kill_at(start(tmp_path / "killed", 12), tmp_path / "killed", step)
+    finish(start(tmp_path / "killed", 12))
+    finish(undisturbed)
+    assert (tmp_path / "killed" / "metrics.jsonl").read_text() == (
+        tmp_path / "undisturbed" / "metrics.jsonl"
+    ).read_text()
+    chex.assert_trees_all_equal(arrays(tmp_path / "killed"), arrays(tmp_path / "undisturbed"))

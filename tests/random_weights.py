@@ -13,16 +13,20 @@ def template(model, image_shape, **arguments):
 
 
 def random_variables(shapes, seed):
-    """Variables of the given shapes that keep activations lively: kernels by fan-in, norms far from trivial."""
+    """Variables of the given shapes that keep activations lively: kernels by fan-in, norms far from trivial.
+
+    The last norm of a bottleneck is small, as in trained networks: branches that all shout make a deep network so
+    chaotic in training that float32 itself, not the code, decides what its gradients are.
+    """
     rng = np.random.default_rng(seed)
     variables = {}
     for path, leaf in sorted(flatten_dict(shapes).items()):
         if path[-1] == "kernel":
-            # Only a residual branch's last convolution would let the sum of all branches grow without end.
             fan_in = np.prod(leaf.shape[:-1])
             value = rng.standard_normal(leaf.shape, np.float32) * np.float32(np.sqrt(2 / fan_in))
         elif path[-1] in ("scale", "var"):
             value = rng.uniform(0.5, 1.5, leaf.shape)
+            value = value * 0.2 if path[-2:] == ("bn3", "scale") else value
         else:
             value = rng.normal(0, 0.1, leaf.shape)
         variables[path] = value.astype(np.float32)

@@ -56,10 +56,10 @@ class BatchNorm(nn.Module):
     def _statistics(self, x, mask, running_mean, running_var):
         """Mean, variance and unbiased variance of this batch, each ``[c]``; the running ones where nothing counts."""
         # Deviations are taken from the running mean, not from 0, so that their squares do not drown the variance.
-        x = x.astype(jnp.float32) - _expand(running_mean, x.ndim)
+        x = x.astype(jnp.promote_types(x.dtype, jnp.float32)) - _expand(running_mean, x.ndim)
         axes = tuple(range(x.ndim - 1))
         weights = jnp.ones((1,) * x.ndim, bool) if mask is None else mask
-        count = jnp.broadcast_to(weights, (*x.shape[:-1], 1)).sum(dtype=jnp.float32)
+        count = jnp.broadcast_to(weights, (*x.shape[:-1], 1)).sum(dtype=x.dtype)
         x = jnp.where(weights, x, 0)
         totals = (count, x.sum(axes), (x * x).sum(axes))
         if self.axis_name and not self.is_initializing():
@@ -98,8 +98,9 @@ class FrozenBatchNorm(nn.Module):
 
 
 def affine(x: jax.Array, scale: jax.Array, bias: jax.Array, dtype: Dtype) -> jax.Array:
-    """``x [..., c] * scale [c] + bias [c]``, computed in float32 and returned in ``dtype``."""
-    return (x.astype(jnp.float32) * _expand(scale, x.ndim) + _expand(bias, x.ndim)).astype(dtype)
+    """``x [..., c] * scale [c] + bias [c]``, computed in float32 at least and returned in ``dtype``."""
+    x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    return (x * _expand(scale, x.ndim) + _expand(bias, x.ndim)).astype(dtype)
 
 
 def _expand(vector: jax.Array, rank: int) -> jax.Array:

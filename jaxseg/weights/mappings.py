@@ -87,3 +87,44 @@ FCN_RESNET = Mapping(
     heads=r"(aux_)?classifier\.4\..*",
     spare=r"aux_classifier\..*",
 )
+
+
+def _mask_rcnn(version: int) -> Mapping:
+    """Version 2 has norms behind the convolutions of pyramid and heads, and numbers the box head in a row."""
+    block = (Rule(r"conv", "0"), Rule(r"norm", "1"))
+    box_head = {
+        1: (Rule(r"fc6", "fc6", "flattened"), Rule(r"fc7", "fc7", "dense")),
+        2: (*_numbered(r"conv_(\d)", r"\1", block), Rule(r"fc6", "5", "flattened")),
+    }
+    return Mapping(
+        under("backbone", "backbone.body", _RESNET)
+        + under("fpn", "backbone.fpn", _numbered(r"(inner|layer)_(\d)", r"\1_blocks.\2", block))
+        + under("rpn_head", "rpn.head", _numbered(r"conv_(\d)", r"conv.\1", block))
+        + under("rpn_head", "rpn.head", (Rule(r"(cls_logits|bbox_pred)", r"\1"),))
+        + under("box_head", "roi_heads.box_head", box_head[version])
+        + under("box_head", "roi_heads.box_predictor", (Rule(r"(cls_score|bbox_pred)", r"\1", "dense"),))
+        + under("mask_head", "roi_heads.mask_head", _numbered(r"conv_(\d)", r"\1", block))
+        + under("mask_head", "roi_heads.mask_predictor", (Rule(r"conv5_mask", "conv5_mask", "transposed"),))
+        + under("mask_head", "roi_heads.mask_predictor", (Rule(r"mask_fcn_logits", "mask_fcn_logits"),)),
+        heads=r"roi_heads\.(box_predictor\..*|mask_predictor\.mask_fcn_logits\..*)",
+        old_names=_OLD_DETECTOR_NAMES,
+    )
+
+
+def _numbered(ours: str, theirs: str, block: tuple[Rule, ...]) -> tuple[Rule, ...]:
+    """The rules of a block that occurs several times."""
+    return tuple(Rule(f"{ours}/{r.ours}", f"{theirs}.{r.theirs}", r.kernel) for r in block)
+
+
+# Files from before torchvision 0.13 name a convolution itself where newer ones name the block that it is in.
+_OLD_DETECTOR_NAMES = (
+    (r"(backbone\.fpn\.(?:inner|layer)_blocks\.\d)\.(weight|bias)", r"\1.0.\2"),
+    (r"rpn\.head\.conv\.(weight|bias)", r"rpn.head.conv.0.0.\1"),
+    (r"roi_heads\.mask_head\.mask_fcn1\.(weight|bias)", r"roi_heads.mask_head.0.0.\1"),
+    (r"roi_heads\.mask_head\.mask_fcn2\.(weight|bias)", r"roi_heads.mask_head.1.0.\1"),
+    (r"roi_heads\.mask_head\.mask_fcn3\.(weight|bias)", r"roi_heads.mask_head.2.0.\1"),
+    (r"roi_heads\.mask_head\.mask_fcn4\.(weight|bias)", r"roi_heads.mask_head.3.0.\1"),
+)
+
+MASK_RCNN_V1 = _mask_rcnn(1)
+MASK_RCNN_V2 = _mask_rcnn(2)

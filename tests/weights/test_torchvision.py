@@ -1,5 +1,6 @@
 import chex
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from random_weights import random_image, random_variables, relative_error, template
@@ -116,45 +117,47 @@ def test_logits_of_vgg16_are_torchvisions(name):
 
 @pytest.mark.parametrize("name", ["resnet18", heavy("resnet50"), heavy("fcn_resnet50"), heavy("fcn_resnet101")])
 def test_a_training_step_is_torchvisions(name):
-    """Outputs, running statistics and gradients, with the statistics of the batch."""
+    """Outputs, running statistics and gradients, with the statistics of the batch.
+
+    In float64: the gradients of deep networks with batch statistics are so sensitive that in float32 either library
+    is 1e-3 away from its own float64.
+    """
     torchvision = load_torchvision()
     model, mapping, arguments = MODELS[name]
     variables = random_variables(template(model, (1, 64, 64, 3)), seed=4)
-    image = random_image((3, 64, 64, 3), seed=4)
-    network = load_into(
-        torchvision.models.get_model(name, weights=None, **arguments), to_state_dict(variables, mapping)
-    )
+    image = random_image((2, 64, 64, 3), seed=4)
+    network = torchvision.models.get_model(name, weights=None, **arguments)
+    load_into(network, to_state_dict(variables, mapping)).double()
     for module in network.modules():  # the two would draw different masks
         if isinstance(module, torchvision.torch.nn.Dropout):
             module.p = 0.0
-    outputs = network.train()(to_torch(image))
+    outputs = network.train()(to_torch(image).double())
     outputs = {"out": outputs} if name.startswith("resnet") else outputs
     sum((out**2).mean() for out in outputs.values()).backward()
 
-    names = {"out": "logits", "aux": "aux_logits"}
-
-    def loss(params):
-        ours, stats = model.apply({**variables, "params": params}, image, train=True, mutable=["batch_stats"])
-        return sum((ours[names[k]] ** 2).mean() for k in outputs), (ours, stats)
-
-    grads, (ours, stats) = jax.jit(jax.grad(loss, has_aux=True))(variables["params"])
+    with jax.enable_x64(True):
+        grads, ours, stats = _training_step(model.clone(dtype=jnp.float64), variables, image)
     for key, out in outputs.items():
-        assert relative_error(ours[names[key]], to_numpy(out)) < 1e-4
-    _assert_gradients_close(grads, network, mapping)
-    _assert_statistics_close(stats, variables, network, mapping)
+        assert relative_error(ours[{"out": "logits", "aux": "aux_logits"}[key]], to_numpy(out)) < 1e-4
 
-
-def _assert_gradients_close(grads, network, mapping):
     theirs = {name: parameter.grad.numpy() for name, parameter in network.named_parameters()}
-    ours = to_state_dict({"params": grads}, mapping)
-    assert set(ours) == set(theirs)
-    largest = max(np.abs(value).max() for value in theirs.values())
+    grads = to_state_dict({"params": grads}, mapping)
+    assert set(grads) == set(theirs)
     for name, value in theirs.items():
-        assert np.abs(ours[name] - value).max() < 1e-3 * max(np.abs(value).max(), 1e-4 * largest), name
-
-
-def _assert_statistics_close(stats, variables, network, mapping):
-    ours = to_state_dict({"params": variables["params"], **stats}, mapping)
+        assert relative_error(grads[name], value) < 1e-3, name
+    stats = to_state_dict({"params": variables["params"], **stats}, mapping)
     for name, value in numpy_state(network).items():
         if name.endswith(("running_mean", "running_var")):
-            assert relative_error(ours[name], value) < 1e-4, name
+            assert relative_error(stats[name], value) < 1e-4, name
+
+
+def _training_step(model, variables, image):
+    """Gradients of the mean square of all logits, the outputs, and the statistics afterwards."""
+    variables, image = jax.tree.map(lambda x: jnp.asarray(x, jnp.float64), (variables, image))
+
+    def loss(params):
+        outputs, stats = model.apply({**variables, "params": params}, image, train=True, mutable=["batch_stats"])
+        return sum((outputs[k] ** 2).mean() for k in outputs if k.endswith("logits")), (outputs, stats)
+
+    grads, (outputs, stats) = jax.jit(jax.grad(loss, has_aux=True))(variables["params"])
+    return jax.tree.map(np.asarray, (grads, outputs, stats))

@@ -1,0 +1,50 @@
+"""The block of which the detector's pyramid and heads are made."""
+
+from collections.abc import Callable
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from flax.typing import Dtype, Initializer
+
+from jaxseg.models.extents import hold
+
+# PyTorch's names: kaiming_normal_(mode="fan_out"), kaiming_uniform_(a=1), and what a linear layer starts with.
+HE_FAN_OUT = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
+LECUN_UNIFORM = nn.initializers.variance_scaling(1.0, "fan_in", "uniform")
+LINEAR = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
+
+
+class ConvBlock(nn.Module):
+    """Convolution, norm or else a bias, and ReLU: ``[b, h, w, c] -> [b, h, w, features]``.
+
+    Attributes:
+      features: channels of the output.
+      kernel: rows and columns of the kernel, odd.
+      norm: makes a norm; None: the convolution has a bias instead.
+      activation: whether a ReLU follows.
+      kernel_init: initialiser of the kernel.
+      dtype: type of the computation; parameters are float32.
+    """
+
+    features: int
+    kernel: int = 3
+    norm: Callable[..., nn.Module] | None = None
+    activation: bool = True
+    kernel_init: Initializer = HE_FAN_OUT
+    dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array, mask: jax.Array | None = None) -> jax.Array:
+        """``mask``: which positions count, bool, broadcast to ``x``; the others neither leak nor enter statistics."""
+        x = nn.Conv(
+            self.features,
+            (self.kernel, self.kernel),
+            use_bias=self.norm is None,
+            kernel_init=self.kernel_init,
+            dtype=self.dtype,
+            name="conv",
+        )(hold(x, mask))
+        if self.norm is not None:
+            x = self.norm(name="norm")(x, mask=mask)
+        return nn.relu(x) if self.activation else x

@@ -1,0 +1,27 @@
+"""How far each image of a batch reaches, and how to keep what lies beyond from having any influence.
+
+An image is padded with zeros to a multiple of 32 and, where a batch or a bucket asks for it, further. A convolution
+followed by a norm or a bias turns that further padding into numbers, which the next 3x3 convolution would carry back
+into the image. Holding the padding at zero in front of every such convolution, and keeping it out of batch statistics,
+makes the answer that of the image padded to its own multiple of 32, whatever the bucket.
+
+``extents`` is int32 ``[b, 2]``, (height, width) of the part that counts, in pixels, multiples of 32; None: all of it.
+"""
+
+import jax
+import jax.numpy as jnp
+
+
+def inside(extents: jax.Array | None, x: jax.Array, stride: int) -> jax.Array | None:
+    """Bool ``[b, h, w, 1]``: which positions of the map ``x [b, h, w, c]`` of this stride count. None if all do."""
+    if extents is None:
+        return None
+    lengths = -(-extents // stride)
+    rows = jnp.arange(x.shape[1])[None] < lengths[:, :1]
+    columns = jnp.arange(x.shape[2])[None] < lengths[:, 1:]
+    return (rows[:, :, None] & columns[:, None])[..., None]
+
+
+def hold(x: jax.Array, mask: jax.Array | None) -> jax.Array:
+    """``x [b, h, w, c]``, and zero where ``mask`` is False."""
+    return x if mask is None else jnp.where(mask, x, jnp.zeros((), x.dtype))

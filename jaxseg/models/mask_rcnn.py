@@ -1,0 +1,242 @@
+"""Mask R-CNN on a ResNet with a feature pyramid, from normalised images to instances, as one program.
+
+He et al., "Mask R-CNN", 2017; versions 1 and 2 are torchvision's ``maskrcnn_resnet50_fpn`` and ``..._v2``. All shapes
+are static: images are padded at the bottom and the right, boxes, proposals and detections fill slots that a mask calls
+valid. How far each image is padded makes no difference, see ``models/extents.py``.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from flax.typing import Dtype
+
+from jaxseg.models import detector_training as targets
+from jaxseg.models import roi_heads, rpn
+from jaxseg.models.detector_training import GroundTruth, TrainingOutputs
+from jaxseg.models.fpn import FPN
+from jaxseg.models.norms import norm_layer
+from jaxseg.models.resnet import LAYERS, ResNet
+from jaxseg.models.roi_heads import BOX_BINS, MASK_BINS, BoxHead, Detecting, MaskHead
+from jaxseg.models.rpn import Proposals, Proposing, RPNHead
+from jaxseg.ops.masks import paste
+from jaxseg.ops.sampling import Samples
+
+
+class Instances(NamedTuple):
+    """The objects found in a batch of images, best first.
+
+    Attributes:
+      boxes: float32 ``[b, d, 4]``.
+      scores: float32 ``[b, d]``, in 0..1.
+      classes: int32 ``[b, d]``, from 1; 0 in unused slots.
+      valid: bool ``[b, d]``, False in unused slots.
+      masks: float32 ``[b, d, 28, 28]``, for each box how likely its parts belong to the object.
+    """
+
+    boxes: jax.Array
+    scores: jax.Array
+    classes: jax.Array
+    valid: jax.Array
+    masks: jax.Array
+
+
+class Drawn(NamedTuple):
+    """Draws of one training step; None: to be drawn.
+
+    Attributes:
+      anchors: by index into the anchors of all levels.
+      proposals: that regions are drawn from.
+      regions: by index into these proposals followed by the objects' boxes; positives first.
+    """
+
+    anchors: Samples | None = None
+    proposals: Proposals | None = None
+    regions: Samples | None = None
+
+
+NOTHING_DRAWN = Drawn()
+
+
+class MaskRCNN(nn.Module):
+    """A Mask R-CNN whose stages are methods, so that each can be run and tested alone.
+
+    Attributes:
+      classes: number of classes, k, with the background; 91 in torchvision's weights.
+      version: 1 or 2. The second has norms in pyramid and heads too, two convolutions in the RPN's head, and four
+        convolutions in the box head.
+      depth: of the ResNet.
+      width: channels of the ResNet's stem; 64 in the paper, fewer for small machines.
+      channels: of the pyramid and of the heads' convolutions.
+      hidden: outputs of the box head's dense layers.
+      class_agnostic: whether all classes share one set of box deltas and one mask.
+      norm: "frozen" or "batch", wherever there are norms.
+      norm_epsilon: added to the variance.
+      trainable_layers: of the backbone, see ``ResNet``.
+      anchor_sizes: of each level, in pixels.
+      anchor_ratios: height / width, on each level.
+      proposing: how proposals are chosen when testing.
+      proposing_in_training: and when training.
+      detecting: how detections are chosen.
+      roi_align: "gather" or "einsum", see ``ops/roi_align.py``.
+      train: whether live norms use the statistics of the batch.
+      dtype: type of the activations; parameters, logits, boxes and scores are float32.
+      axis_name: the axis over which pmap's devices share batch statistics; jit needs none.
+    """
+
+    classes: int = 91
+    version: int = 1
+    depth: int = 50
+    width: int = 64
+    channels: int = 256
+    hidden: int = 1024
+    class_agnostic: bool = False
+    norm: str = "frozen"
+    norm_epsilon: float = 1e-5
+    trainable_layers: int = 5
+    anchor_sizes: Sequence[Sequence[float]] = ((32,), (64,), (128,), (256,), (512,))
+    anchor_ratios: Sequence[float] = (0.5, 1.0, 2.0)
+    proposing: Proposing = rpn.IN_TESTING
+    proposing_in_training: Proposing = rpn.IN_TRAINING
+    detecting: Detecting = Detecting()
+    roi_align: str = "gather"
+    train: bool = False
+    dtype: Dtype = jnp.float32
+    axis_name: str | None = None
+
+    def setup(self):
+        """The five networks."""
+        shared = {"dtype": self.dtype, "axis_name": self.axis_name}
+        norm = norm_layer(self.norm, train=self.train, epsilon=self.norm_epsilon, **shared)
+        second = self.version == 2
+        self.backbone = ResNet(
+            self.depth,
+            width=self.width,
+            norm=self.norm,
+            norm_epsilon=self.norm_epsilon,
+            trainable_layers=self.trainable_layers,
+            **shared,
+        )
+        self.fpn = FPN(self.channels, norm if second else None, self.dtype)
+        anchors = len(self.anchor_sizes[0]) * len(self.anchor_ratios)
+        self.rpn_head = RPNHead(2 if second else 1, anchors, self.dtype)
+        self.box_head = BoxHead(self.classes, 4 if second else 0, self.hidden, self.class_agnostic, norm, self.dtype)
+        masks = 1 if self.class_agnostic else self.classes
+        self.mask_head = MaskHead(masks, self.channels, norm if second else None, self.dtype)
+
+    def __call__(self, image: jax.Array, sizes: jax.Array, extents: jax.Array | None = None) -> Instances:
+        """The instances in a batch of images.
+
+        Args:
+          image: float ``[b, h, w, 3]``, normalised, then padded with zeros; h and w are multiples of 32.
+          sizes: int32 ``[b, 2]``, height and width of each image before it was padded.
+          extents: int32 ``[b, 2]``: act as if each image were padded to this size only, a multiple of 32. None: all of
+            the batch counts, and what it is padded to makes a difference, as it does in torchvision.
+
+        Returns:
+          The ``Instances``, their boxes in pixels of these images.
+        """
+        pyramid = self.pyramid(image, extents)
+        logits, deltas = self.rpn_head(pyramid, extents)
+        anchors, usable = self.anchors(pyramid, image, extents)
+        proposals = rpn.propose(logits, deltas, anchors, usable, sizes, self.proposing)
+        logits, deltas = self.box_outputs(pyramid, proposals.boxes, proposals.valid)
+        found = roi_heads.detect(logits, deltas, proposals.boxes, proposals.valid, sizes, self.detecting)
+        logits = self.mask_logits(pyramid, found.boxes, found.valid)
+        logits = jax.vmap(roi_heads.masks_of_classes)(logits, found.classes)
+        return Instances(*found, nn.sigmoid(logits))
+
+    def training(
+        self,
+        image: jax.Array,
+        sizes: jax.Array,
+        truth: GroundTruth,
+        key: jax.Array,
+        extents: jax.Array | None = None,
+        drawn: Drawn = NOTHING_DRAWN,
+    ) -> TrainingOutputs:
+        """What the losses are made of.
+
+        Args:
+          image: as above.
+          sizes: as above.
+          truth: the objects.
+          key: draws anchors and regions.
+          extents: as above.
+          drawn: what to take instead of drawing it; for comparisons.
+        """
+        anchor_key, region_key = jax.random.split(key)
+        pyramid = self.pyramid(image, extents)
+        logits, deltas = self.rpn_head(pyramid, extents)
+        anchors, usable = self.anchors(pyramid, image, extents)
+        of_anchors = drawn.anchors or targets.draw_anchors(anchor_key, anchors, usable, truth)
+        rpn_samples = targets.anchor_samples(of_anchors, logits, deltas, anchors, truth)
+
+        proposals = drawn.proposals or rpn.propose(logits, deltas, anchors, usable, sizes, self.proposing_in_training)
+        of_regions = drawn.regions or targets.draw_regions(region_key, proposals, truth)
+        regions = targets.regions_to_learn_from(of_regions, proposals, truth)
+        logits, deltas = self.box_outputs(pyramid, regions.boxes, regions.valid)
+
+        first = targets.possibly_positive(regions)
+        mask_logits = self.mask_logits(pyramid, first.boxes, first.positive)
+        gt_masks = targets.mask_targets(first, truth, mask_logits.shape[2])
+        return TrainingOutputs(rpn_samples, regions, logits, deltas, mask_logits, gt_masks)
+
+    def pyramid(self, image: jax.Array, extents: jax.Array | None = None) -> tuple[jax.Array, ...]:
+        """P2 to P6 of a batch: ``[b, h / s, w / s, channels]`` for s = 4 to 64."""
+        features = self.backbone(image, train=self.train, extents=extents)
+        return self.fpn([features[layer] for layer in LAYERS], extents)
+
+    def rpn_outputs(
+        self, pyramid: Sequence[jax.Array], extents: jax.Array | None = None
+    ) -> tuple[list[jax.Array], list[jax.Array]]:
+        """Logits ``[b, a]`` and deltas ``[b, a, 4]`` of each level."""
+        return self.rpn_head(pyramid, extents)
+
+    def anchors(
+        self, pyramid: Sequence[jax.Array], image: jax.Array, extents: jax.Array | None = None
+    ) -> tuple[list[jax.Array], list[jax.Array]]:
+        """Anchors ``[b, a, 4]`` of each level, and which of them lie within the extents, ``[b, a]``."""
+        if extents is None:
+            extents = jnp.broadcast_to(jnp.array(image.shape[1:3], jnp.int32)[None], (image.shape[0], 2))
+        return rpn.place_anchors(pyramid, extents, self.anchor_sizes, self.anchor_ratios)
+
+    def box_outputs(
+        self, pyramid: Sequence[jax.Array], boxes: jax.Array, valid: jax.Array
+    ) -> tuple[jax.Array, jax.Array]:
+        """Class logits ``[b, p, k]`` and deltas ``[b, p, k, 4]`` (or ``[b, p, 1, 4]``) of boxes ``[b, p, 4]``."""
+        regions = roi_heads.pool(pyramid, boxes, BOX_BINS, self.roi_align)
+        logits, deltas = self.box_head(regions, valid.ravel())
+        return logits.reshape(*valid.shape, -1), deltas.reshape(*valid.shape, -1, 4)
+
+    def mask_logits(self, pyramid: Sequence[jax.Array], boxes: jax.Array, valid: jax.Array) -> jax.Array:
+        """Mask logits ``[b, p, 28, 28, k]`` (or ``[b, p, 28, 28, 1]``) of boxes ``[b, p, 4]``."""
+        regions = roi_heads.pool(pyramid, boxes, MASK_BINS, self.roi_align)
+        logits = self.mask_head(regions, valid.ravel())
+        return logits.reshape(*valid.shape, *logits.shape[1:])
+
+
+def in_original_pixels(instances: Instances, sizes: jax.Array, original_sizes: jax.Array) -> Instances:
+    """Instances whose boxes are in pixels of the images before they were resized.
+
+    Args:
+      instances: with boxes in pixels of the resized images.
+      sizes: int32 ``[b, 2]``, height and width of the resized images.
+      original_sizes: int32 ``[b, 2]``, of the original ones.
+    """
+    ratios = original_sizes.astype(jnp.float32) / sizes.astype(jnp.float32)
+    factors = jnp.stack([ratios[:, 1], ratios[:, 0]] * 2, axis=-1)
+    return instances._replace(boxes=instances.boxes * factors[:, None])
+
+
+def pasted_masks(instances: Instances, canvas: tuple[int, int]) -> jax.Array:
+    """Where each instance is: bool ``[b, d, *canvas]``, probability at least one half; False in unused slots.
+
+    Args:
+      instances: with boxes in pixels of the images that the masks are meant for.
+      canvas: static height and width, at least those of the largest image; a mask is right on its own image's part.
+    """
+    probabilities = jax.vmap(lambda masks, boxes: paste(masks, boxes, canvas))(instances.masks, instances.boxes)
+    return (probabilities >= 0.5) & instances.valid[:, :, None, None]

@@ -1,0 +1,137 @@
+"""The norms of the backbones and the detector, chosen by name."""
+
+from collections.abc import Callable
+from functools import partial
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from flax.typing import Dtype
+
+
+class BatchNorm(nn.Module):
+    """Batch norm whose running statistics are PyTorch's, and which can leave positions out.
+
+    linen's own adds the biased variance to the running one, PyTorch the unbiased one, so that a network trained on
+    here from torchvision's weights would drift from what torchvision makes of it. Where nothing counts, as in the mask
+    head of a batch without objects, the running statistics serve, and stay.
+
+    Attributes:
+      train: whether to use, and add to the running ones, the statistics of this batch.
+      momentum: the share of the old running statistics that a step keeps; PyTorch counts the other share.
+      epsilon: added to the variance.
+      dtype: type of the output; statistics and the computation are float32.
+      axis_name: the axis over which pmap's devices share batch statistics; jit needs none.
+    """
+
+    train: bool
+    momentum: float = 0.9
+    epsilon: float = 1e-5
+    dtype: Dtype = jnp.float32
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, x: jax.Array, mask: jax.Array | None = None) -> jax.Array:
+        """``x [..., c]``, normalised.
+
+        Args:
+          x: the input.
+          mask: bool, of the rank of x and broadcast to it: which positions count. None: all of them.
+        """
+        shape = x.shape[-1:]
+        scale = self.param("scale", nn.initializers.ones, shape, jnp.float32)
+        bias = self.param("bias", nn.initializers.zeros, shape, jnp.float32)
+        running_mean = self.variable("batch_stats", "mean", jnp.zeros, shape, jnp.float32)
+        running_var = self.variable("batch_stats", "var", jnp.ones, shape, jnp.float32)
+        mean, var = running_mean.value, running_var.value
+        if self.train:
+            mean, var, unbiased = self._statistics(x, mask, mean, var)
+            if not self.is_initializing():
+                keep = self.momentum
+                running_mean.value = keep * running_mean.value + (1 - keep) * mean
+                running_var.value = keep * running_var.value + (1 - keep) * unbiased
+        scale = scale * jax.lax.rsqrt(var + self.epsilon)
+        return affine(x, scale, bias - mean * scale, self.dtype)
+
+    def _statistics(self, x, mask, running_mean, running_var):
+        """Mean, variance and unbiased variance of this batch, each ``[c]``; the running ones where nothing counts."""
+        # Deviations are taken from the running mean, not from 0, so that their squares do not drown the variance.
+        x = x.astype(jnp.promote_types(x.dtype, jnp.float32)) - _expand(running_mean, x.ndim)
+        axes = tuple(range(x.ndim - 1))
+        weights = jnp.ones((1,) * x.ndim, bool) if mask is None else mask
+        count = jnp.broadcast_to(weights, (*x.shape[:-1], 1)).sum(dtype=x.dtype)
+        x = jnp.where(weights, x, 0)
+        totals = (count, x.sum(axes), (x * x).sum(axes))
+        if self.axis_name and not self.is_initializing():
+            totals = jax.lax.psum(totals, self.axis_name)
+        count, total, squares = totals
+        shift = total / jnp.maximum(count, 1)
+        var = jnp.maximum(squares / jnp.maximum(count, 1) - shift * shift, 0)
+        unbiased = var * (count / jnp.maximum(count - 1, 1))
+        something = count > 0
+        return running_mean + shift, jnp.where(something, var, running_var), jnp.where(something, unbiased, running_var)
+
+
+class FrozenBatchNorm(nn.Module):
+    """A batch norm that has stopped learning: it scales and shifts by stored numbers.
+
+    All four vectors are variables of the collection ``batch_stats``, so that no optimiser sees them.
+
+    Attributes:
+      epsilon: added to the variance. torchvision's COCO_V1 detector was trained with 0.0.
+      dtype: type of the output; the computation is float32.
+    """
+
+    epsilon: float = 1e-5
+    dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array, mask: jax.Array | None = None) -> jax.Array:
+        """``x [..., c]``, scaled and shifted; ``mask`` is there for the other norm's sake."""
+        shape = x.shape[-1:]
+        scale = self.variable("batch_stats", "scale", jnp.ones, shape, jnp.float32).value
+        bias = self.variable("batch_stats", "bias", jnp.zeros, shape, jnp.float32).value
+        mean = self.variable("batch_stats", "mean", jnp.zeros, shape, jnp.float32).value
+        var = self.variable("batch_stats", "var", jnp.ones, shape, jnp.float32).value
+        scale = scale * jax.lax.rsqrt(var + self.epsilon)
+        return affine(x, scale, bias - mean * scale, self.dtype)
+
+
+def affine(x: jax.Array, scale: jax.Array, bias: jax.Array, dtype: Dtype) -> jax.Array:
+    """``x [..., c] * scale [c] + bias [c]``, computed in float32 at least and returned in ``dtype``."""
+    x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    return (x * _expand(scale, x.ndim) + _expand(bias, x.ndim)).astype(dtype)
+
+
+def _expand(vector: jax.Array, rank: int) -> jax.Array:
+    """``[c]`` as ``[1, ..., 1, c]``."""
+    return vector.reshape((1,) * (rank - 1) + vector.shape)
+
+
+def norm_layer(
+    kind: str,
+    *,
+    train: bool,
+    epsilon: float = 1e-5,
+    dtype: Dtype = jnp.float32,
+    axis_name: str | None = None,
+) -> Callable[..., nn.Module]:
+    """What makes a norm, given its ``name``; the norm is called with ``(x, mask=None)``.
+
+    Args:
+      kind: "batch", which lives on the statistics of the batch in training; or "frozen".
+      train: whether it is training.
+      epsilon: added to the variance.
+      dtype: type of the output; the computation is float32.
+      axis_name: the axis over which pmap's devices share batch statistics; jit needs none.
+
+    Raises:
+      ValueError: there is no such norm.
+    """
+    norms = {
+        "batch": partial(BatchNorm, train, epsilon=epsilon, dtype=dtype, axis_name=axis_name),
+        "frozen": partial(FrozenBatchNorm, epsilon=epsilon, dtype=dtype),
+    }
+    if kind not in norms:
+        raise ValueError(f"There is no norm '{kind}'; known are {', '.join(norms)}.")
+    return norms[kind]

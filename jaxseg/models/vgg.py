@@ -1,0 +1,72 @@
+"""VGG16, with and without batch norm, as a backbone.
+
+Simonyan, Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Recognition", 2015, configuration D.
+"""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from flax.typing import Dtype
+
+from jaxseg.models.norms import norm_layer
+from jaxseg.models.resampling import max_pool_2x2
+
+STAGES = (2, 2, 3, 3, 3)  # 3x3 convolutions in front of each pool
+GROWTH = (1, 2, 4, 8, 8)  # channels of a stage, in widths
+
+KERNEL_INIT = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
+
+
+class VGG16(nn.Module):
+    """A VGG16 that returns its features by name.
+
+    Attributes:
+      batch_norm: whether a norm follows each convolution. The convolutions keep their bias, as torchvision's do.
+      width: channels of the first stage; 64 in the paper, fewer for small machines.
+      classes: of the classifier on top, whose logits are then among the features; 0 for none.
+      dtype: type of the computation; parameters and statistics are float32.
+      axis_name: the axis over which pmap's devices share batch statistics; jit needs none.
+    """
+
+    batch_norm: bool = False
+    width: int = 64
+    classes: int = 0
+    dtype: Dtype = jnp.float32
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, image: jax.Array, *, train: bool) -> dict[str, jax.Array]:
+        """The features of normalised images.
+
+        Args:
+          image: float ``[b, h, w, 3]``; with a classifier h and w are 224 to 255.
+          train: whether live norms use the statistics of this batch, and dropout drops.
+
+        Returns:
+          "pool1" to "pool5": ``[b, h / 2, w / 2, 64]`` to ``[b, h / 32, w / 32, 512]``, an odd last row or column left
+          out. With a classifier also "logits", float32 ``[b, classes]``.
+        """
+        norm = norm_layer("batch", train=train, dtype=self.dtype, axis_name=self.axis_name)
+        x = image.astype(self.dtype)
+        features = {}
+        for i, (convolutions, growth) in enumerate(zip(STAGES, GROWTH, strict=True), start=1):
+            for j in range(1, convolutions + 1):
+                conv = nn.Conv(
+                    self.width * growth, (3, 3), kernel_init=KERNEL_INIT, dtype=self.dtype, name=f"conv{i}_{j}"
+                )
+                x = conv(x)
+                if self.batch_norm:
+                    x = norm(name=f"bn{i}_{j}")(x)
+                x = nn.relu(x)
+            x = features[f"pool{i}"] = max_pool_2x2(x)
+        if self.classes:
+            features["logits"] = self._classifier(x, train)
+        return features
+
+    def _classifier(self, x: jax.Array, train: bool) -> jax.Array:
+        """``[b, 7, 7, c] -> [b, classes]``; the first layer is the 7x7 convolution that the FCNs slide over a map."""
+        x = nn.DenseGeneral(self.width * 64, axis=(1, 2, 3), dtype=self.dtype, name="fc6")(x)
+        x = nn.Dropout(0.5, deterministic=not train)(nn.relu(x))
+        x = nn.Dense(self.width * 64, dtype=self.dtype, name="fc7")(x)
+        x = nn.Dropout(0.5, deterministic=not train)(nn.relu(x))
+        return nn.Dense(self.classes, dtype=self.dtype, name="fc8")(x).astype(jnp.float32)

@@ -1,0 +1,85 @@
+"""Files of weights: read by their ending, downloaded by torchvision's names, recognised by their hash."""
+
+import hashlib
+import re
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import load_file
+
+from jaxseg.weights.pickles import read_pth
+
+READERS = {".pth": read_pth, ".pt": read_pth, ".safetensors": load_file}
+
+ORIGIN = "https://download.pytorch.org/models/"
+
+# torchvision's names of weights, and its files, whose names end in the first digits of their SHA-256.
+DOWNLOADS = {
+    "ResNet18_Weights.IMAGENET1K_V1": "resnet18-f37072fd.pth",
+    "ResNet34_Weights.IMAGENET1K_V1": "resnet34-b627a593.pth",
+    "ResNet50_Weights.IMAGENET1K_V1": "resnet50-0676ba61.pth",
+    "ResNet50_Weights.IMAGENET1K_V2": "resnet50-11ad3fa6.pth",
+    "ResNet101_Weights.IMAGENET1K_V1": "resnet101-63fe2227.pth",
+    "ResNet101_Weights.IMAGENET1K_V2": "resnet101-cd907fc2.pth",
+    "VGG16_Weights.IMAGENET1K_V1": "vgg16-397923af.pth",
+    "VGG16_BN_Weights.IMAGENET1K_V1": "vgg16_bn-6c64b313.pth",
+    "FCN_ResNet50_Weights.COCO_WITH_VOC_LABELS_V1": "fcn_resnet50_coco-1167a1af.pth",
+    "FCN_ResNet101_Weights.COCO_WITH_VOC_LABELS_V1": "fcn_resnet101_coco-7ecb50ca.pth",
+    "MaskRCNN_ResNet50_FPN_Weights.COCO_V1": "maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth",
+    "MaskRCNN_ResNet50_FPN_V2_Weights.COCO_V1": "maskrcnn_resnet50_fpn_v2_coco-73cbd019.pth",
+}
+
+COCO_V1_DETECTOR = "bf2d0c1e"  # first digits of the SHA-256 of torchvision's maskrcnn_resnet50_fpn
+
+
+def read_weights(path: str | Path) -> dict[str, np.ndarray]:
+    """The arrays of a ``.pth``, ``.pt`` or ``.safetensors`` file by name.
+
+    Raises:
+      ValueError: there is no such file, or it is of no known kind, or it is damaged.
+    """
+    path = Path(path)
+    if path.suffix not in READERS:
+        raise ValueError(f"Weights come as {', '.join(READERS)}; {path} ends in '{path.suffix}'.")
+    if not path.is_file():
+        raise ValueError(f"There is no file {path}; give a file of weights or one of {', '.join(DOWNLOADS)}.")
+    return READERS[path.suffix](path)
+
+
+def find_weights(name: str, cache: str | Path) -> Path:
+    """The file of weights that ``name`` means: a path, or a torchvision name, downloaded to ``cache`` if need be.
+
+    Raises:
+      ValueError: the name means nothing, or the downloaded bytes do not have the hash in the file's name.
+    """
+    if name not in DOWNLOADS:
+        if Path(name).is_file():
+            return Path(name)
+        raise ValueError(f"There are no weights '{name}'; give a file, or one of {', '.join(DOWNLOADS)}.")
+    path = Path(cache) / DOWNLOADS[name]
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".partial")
+        urllib.request.urlretrieve(ORIGIN + path.name, partial)
+        expected = re.search(r"-([0-9a-f]{8})\.pth$", path.name)[1]
+        found = sha256(partial)
+        if not found.startswith(expected):
+            partial.unlink()
+            raise ValueError(f"The download of {path.name} has the SHA-256 {found}; expected was {expected}...")
+        partial.replace(path)
+    return path
+
+
+def frozen_norm_epsilon(path: str | Path) -> float:
+    """The epsilon of the frozen norms that a file of weights was trained with.
+
+    torchvision's first Mask R-CNN was trained when its frozen norms had none; all others have 1e-5.
+    """
+    return 0.0 if sha256(path).startswith(COCO_V1_DETECTOR) else 1e-5
+
+
+def sha256(path: str | Path) -> str:
+    """The SHA-256 of a file's bytes, in hexadecimal digits."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

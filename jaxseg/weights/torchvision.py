@@ -1,0 +1,167 @@
+"""torchvision's state dicts and our variables: each from the other, bit by bit.
+
+Layouts: PyTorch keeps the kernels of convolutions as (out, in, rows, columns), ours are (rows, columns, in, out).
+"""
+
+import re
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
+
+from jaxseg.weights.mappings import Mapping, Rule
+
+LEAVES = {"kernel": "weight", "bias": "bias", "scale": "weight", "mean": "running_mean", "var": "running_var"}
+
+COUNTER = "num_batches_tracked"
+
+Path = tuple[str, ...]
+
+
+class KernelLayout(NamedTuple):
+    """The order of a kernel's axes: ``theirs(ours)`` and ``ours(theirs, shape)``, the shape being that of ours."""
+
+    theirs: Callable[[np.ndarray], np.ndarray]
+    ours: Callable[[np.ndarray, tuple[int, ...]], np.ndarray]
+
+
+KERNELS = {
+    "conv": KernelLayout(
+        lambda kernel: kernel.transpose(3, 2, 0, 1),
+        lambda weight, shape: weight.transpose(2, 3, 1, 0),
+    ),
+    "dense": KernelLayout(
+        lambda kernel: kernel.transpose(1, 0),
+        lambda weight, shape: weight.transpose(1, 0),
+    ),
+    # A dense layer over a flattened map: theirs runs over (channel, row, column), ours keeps the map's axes.
+    "flattened": KernelLayout(
+        lambda kernel: kernel.transpose(3, 2, 0, 1).reshape(kernel.shape[3], -1),
+        lambda weight, shape: weight.reshape(shape[3], shape[2], shape[0], shape[1]).transpose(2, 3, 1, 0),
+    ),
+    # A transposed convolution, whose weight PyTorch keeps as (in, out, rows, columns).
+    "transposed": KernelLayout(
+        lambda kernel: kernel.transpose(2, 3, 0, 1),
+        lambda weight, shape: weight.transpose(2, 3, 0, 1),
+    ),
+}
+
+
+class Entry(NamedTuple):
+    """Where one of our leaves is found in a state dict: its name there and its layout there, None if it is the same."""
+
+    name: str
+    layout: KernelLayout | None
+
+
+class Imported(NamedTuple):
+    """What became of a state dict.
+
+    Attributes:
+      variables: the template's tree, of numpy arrays.
+      reinitialised: names of the entries of heads that had another number of classes, where the template's values
+        were kept.
+    """
+
+    variables: dict[str, Any]
+    reinitialised: tuple[str, ...]
+
+
+def from_state_dict(state: dict[str, np.ndarray], template: dict[str, Any], mapping: Mapping) -> Imported:
+    """Our variables with a state dict's numbers.
+
+    Args:
+      state: arrays by torchvision's names. Counters of batches are ignored.
+      template: our variables; shapes are enough, but heads with another number of classes keep the template's values.
+      mapping: how the two name the same things.
+
+    Raises:
+      ValueError: entries are missing, left over or of another shape; all of them are listed.
+    """
+    state = {_new_name(k, mapping): v for k, v in state.items() if not k.endswith(COUNTER)}
+    leaves, entries = _entries(template, mapping.rules)
+    problems = _missing_and_extra(state, {e.name for e in entries.values()}, mapping)
+    variables, reinitialised = {}, []
+    for path, leaf in leaves.items():
+        name, layout = entries[path]
+        if name not in state:
+            continue
+        expected = jax.eval_shape(layout.theirs, leaf).shape if layout else tuple(leaf.shape)
+        weight = state[name]
+        if tuple(weight.shape) == expected:
+            weight = layout.ours(weight, leaf.shape) if layout else weight
+            variables[path] = np.array(weight, leaf.dtype, order="C")
+        elif re.fullmatch(mapping.heads, name) and not isinstance(leaf, jax.ShapeDtypeStruct):
+            variables[path] = np.asarray(leaf)
+            reinitialised.append(name)
+        else:
+            problems.append(f"  {name}: shape {tuple(weight.shape)}, expected {expected}")
+    if problems:
+        raise ValueError("The state dict does not fit the model:\n" + "\n".join(problems))
+    return Imported(unflatten_dict(variables), tuple(reinitialised))
+
+
+def to_state_dict(variables: dict[str, Any], mapping: Mapping) -> dict[str, np.ndarray]:
+    """Our variables under torchvision's names and in its layouts; counters of batches are 0."""
+    leaves, entries = _entries(variables, mapping.rules)
+    state = {}
+    for path, leaf in leaves.items():
+        name, layout = entries[path]
+        leaf = np.asarray(leaf)
+        state[name] = np.ascontiguousarray(layout.theirs(leaf) if layout else leaf)
+        live_norm = path[-1] == "mean" and ("params", *path[1:-1], "scale") in leaves
+        if live_norm:
+            state[f"{name.rpartition('.')[0]}.{COUNTER}"] = np.zeros((), np.int64)
+    return state
+
+
+def load_backbone(state: dict[str, np.ndarray], variables: dict[str, Any], mapping: Mapping, path: Path) -> dict:
+    """A model's variables, the part at ``path`` taken from a state dict of that part alone.
+
+    Args:
+      state: of a classification network, for example; what only its classifier needs is left aside.
+      variables: of the whole model.
+      mapping: of the part.
+      path: names of the modules that lead to the part, such as ``("backbone",)``.
+
+    Raises:
+      ValueError: as ``from_state_dict``.
+    """
+    leaves = flatten_dict(variables)
+    here = {k: v for k, v in leaves.items() if k[1 : 1 + len(path)] == path}
+    part = unflatten_dict({(k[0], *k[1 + len(path) :]): v for k, v in here.items()})
+    loaded = flatten_dict(from_state_dict(state, part, mapping).variables)
+    return unflatten_dict(leaves | {(k[0], *path, *k[1:]): v for k, v in loaded.items()})
+
+
+def _entries(variables: dict[str, Any], rules: Iterable[Rule]) -> tuple[dict[Path, Any], dict[Path, Entry]]:
+    """Our leaves by path, and where each is found in a state dict."""
+    leaves = flatten_dict(variables)
+    return leaves, {path: _entry(path, rules) for path in leaves}
+
+
+def _entry(path: Path, rules: Iterable[Rule]) -> Entry:
+    """Where the leaf at ``path``, ``(collection, module, ..., leaf)``, is found in a state dict."""
+    module, leaf = "/".join(path[1:-1]), path[-1]
+    for rule in rules:
+        match = re.fullmatch(rule.ours, module)
+        if match:
+            name = f"{match.expand(rule.theirs)}.{LEAVES[leaf]}"
+            return Entry(name, KERNELS[rule.kernel] if leaf == "kernel" else None)
+    raise LookupError(f"No rule of the mapping names the module '{module}'.")
+
+
+def _new_name(name: str, mapping: Mapping) -> str:
+    """What today's torchvision calls an entry."""
+    for old, new in mapping.old_names:
+        name = re.sub(rf"^{old}$", new, name)
+    return name
+
+
+def _missing_and_extra(state: dict[str, np.ndarray], expected: set[str], mapping: Mapping) -> list[str]:
+    """One line an entry that is missing, and one an entry that is left over and not spare."""
+    missing = [f"  {name}: missing" for name in sorted(expected - set(state))]
+    left_over = sorted(set(state) - expected)
+    return missing + [f"  {name}: not expected" for name in left_over if not re.fullmatch(mapping.spare, name)]

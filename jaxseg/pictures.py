@@ -41,7 +41,7 @@ def instances(
       titles: d short texts.
       colors: uint8 ``[d, 3]``.
     """
-    canvas = np.ascontiguousarray(image)
+    canvas = image.copy()
     thickness = max(1, round(min(image.shape[:2]) / 300))
     for mask, color in zip(masks[::-1], colors[::-1], strict=True):
         canvas[mask] = np.rint(canvas[mask] * 0.55 + color * 0.45).astype(np.uint8)

@@ -1,4 +1,8 @@
-"""Segments photographs with a trained run: ``python -m jaxseg.predict --workdir W --input photo.jpg --output out``."""
+"""Segments photographs, with a trained run or with weights from elsewhere.
+
+python -m jaxseg.predict --workdir runs/unet_pets --input photo.jpg folder/ --output out/
+python -m jaxseg.predict --config configs/mask_rcnn_coco.py --weights FILE.pth --input photo.jpg --output out/
+"""
 
 import functools
 import itertools
@@ -9,8 +13,11 @@ from collections.abc import Callable
 from typing import Any
 
 from absl import app, flags, logging
+from ml_collections import config_flags
 
-WORKDIR = flags.DEFINE_string("workdir", None, "The folder of a trained run.", required=True)
+WORKDIR = flags.DEFINE_string("workdir", None, "The folder of a trained run.")
+CONFIG = config_flags.DEFINE_config_file("config", None, "Instead of a run: a config, for --weights.")
+WEIGHTS = flags.DEFINE_string("weights", None, "A .pth or .safetensors file, or torchvision's name of one.")
 INPUT = flags.DEFINE_multi_string("input", None, "An image, or a folder of images.", required=True)
 OUTPUT = flags.DEFINE_string("output", "out", "Where masks, overlays and predictions.json go.")
 CHECKPOINT = flags.DEFINE_string("checkpoint", "latest", "Which to use: latest, best, or a step.")
@@ -20,26 +27,32 @@ def main(arguments: list[str]) -> None:
     """Segments all images; ends with status 1 if one of them could not be read, and 2 if nothing could be done."""
     logging.set_verbosity(logging.ERROR)  # what the libraries say of their inner life is not for the console
     try:
-        failed = predict(
-            pathlib.Path(WORKDIR.value), [*INPUT.value, *arguments[1:]], pathlib.Path(OUTPUT.value), CHECKPOINT.value
-        )
+        if bool(WORKDIR.value) == bool(WEIGHTS.value) or bool(WEIGHTS.value) != (CONFIG.value is not None):
+            raise ValueError("give either --workdir, or --config and --weights")
+        failed = predict(_chosen(), [*INPUT.value, *arguments[1:]], pathlib.Path(OUTPUT.value))
     except (ValueError, OSError) as error:
         print(f"jaxseg: {error}", file=sys.stderr)
         sys.exit(2)
     sys.exit(1 if failed else 0)
 
 
-def predict(folder: pathlib.Path, inputs: list[str], output: pathlib.Path, checkpoint: str) -> list[str]:
-    """Segments images with a run's model.
+def _chosen() -> Callable[[], Callable]:
+    """What makes the predictor that the flags ask for."""
+    if WORKDIR.value:
+        return functools.partial(of_run, pathlib.Path(WORKDIR.value), CHECKPOINT.value)
+    return functools.partial(of_weights, CONFIG.value, WEIGHTS.value)
+
+
+def predict(make_predictor: Callable[[], Callable], inputs: list[str], output: pathlib.Path) -> list[str]:
+    """Segments images.
 
     For each image it writes ``NAME_mask.png``, an indexed PNG, and ``NAME_overlay.png``, both of the image's own size;
     and for all of them ``predictions.json``.
 
     Args:
-      folder: the run's workdir.
+      make_predictor: makes what turns a photograph into a ``Prediction``; called when the inputs are known to exist.
       inputs: images and folders of images.
       output: the folder to write to, made if need be.
-      checkpoint: "latest", "best" or a step number.
 
     Returns:
       What went wrong, a line for each image that could not be read; the others are done.
@@ -51,16 +64,17 @@ def predict(folder: pathlib.Path, inputs: list[str], output: pathlib.Path, check
     from jaxseg import photographs, pictures
 
     paths = photographs.find(inputs)
-    predictor = of_run(folder, checkpoint)
+    predictor = make_predictor()
     output.mkdir(parents=True, exist_ok=True)
     results, failed = [], []
     for number, (path, name) in enumerate(zip(paths, output_names(paths), strict=True), start=1):
         try:
-            prediction = predictor(photographs.read(path))
+            image = photographs.read(path)
         except ValueError as error:
             failed.append(str(error))
             print(f"jaxseg: {error}", file=sys.stderr)
             continue
+        prediction = predictor(image)
         pictures.write_mask(output / f"{name}_mask.png", prediction.mask, prediction.palette)
         pictures.write(output / f"{name}_overlay.png", prediction.overlay)
         results += [{"image_id": number, "file_name": str(path), **result} for result in prediction.results]
@@ -82,6 +96,13 @@ def of_run(folder: pathlib.Path, checkpoint: str) -> Callable[[Any], Any]:
     state = load_state(experiment, folder, checkpoint)
     model = functools.partial(experiment.steps.predict, state)
     return PREDICTORS[config.task](config, class_names, palette, model)
+
+
+def of_weights(config: Any, weights: str) -> Callable[[Any], Any]:
+    """The predictor of a config with weights from elsewhere, see ``predictors.pretrained``."""
+    from jaxseg.predictors.pretrained import from_weights
+
+    return from_weights(config, weights)
 
 
 def output_names(paths: list[pathlib.Path]) -> list[str]:

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
@@ -33,7 +34,7 @@ def photos(tmp_path_factory):
 
 
 def test_each_image_gets_its_mask_overlay_and_areas_and_a_broken_one_is_reported(trained, photos, tmp_path, capsys):
-    failed = predict.predict(trained[0], [str(photos)], tmp_path, "latest")
+    failed = predict.predict(partial(predict.of_run, trained[0], "latest"), [str(photos)], tmp_path)
     assert len(failed) == 1
     assert "colour.png cannot be read" in failed[0]
     assert failed[0] in capsys.readouterr().err
@@ -74,7 +75,7 @@ def test_the_command_does_what_it_can_and_its_status_says_what_it_could_not(trai
 
 def test_a_folder_that_is_no_run_is_refused(photos, tmp_path):
     with pytest.raises(ValueError, match=r"is not the folder of a run: config.json"):
-        predict.predict(tmp_path, [str(photos)], tmp_path, "latest")
+        predict.predict(partial(predict.of_run, tmp_path, "latest"), [str(photos)], tmp_path)
 
 
 def test_what_people_see_is_what_is_read(photos):

@@ -36,6 +36,8 @@ class BatchStream:
     """
 
     def __init__(self, batches: grain.MapDataset, *, workers: int, timeout: float = TIMEOUT):
+        if workers < 0:
+            raise ValueError(f"config.data.workers is {workers}; expected 0 or more")
         if not flags.FLAGS.is_parsed():
             flags.FLAGS.mark_as_parsed()  # grain reads its flags, also where no absl app has parsed any
         self._timeout = timeout

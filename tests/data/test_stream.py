@@ -91,6 +91,11 @@ def test_a_closed_stream_is_at_its_end():
     assert list(batches) == []
 
 
+def test_fewer_than_no_workers():
+    with pytest.raises(ValueError, match=r"config\.data\.workers is -1"):
+        stream(batch_of, workers=-1)
+
+
 PARENT = """
 import multiprocessing, os, signal
 import grain, numpy as np

@@ -56,6 +56,7 @@ def test_a_flag_that_cannot_be_read_is_named(root, tmp_path, fields, named):
         ({"precision": "float16"}, "precision is 'float16'.*bfloat16"),
         ({"parallel": "vmap"}, "parallel is 'vmap'.*pmap"),
         ({"task": "panoptic"}, "task is 'panoptic'.*semantic"),
+        ({"train.best_metric": "miou"}, "train.best_metric is 'miou'.*mean_iou"),
         ({"loss.cross_entropy": 0.0}, "every term the weight 0"),
         ({"mesh.data": 3}, "mesh .data=3.* 8 device"),
     ],

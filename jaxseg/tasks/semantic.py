@@ -42,6 +42,7 @@ def make_task(config: Any, class_names: tuple[str, ...], palette: np.ndarray, ax
         start=partial(_start, classes, tuple(weights)),
         add=_add,
         result=partial(_result, weights),
+        score_names=metrics.SCORES,
         predict=lambda variables, image: forward(variables, image)["logits"],
         class_names=class_names,
         palette=palette,

@@ -88,6 +88,7 @@ def pyramid_roi_align(
     sampling_ratio: int,
     aligned: bool,
     form: str,
+    extents: jax.Array | None = None,
 ) -> jax.Array:
     """Pool each box from its own level of a feature pyramid, otherwise as ``roi_align`` does.
 
@@ -101,14 +102,18 @@ def pyramid_roi_align(
       aligned: see ``roi_align``.
       form: "gather" looks at each box's own level only; "einsum" multiplies every level, with weights of 0 where a box
         belongs to another, which costs a third more than the finest level alone.
+      extents: int32 ``[levels, 2]``, rows and columns of each map that count, if not all of them do: what lies beyond
+        is padding, and the map ends before it.
     """
     chex.assert_rank([*features, boxes, levels], [3] * len(features) + [2, 1])
     chex.assert_equal(len(features), len(scales))
     if sampling_ratio == ADAPTIVE and form != "einsum":
         raise ValueError(f"adaptive sampling has no static number of samples to look up: form={form!r}, use 'einsum'")
     boxes = jax.lax.stop_gradient(boxes.astype(jnp.float32))
+    if extents is None:
+        extents = jnp.array([f.shape[:2] for f in features], jnp.int32)
     pool = {"gather": _pool_by_gather, "einsum": _pool_by_einsum}[form]
-    return pool(features, boxes, levels, output_size, scales, sampling_ratio, aligned)
+    return pool(features, boxes, levels, output_size, scales, sampling_ratio, aligned, extents)
 
 
 def pyramid_level(boxes: jax.Array, first: int, last: int) -> jax.Array:
@@ -148,13 +153,16 @@ def _fixed_samples(bin_starts: jax.Array, length: jax.Array, ratio: int) -> jax.
     return _sample(bin_starts[..., None], length[:, None, None], numbers, float(ratio))
 
 
-def _fixed_matrix(bin_starts: jax.Array, length: jax.Array, size: int, ratio: int) -> jax.Array:
+def _fixed_matrix(
+    bin_starts: jax.Array, length: jax.Array, size: int, extent: jax.Array | int, ratio: int
+) -> jax.Array:
     """The weight of each position of the map in each bin, ``[p, bins, size]``."""
     positions = _fixed_samples(bin_starts, length, ratio)
-    return jnp.where(_inside(positions, size)[..., None], bilinear.weights(positions, size), 0).mean(axis=2)
+    weights = bilinear.weights(jnp.minimum(positions, extent - 1), size)
+    return jnp.where(_inside(positions, extent)[..., None], weights, 0).mean(axis=2)
 
 
-def _adaptive_matrix(bin_starts: jax.Array, length: jax.Array, size: int) -> jax.Array:
+def _adaptive_matrix(bin_starts: jax.Array, length: jax.Array, size: int, extent: jax.Array | int) -> jax.Array:
     """The same with ceil(length) samples a bin, which no static shape could hold.
 
     Of several samples, neighbours lie more than half a position apart, so that at most four weigh at any one position.
@@ -171,13 +179,20 @@ def _adaptive_matrix(bin_starts: jax.Array, length: jax.Array, size: int) -> jax
     total = jnp.zeros((*bin_starts.shape, size), jnp.float32)
     for i in range(6):
         positions = _sample(starts, length, first + i, jnp.maximum(count, 1))
-        weight = jnp.maximum(0, 1 - jnp.abs(jnp.clip(positions, 0, size - 1) - columns))
-        total += jnp.where((first + i < count) & _inside(positions, size), weight, 0)
+        weight = jnp.maximum(0, 1 - jnp.abs(jnp.clip(positions, 0, extent - 1) - columns))
+        total += jnp.where((first + i < count) & _inside(positions, extent), weight, 0)
     return total / jnp.maximum(count, 1)
 
 
 def axis_matrix(
-    start: jax.Array, end: jax.Array, scale: jax.Array, bins: int, size: int, sampling_ratio: int, aligned: bool
+    start: jax.Array,
+    end: jax.Array,
+    scale: jax.Array,
+    bins: int,
+    size: int,
+    sampling_ratio: int,
+    aligned: bool,
+    extent: jax.Array | int | None = None,
 ) -> jax.Array:
     """RoIAlign along one axis as a matrix, ``[p, bins, size]``.
 
@@ -189,30 +204,33 @@ def axis_matrix(
       size: positions of the map.
       sampling_ratio: samples a bin, or ``ADAPTIVE``.
       aligned: see ``roi_align``.
+      extent: how many of the positions count; None: all.
     """
+    extent = size if extent is None else extent
     bin_starts, length = _bins(start, end, scale, bins, aligned)
     if sampling_ratio == ADAPTIVE:
-        return _adaptive_matrix(bin_starts, length, size)
-    return _fixed_matrix(bin_starts, length, size, sampling_ratio)
+        return _adaptive_matrix(bin_starts, length, size, extent)
+    return _fixed_matrix(bin_starts, length, size, extent, sampling_ratio)
 
 
-def _pool_by_einsum(features, boxes, levels, output_size, scales, sampling_ratio, aligned):
+def _pool_by_einsum(features, boxes, levels, output_size, scales, sampling_ratio, aligned, extents):
     rows, columns = output_size
     pooled = 0
     for level, (level_features, scale) in enumerate(zip(features, scales, strict=True)):
         height, width, _ = level_features.shape
-        of_rows = axis_matrix(boxes[:, 1], boxes[:, 3], scale, rows, height, sampling_ratio, aligned)
-        of_columns = axis_matrix(boxes[:, 0], boxes[:, 2], scale, columns, width, sampling_ratio, aligned)
+        matrix = partial(axis_matrix, scale=scale, sampling_ratio=sampling_ratio, aligned=aligned)
+        of_rows = matrix(boxes[:, 1], boxes[:, 3], bins=rows, size=height, extent=extents[level, 0])
+        of_columns = matrix(boxes[:, 0], boxes[:, 2], bins=columns, size=width, extent=extents[level, 1])
         of_rows = jnp.where((levels == level)[:, None, None], of_rows, 0).astype(level_features.dtype)
         lines = jnp.einsum("piy,yxc->pixc", of_rows, level_features)
         pooled += jnp.einsum("pjx,pixc->pijc", of_columns.astype(level_features.dtype), lines)
     return pooled
 
 
-def _pool_by_gather(features, boxes, levels, output_size, scales, sampling_ratio, aligned):
+def _pool_by_gather(features, boxes, levels, output_size, scales, sampling_ratio, aligned, extents):
     """All levels laid end to end as one list of positions, of which each box looks up its own."""
     table = jnp.concatenate([f.reshape(-1, f.shape[-1]) for f in features])
-    heights, widths, starts, level_scales = _level_facts(features, scales)
+    widths, starts, level_scales = _level_facts(features, scales)
 
     def axis_taps(start, end, sizes, bins):
         bin_starts, length = _bins(start, end, level_scales[levels], bins, aligned)
@@ -222,18 +240,18 @@ def _pool_by_gather(features, boxes, levels, output_size, scales, sampling_ratio
         weights = jnp.where(_inside(positions, sizes)[..., None], weights / sampling_ratio, 0)
         return indices.reshape(*bin_starts.shape, -1), weights.reshape(*bin_starts.shape, -1)
 
-    y, weights_y = axis_taps(boxes[:, 1], boxes[:, 3], heights, output_size[0])
-    x, weights_x = axis_taps(boxes[:, 0], boxes[:, 2], widths, output_size[1])
+    y, weights_y = axis_taps(boxes[:, 1], boxes[:, 3], extents[:, 0], output_size[0])
+    x, weights_x = axis_taps(boxes[:, 0], boxes[:, 2], extents[:, 1], output_size[1])
     y = starts[levels][:, None, None] + y * widths[levels][:, None, None]
     return _lookup(table, (y, x, weights_y, weights_x))
 
 
 def _level_facts(features, scales):
-    """Each level's height, width, first row in the table, and scale: arrays ``[levels]``."""
+    """Each level's width, first row in the table, and scale: arrays ``[levels]``."""
     shapes = [f.shape[:2] for f in features]
     starts = [sum(h * w for h, w in shapes[:i]) for i in range(len(shapes))]
-    heights, widths = zip(*shapes, strict=True)
-    return (*(jnp.asarray(x, jnp.int32) for x in (heights, widths, starts)), jnp.asarray(scales, jnp.float32))
+    widths = [w for _, w in shapes]
+    return (*(jnp.asarray(x, jnp.int32) for x in (widths, starts)), jnp.asarray(scales, jnp.float32))
 
 
 @jax.custom_vjp

@@ -4,7 +4,6 @@ Random weights alone give nearly every box one class and a saturated score. ``ca
 channel of the five output layers on real photographs and sets its spread.
 """
 
-import copy
 import json
 import os
 from pathlib import Path
@@ -112,22 +111,33 @@ def lively_pair(torchvision, version, depth=50, classes=91, min_size=224, max_si
 
 
 def calibrate(torchvision, theirs):
-    """Centres and rescales the output layers, one after another, on two photographs."""
+    """Centres and rescales the output layers, stage by stage, on a photograph."""
     torch = torchvision.torch
-    images = [to_torch_image(image) for image in photographs(2, skip=10)]
     modules = dict(theirs.named_modules())
-    for name, spread in SPREADS.items():
-        outputs = []
-        hook = modules[name].register_forward_hook(lambda module, inputs, output, into=outputs: into.append(output))
-        with torch.no_grad():
-            theirs(copy.copy(images))
-            hook.remove()
-            flat = torch.cat([output.movedim(1, -1).reshape(-1, output.shape[1]) for output in outputs])
-            std, mean = torch.std_mean(flat, dim=0)
-            factor = spread / std.clamp(min=1e-6)
-            weight = modules[name].weight
-            weight *= factor.reshape(-1, *(1,) * (weight.ndim - 1))
-            modules[name].bias.copy_((modules[name].bias - mean) * factor)
+    heads = theirs.roi_heads
+
+    def liven(name, inputs):
+        layer = modules[name]
+        outputs = torch.cat([layer(x).movedim(1, -1).reshape(-1, layer.bias.numel()) for x in inputs])
+        std, mean = torch.std_mean(outputs, dim=0)
+        factor = SPREADS[name] / std.clamp(min=1e-6)
+        layer.weight *= factor.reshape(-1, *(1,) * (layer.weight.ndim - 1))
+        layer.bias.copy_((layer.bias - mean) * factor)
+
+    with torch.no_grad():
+        images, _ = theirs.transform([to_torch_image(image) for image in photographs(1, skip=10)])
+        features = theirs.backbone(images.tensors)
+        shared = [theirs.rpn.head.conv(level) for level in features.values()]
+        liven("rpn.head.cls_logits", shared)
+        liven("rpn.head.bbox_pred", shared)
+        proposals, _ = theirs.rpn(images, features)
+        regions = heads.box_head(heads.box_roi_pool(features, proposals, images.image_sizes))
+        liven("roi_heads.box_predictor.cls_score", [regions])
+        liven("roi_heads.box_predictor.bbox_pred", [regions])
+        some = [boxes[:50] for boxes in proposals]
+        regions = heads.mask_head(heads.mask_roi_pool(features, some, images.image_sizes))
+        predictor = heads.mask_predictor
+        liven("roi_heads.mask_predictor.mask_fcn_logits", [predictor.relu(predictor.conv5_mask(regions))])
 
 
 def to_torch_image(image):

@@ -142,9 +142,9 @@ class MaskRCNN(nn.Module):
         logits, deltas = self.rpn_head(pyramid, extents)
         anchors, usable = self.anchors(pyramid, image, extents)
         proposals = rpn.propose(logits, deltas, anchors, usable, sizes, self.proposing)
-        logits, deltas = self.box_outputs(pyramid, proposals.boxes, proposals.valid)
+        logits, deltas = self.box_outputs(pyramid, proposals.boxes, proposals.valid, extents)
         found = roi_heads.detect(logits, deltas, proposals.boxes, proposals.valid, sizes, self.detecting)
-        logits = self.mask_logits(pyramid, found.boxes, found.valid)
+        logits = self.mask_logits(pyramid, found.boxes, found.valid, extents)
         logits = jax.vmap(roi_heads.masks_of_classes)(logits, found.classes)
         return Instances(*found, nn.sigmoid(logits))
 
@@ -177,10 +177,10 @@ class MaskRCNN(nn.Module):
         proposals = drawn.proposals or rpn.propose(logits, deltas, anchors, usable, sizes, self.proposing_in_training)
         of_regions = drawn.regions or targets.draw_regions(region_key, proposals, truth)
         regions = targets.regions_to_learn_from(of_regions, proposals, truth)
-        logits, deltas = self.box_outputs(pyramid, regions.boxes, regions.valid)
+        logits, deltas = self.box_outputs(pyramid, regions.boxes, regions.valid, extents)
 
         first = targets.possibly_positive(regions)
-        mask_logits = self.mask_logits(pyramid, first.boxes, first.positive)
+        mask_logits = self.mask_logits(pyramid, first.boxes, first.positive, extents)
         gt_masks = targets.mask_targets(first, truth, mask_logits.shape[2])
         return TrainingOutputs(rpn_samples, regions, logits, deltas, mask_logits, gt_masks)
 
@@ -204,16 +204,18 @@ class MaskRCNN(nn.Module):
         return rpn.place_anchors(pyramid, extents, self.anchor_sizes, self.anchor_ratios)
 
     def box_outputs(
-        self, pyramid: Sequence[jax.Array], boxes: jax.Array, valid: jax.Array
+        self, pyramid: Sequence[jax.Array], boxes: jax.Array, valid: jax.Array, extents: jax.Array | None = None
     ) -> tuple[jax.Array, jax.Array]:
         """Class logits ``[b, p, k]`` and deltas ``[b, p, k, 4]`` (or ``[b, p, 1, 4]``) of boxes ``[b, p, 4]``."""
-        regions = roi_heads.pool(pyramid, boxes, BOX_BINS, self.roi_align)
+        regions = roi_heads.pool(pyramid, boxes, extents, BOX_BINS, self.roi_align)
         logits, deltas = self.box_head(regions, valid.ravel())
         return logits.reshape(*valid.shape, -1), deltas.reshape(*valid.shape, -1, 4)
 
-    def mask_logits(self, pyramid: Sequence[jax.Array], boxes: jax.Array, valid: jax.Array) -> jax.Array:
+    def mask_logits(
+        self, pyramid: Sequence[jax.Array], boxes: jax.Array, valid: jax.Array, extents: jax.Array | None = None
+    ) -> jax.Array:
         """Mask logits ``[b, p, 28, 28, k]`` (or ``[b, p, 28, 28, 1]``) of boxes ``[b, p, 4]``."""
-        regions = roi_heads.pool(pyramid, boxes, MASK_BINS, self.roi_align)
+        regions = roi_heads.pool(pyramid, boxes, extents, MASK_BINS, self.roi_align)
         logits = self.mask_head(regions, valid.ravel())
         return logits.reshape(*valid.shape, *logits.shape[1:])
 

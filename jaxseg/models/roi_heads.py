@@ -119,25 +119,31 @@ class MaskHead(nn.Module):
         return logits.astype(jnp.float32)
 
 
-def pool(pyramid: Sequence[jax.Array], boxes: jax.Array, bins: int, form: str) -> jax.Array:
+def pool(pyramid: Sequence[jax.Array], boxes: jax.Array, extents: jax.Array | None, bins: int, form: str) -> jax.Array:
     """Each box's features from the level of its size: ``[b * p, bins, bins, c]``.
 
     Args:
       pyramid: P2 to P6, of which the last pools nothing.
       boxes: ``[b, p, 4]``, in pixels.
+      extents: the part of each image that counts, see ``models/extents.py``.
       bins: rows and columns of the result.
       form: of RoIAlign, see ``ops/roi_align.py``.
     """
-    levels = pyramid[:4]
+    levels, strides = pyramid[:4], STRIDES[:4]
     align = partial(
         pyramid_roi_align,
         output_size=(bins, bins),
-        scales=[1 / stride for stride in STRIDES[:4]],
+        scales=[1 / stride for stride in strides],
         sampling_ratio=2,
         aligned=False,
         form=form,
     )
-    pooled = jax.vmap(lambda maps, boxes: align(maps, boxes, pyramid_level(boxes, 2, 5) - 2))(levels, boxes)
+    of_levels = None if extents is None else jnp.stack([extents // stride for stride in strides], axis=1)
+
+    def pool_one(maps: Sequence[jax.Array], boxes: jax.Array, extents: jax.Array | None) -> jax.Array:
+        return align(maps, boxes, pyramid_level(boxes, 2, 5) - 2, extents=extents)
+
+    pooled = jax.vmap(pool_one)(levels, boxes, of_levels)
     return pooled.reshape(-1, *pooled.shape[2:])
 
 

@@ -1,0 +1,177 @@
+"""Mask R-CNN beside torchvision's, with the same lively random weights on real photographs."""
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from detector_agreement import MAX_SIZE, MIN_SIZE, agreement
+from detector_oracle import MAPPINGS, annotated_photographs, lively_pair, to_torch_image
+from random_weights import relative_error
+from torchvision_oracle import load_torchvision
+
+from jaxseg.data.detection_transforms import batch_images, resize_objects
+from jaxseg.models.detector_training import GroundTruth
+from jaxseg.models.mask_rcnn import Drawn
+from jaxseg.models.rpn import Proposals
+from jaxseg.ops.sampling import Samples
+from jaxseg.tasks.instances import five_losses
+from jaxseg.types import Objects
+from jaxseg.weights.torchvision import to_state_dict
+
+
+@pytest.fixture(autouse=True)
+def highest_precision():
+    with jax.default_matmul_precision("highest"):
+        yield
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("version", "depth"), [(1, 18), (2, 18), (1, 50), (2, 50)])
+def test_every_stage_and_the_detections_are_torchvisions(version, depth):
+    differences = agreement(load_torchvision(), version, depth)
+    assert differences["detections"] >= 100
+    assert differences["classes"] >= 5
+    for stage in ("features", "RPN logits", "RPN deltas", "proposals", "class logits", "box deltas", "mask logits"):
+        assert differences[stage] < 1e-4, stage
+    assert differences["box, pixels"] < 0.1
+    assert differences["score"] < 1e-4
+    assert differences["mask, pixels of all"] < 1e-3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("version", "depth"), [(1, 18), (2, 18), (1, 50), (2, 50)])
+def test_losses_and_gradients_of_the_same_samples_are_torchvisions(version, depth):
+    torchvision = load_torchvision()
+    theirs, model, variables = lively_pair(torchvision, version, depth, min_size=MIN_SIZE, max_size=MAX_SIZE)
+    chosen = annotated_photographs(2)
+    batch, truth = our_batch(chosen)
+    expected, drawn = their_training_step(torchvision, theirs, chosen, truth)
+
+    def total(params):
+        outputs, _ = model.clone(train=True).apply(
+            {**variables, "params": params},
+            batch.image,
+            batch.sizes,
+            truth,
+            jax.random.key(0),
+            drawn=drawn,
+            method="training",
+            mutable=["batch_stats"],
+        )
+        losses = {name: mean.value() for name, mean in five_losses(outputs).items()}
+        return sum(losses.values()), losses
+
+    grads, losses = jax.jit(jax.grad(total, has_aux=True))(jax.tree.map(jnp.asarray, variables["params"]))
+    for name, value in expected.items():
+        assert value > 0
+        assert abs(losses[name] - value) < 1e-4 * value, name
+    theirs_grads = {name: p.grad.numpy() for name, p in theirs.named_parameters()}
+    ours_grads = to_state_dict({"params": grads}, MAPPINGS[version])
+    assert set(ours_grads) == set(theirs_grads)
+    errors = {name: relative_error(ours_grads[name], value) for name, value in theirs_grads.items()}
+    assert max(errors.values()) < 1e-3, sorted(errors.items(), key=lambda e: -e[1])[:5]
+
+
+def our_batch(chosen):
+    """Photographs and objects as our detector wants them."""
+    batch = batch_images([image for image, _ in chosen], MIN_SIZE, MAX_SIZE)
+    height, width = batch.image.shape[1:3]
+    slots = max(len(objects) for _, objects in chosen) + 2
+    truth = GroundTruth(
+        np.zeros((len(chosen), slots, 4), np.float32),
+        np.zeros((len(chosen), slots), np.int32),
+        np.zeros((len(chosen), slots, height, width), np.uint8),
+        np.zeros((len(chosen), slots), bool),
+    )
+    for i, ((image, objects), size) in enumerate(zip(chosen, batch.sizes, strict=True)):
+        boxes, classes, masks = (np.array(values) for values in zip(*objects, strict=True))
+        resized = resize_objects(
+            Objects(boxes, classes, masks, np.zeros(len(classes), bool)), image.shape[:2], tuple(size)
+        )
+        count = len(classes)
+        truth.boxes[i, :count] = resized.boxes
+        truth.classes[i, :count] = classes
+        truth.masks[i, :count, : size[0], : size[1]] = resized.masks
+        truth.usable[i, :count] = True
+    return batch, truth
+
+
+def their_training_step(torchvision, theirs, chosen, truth):
+    """Their five losses, after the backward pass, and what they drew, in our terms."""
+    torch = torchvision.torch
+    torch.manual_seed(0)
+    notes = {}
+    sampler, add, subsample = theirs.rpn.fg_bg_sampler, theirs.roi_heads.add_gt_proposals, theirs.roi_heads.subsample
+
+    def noted(name, function):
+        def call(*arguments):
+            result = function(*arguments)
+            notes[name] = (arguments, result)
+            return result
+
+        return call
+
+    theirs.rpn.fg_bg_sampler = noted("anchors", sampler)
+    theirs.roi_heads.add_gt_proposals = noted("proposals", add)
+    theirs.roi_heads.subsample = noted("regions", subsample)
+    targets = [
+        {
+            "boxes": torch.from_numpy(np.array([box for box, _, _ in objects])),
+            "labels": torch.tensor([number for _, number, _ in objects]),
+            "masks": torch.from_numpy(np.array([mask for _, _, mask in objects])),
+        }
+        for _, objects in chosen
+    ]
+    losses = theirs.train()([to_torch_image(image) for image, _ in chosen], targets)
+    sum(losses.values()).backward()
+    return {name: value.item() for name, value in losses.items()}, what_was_drawn(notes)
+
+
+def what_was_drawn(notes):
+    """Their notes as our ``Drawn``: indices, positives first, the objects' boxes behind all slots of proposals."""
+    _, (positive, negative) = notes["anchors"]
+    anchors = [slots(p.nonzero().ravel(), n.nonzero().ravel(), 256) for p, n in zip(positive, negative, strict=True)]
+
+    (lists, _), _ = notes["proposals"]
+    count = max(len(boxes) for boxes in lists)
+    boxes = np.zeros((len(lists), count, 4), np.float32)
+    valid = np.zeros((len(lists), count), bool)
+    for i, image_boxes in enumerate(lists):
+        boxes[i, : len(image_boxes)] = image_boxes.detach().numpy()
+        valid[i, : len(image_boxes)] = True
+
+    (labels,), indices = notes["regions"]
+    regions = []
+    for image_boxes, image_labels, chosen in zip(lists, labels, indices, strict=True):
+        moved = np.where(chosen < len(image_boxes), chosen, chosen + count - len(image_boxes))
+        is_object = image_labels[chosen].numpy() > 0
+        regions.append(slots(moved[is_object], moved[~is_object], 512))
+    proposals = Proposals(boxes, np.ones(valid.shape, np.float32), valid)
+    return Drawn(stacked(anchors), proposals, stacked(regions))
+
+
+def slots(positive, negative, count):
+    """Indices as the static slots of a ``Samples``."""
+    indices = np.concatenate([positive, negative, np.zeros(count - len(positive) - len(negative))]).astype(np.int32)
+    numbers = np.arange(count)
+    return Samples(indices, numbers < len(positive), numbers < len(positive) + len(negative))
+
+
+def stacked(samples):
+    return Samples(*(np.stack(values) for values in zip(*samples, strict=True)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("version", "depth"), [(1, 18), (2, 18)])
+def test_state_dicts_come_back_bit_by_bit(version, depth):
+    from detector_oracle import detector, torch_detector
+    from torch_models import numpy_state
+
+    from jaxseg.weights.torchvision import from_state_dict
+
+    theirs = torch_detector(load_torchvision(), version, depth, 91, 64, 64)
+    state = numpy_state(theirs)
+    _, shapes = detector(version, depth)
+    mapping = MAPPINGS[version]
+    chex.assert_trees_all_equal(to_state_dict(from_state_dict(state, shapes, mapping).variables, mapping), state)

@@ -7,15 +7,16 @@ def get_config():
     config = base.get_config()
     config.data.name = "shapes"
     config.data.image_size = (64, 64)
+    config.data.workers = 0  # at this size threads are faster, and there at once
     config.data.mean = (0.5, 0.5, 0.5)
     config.data.std = (0.25, 0.25, 0.25)
-    config.model = {"name": "unet", "features": 16, "depth": 3, "norm_momentum": 0.9}
+    config.model = {"name": "unet", "features": 16, "depth": 4, "norm_momentum": 0.9}
     config.optimizer.schedule = "cosine"
-    config.optimizer.learning_rate = 3e-3
-    config.optimizer.warmup_steps = 20
+    config.optimizer.learning_rate = 5e-3
+    config.optimizer.warmup_steps = 50
     config.optimizer.weight_decay = 1e-4
     config.train.batch_size = 16
-    config.train.steps = 400
-    config.train.evaluate_every = 100
-    config.train.checkpoint_every = 100
+    config.train.steps = 900
+    config.train.evaluate_every = 300
+    config.train.checkpoint_every = 300
     return config

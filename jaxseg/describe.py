@@ -6,17 +6,14 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxseg.experiment import Experiment
 
-
-def write_model_table(folder: pathlib.Path, experiment: Experiment) -> None:
-    """Writes ``model.txt``: every layer with its output, parameters and floating-point operations for one image."""
-    size = experiment.config.data.image_size
+def write_model_table(path: pathlib.Path, model: nn.Module, size: tuple[int, int]) -> None:
+    """Writes every layer with its output, its parameters and its floating-point operations for one image of a size."""
     table = nn.tabulate(
-        experiment.task.model,
+        model,
         jax.random.key(0),
         compute_flops=True,
         console_kwargs={"width": 150, "force_terminal": False},
         column_kwargs={"overflow": "fold"},
     )(jnp.zeros((1, *size, 3)), train=False)
-    (folder / "model.txt").write_text(table)
+    path.write_text(table)

@@ -58,12 +58,14 @@ def batches_of(experiment: Experiment, source: Source) -> Any:
 def examples_of(
     experiment: Experiment, state: TrainState, source: Source, most: int = 4
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The first few images of a split ``[b, h, w, 3]`` with their labels and predictions ``[b, h, w]``."""
-    with batches_of(experiment, source) as batches:
+    """The first few images of a split ``[b, h, w, 3]`` with their labels and predictions ``[b, h, w]``.
+
+    Every process predicts the same images, since they all hold a part of the state.
+    """
+    with eval_batches(source, experiment.config.data, batch_size=most) as batches:
         batch = next(batches)
-    count = min(most, int(batch.valid.sum()))
-    logits = jax.device_get(experiment.steps.predict(state, batch.image[:most]))
-    return batch.image[:count], batch.label[:count], logits.argmax(axis=-1)[:count]
+    logits = jax.device_get(experiment.steps.predict(state, batch.image))
+    return batch.image[batch.valid], batch.label[batch.valid], logits.argmax(axis=-1)[batch.valid]
 
 
 def scored_splits(config: ml_collections.ConfigDict) -> list[str]:

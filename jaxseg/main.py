@@ -50,11 +50,24 @@ def main(arguments: list[str]) -> None:
 
 def fail(message: str, status: int = 2) -> None:
     """Ends the process with one line on stderr, and the traceback if it was asked for."""
-    if TRACEBACK.value:
+    if flags.FLAGS.is_parsed() and TRACEBACK.value:
         traceback.print_exc()
     print(f"jaxseg: {message}", file=sys.stderr)
     sys.exit(status)
 
 
+def parse(arguments: list[str]) -> list[str]:
+    """Reads the flags; a config that is not there, or has no such field, ends in one line and exit status 2."""
+    try:
+        rest = app.parse_flags_with_usage(arguments)
+        CONFIG.value.lock()  # a config file that could not be loaded says so when it is first used
+        return rest
+    except (KeyError, AttributeError, TypeError) as error:
+        reason = " ".join(str(error.args[0]).replace("\n", ". ").split())
+        fail(f"a field of the config cannot be set as asked: {reason}")
+    except OSError as error:
+        fail(f"the config cannot be read: {' '.join(str(error.__cause__ or error).split())}")
+
+
 if __name__ == "__main__":
-    app.run(main)
+    app.run(main, flags_parser=parse)

@@ -6,7 +6,6 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from jaxseg.report import read_lines
 from jaxseg.types import IGNORE
 
 IGNORED_COLOR = (224, 224, 224)
@@ -28,6 +27,43 @@ def overlay(image: np.ndarray, label: np.ndarray, palette: np.ndarray, opacity: 
     border[1:] |= label[1:] != label[:-1]
     blend[border] = 255
     return blend
+
+
+def instances(
+    image: np.ndarray, masks: np.ndarray, boxes: np.ndarray, titles: list[str], colors: np.ndarray
+) -> np.ndarray:
+    """The image ``[h, w, 3]`` with its objects: translucent masks, outlines, boxes and what is written at them.
+
+    Args:
+      image: uint8 ``[h, w, 3]``.
+      masks: bool ``[d, h, w]``, the most important first: it is drawn last.
+      boxes: ``[d, 4]``.
+      titles: d short texts.
+      colors: uint8 ``[d, 3]``.
+    """
+    canvas = image.copy()
+    thickness = max(1, round(min(image.shape[:2]) / 300))
+    for mask, color in zip(masks[::-1], colors[::-1], strict=True):
+        canvas[mask] = np.rint(canvas[mask] * 0.55 + color * 0.45).astype(np.uint8)
+        outlines, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+        cv2.drawContours(canvas, outlines, -1, color.tolist(), thickness)
+    for box, title, color in zip(boxes[::-1], titles[::-1], colors[::-1], strict=True):
+        x1, y1, x2, y2 = (round(float(side)) for side in box)
+        cv2.rectangle(canvas, (x1, y1), (x2, y2), color.tolist(), thickness, cv2.LINE_AA)
+        _write_title(canvas, title, (x1, y1), color, thickness)
+    return canvas
+
+
+def _write_title(canvas: np.ndarray, title: str, corner: tuple[int, int], color: np.ndarray, thickness: int) -> None:
+    """Writes above a corner, or below it where there is no room, on a plate in the object's colour."""
+    font, scale = cv2.FONT_HERSHEY_SIMPLEX, 0.4 * max(1.0, thickness * 0.8)
+    (width, height), base = cv2.getTextSize(title, font, scale, thickness)
+    left = min(max(corner[0], 0), max(canvas.shape[1] - width - 2, 0))
+    bottom = corner[1] if corner[1] >= height + base else corner[1] + height + base
+    cv2.rectangle(canvas, (left, bottom - height - base), (left + width + 2, bottom), color.tolist(), cv2.FILLED)
+    dark = float(color @ np.array([0.299, 0.587, 0.114])) > 140
+    ink = (0, 0, 0) if dark else (255, 255, 255)
+    cv2.putText(canvas, title, (left + 1, bottom - base + 1), font, scale, ink, thickness, cv2.LINE_AA)
 
 
 def rows(images: np.ndarray, labels: np.ndarray, predictions: np.ndarray, palette: np.ndarray) -> np.ndarray:
@@ -70,12 +106,11 @@ def write_mask(path: pathlib.Path, label: np.ndarray, palette: np.ndarray) -> No
     picture.save(path)
 
 
-def draw_curves(folder: pathlib.Path) -> None:
-    """Draws ``curves.png`` from a workdir's metrics.jsonl: the losses, and the scores if there are any."""
+def draw_curves(path: pathlib.Path, lines: list[dict]) -> None:
+    """Draws the lines of a metrics.jsonl: the losses, and the scores if there are any."""
     # Matplotlib takes long to import, and nothing but this needs it.
     from matplotlib.figure import Figure
 
-    lines = read_lines(folder / "metrics.jsonl")
     figure = Figure(figsize=(11, 4), layout="constrained")
     losses, scores = figure.subplots(1, 2)
     train = [(line["step"], line["loss"]) for line in lines if line["split"] == "train"]
@@ -95,7 +130,7 @@ def draw_curves(folder: pathlib.Path) -> None:
         axes.grid(alpha=0.3)
         if axes.get_legend_handles_labels()[0]:
             axes.legend(frameon=False)
-    figure.savefig(folder / "curves.png", dpi=120)
+    figure.savefig(path, dpi=120)
 
 
 def _smoothed(points: list[tuple[int, float]]) -> tuple[np.ndarray, np.ndarray]:

@@ -1,13 +1,23 @@
-"""Segments photographs with a trained run: ``python -m jaxseg.predict --workdir W --input photo.jpg --output out``."""
+"""Segments photographs, with a trained run or with weights from elsewhere.
 
+python -m jaxseg.predict --workdir runs/unet_pets --input photo.jpg folder/ --output out/
+python -m jaxseg.predict --config configs/mask_rcnn_coco.py --weights FILE.pth --input photo.jpg --output out/
+"""
+
+import functools
+import itertools
 import json
 import pathlib
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from absl import app, flags, logging
+from ml_collections import config_flags
 
-WORKDIR = flags.DEFINE_string("workdir", None, "The folder of a trained run.", required=True)
+WORKDIR = flags.DEFINE_string("workdir", None, "The folder of a trained run.")
+CONFIG = config_flags.DEFINE_config_file("config", None, "Instead of a run: a config, for --weights.")
+WEIGHTS = flags.DEFINE_string("weights", None, "A .pth or .safetensors file, or torchvision's name of one.")
 INPUT = flags.DEFINE_multi_string("input", None, "An image, or a folder of images.", required=True)
 OUTPUT = flags.DEFINE_string("output", "out", "Where masks, overlays and predictions.json go.")
 CHECKPOINT = flags.DEFINE_string("checkpoint", "latest", "Which to use: latest, best, or a step.")
@@ -17,26 +27,32 @@ def main(arguments: list[str]) -> None:
     """Segments all images; ends with status 1 if one of them could not be read, and 2 if nothing could be done."""
     logging.set_verbosity(logging.ERROR)  # what the libraries say of their inner life is not for the console
     try:
-        failed = predict(
-            pathlib.Path(WORKDIR.value), [*INPUT.value, *arguments[1:]], pathlib.Path(OUTPUT.value), CHECKPOINT.value
-        )
+        if bool(WORKDIR.value) == bool(WEIGHTS.value) or bool(WEIGHTS.value) != (CONFIG.value is not None):
+            raise ValueError("give either --workdir, or --config and --weights")
+        failed = predict(_chosen(), [*INPUT.value, *arguments[1:]], pathlib.Path(OUTPUT.value))
     except (ValueError, OSError) as error:
         print(f"jaxseg: {error}", file=sys.stderr)
         sys.exit(2)
     sys.exit(1 if failed else 0)
 
 
-def predict(folder: pathlib.Path, inputs: list[str], output: pathlib.Path, checkpoint: str) -> list[str]:
-    """Segments images with a run's model.
+def _chosen() -> Callable[[], Callable]:
+    """What makes the predictor that the flags ask for."""
+    if WORKDIR.value:
+        return functools.partial(of_run, pathlib.Path(WORKDIR.value), CHECKPOINT.value)
+    return functools.partial(of_weights, CONFIG.value, WEIGHTS.value)
 
-    For each image it writes ``NAME_mask.png``, whose pixels are class numbers, and ``NAME_overlay.png``, both of the
-    image's own size; and for all of them ``predictions.json``, with the pixels of each class.
+
+def predict(make_predictor: Callable[[], Callable], inputs: list[str], output: pathlib.Path) -> list[str]:
+    """Segments images.
+
+    For each image it writes ``NAME_mask.png``, an indexed PNG, and ``NAME_overlay.png``, both of the image's own size;
+    and for all of them ``predictions.json``.
 
     Args:
-      folder: the run's workdir.
+      make_predictor: makes what turns a photograph into a ``Prediction``; called when the inputs are known to exist.
       inputs: images and folders of images.
       output: the folder to write to, made if need be.
-      checkpoint: "latest", "best" or a step number.
 
     Returns:
       What went wrong, a line for each image that could not be read; the others are done.
@@ -45,70 +61,57 @@ def predict(folder: pathlib.Path, inputs: list[str], output: pathlib.Path, check
       ValueError: there is no such run, checkpoint or input.
     """
     # Imported here so that --help answers at once.
-    from jaxseg import photographs, pictures, workdir
-    from jaxseg.evaluate import load_state
-    from jaxseg.experiment import build
+    from jaxseg import photographs, pictures
 
     paths = photographs.find(inputs)
-    config, class_names, palette = workdir.load(folder)
-    experiment = build(config, class_names, palette)
-    state = load_state(experiment, folder, checkpoint)
+    predictor = make_predictor()
     output.mkdir(parents=True, exist_ok=True)
-
     results, failed = [], []
-    for path, name in zip(paths, output_names(paths), strict=True):
+    for number, (path, name) in enumerate(zip(paths, output_names(paths), strict=True), start=1):
         try:
             image = photographs.read(path)
         except ValueError as error:
             failed.append(str(error))
             print(f"jaxseg: {error}", file=sys.stderr)
             continue
-        label = segment(experiment, state, image)
-        pictures.write_mask(output / f"{name}_mask.png", label, palette)
-        pictures.write(output / f"{name}_overlay.png", pictures.overlay(image, label, palette))
-        results.append(describe(path, label, class_names))
-        print(f"{path}: " + ", ".join(f"{c['name']} {c['share']:.1%}" for c in results[-1]["classes"]))
+        prediction = predictor(image)
+        pictures.write_mask(output / f"{name}_mask.png", prediction.mask, prediction.palette)
+        pictures.write(output / f"{name}_overlay.png", prediction.overlay)
+        results += [{"image_id": number, "file_name": str(path), **result} for result in prediction.results]
+        print(f"{path}: {prediction.summary}")
     (output / "predictions.json").write_text(json.dumps(results, indent=2) + "\n")
-    print(f"{len(results)} of {len(paths)} images segmented into {output}")
+    print(f"{len(paths) - len(failed)} of {len(paths)} images segmented into {output}")
     return failed
 
 
-def segment(experiment: Any, state: Any, image: Any) -> Any:
-    """The class of every pixel of an image of any size: uint8 ``[h, w]`` for uint8 ``[h, w, 3]``.
+def of_run(folder: pathlib.Path, checkpoint: str) -> Callable[[Any], Any]:
+    """The predictor of a run's checkpoint: a photograph, uint8 ``[h, w, 3]``, to a ``Prediction``."""
+    from jaxseg import workdir
+    from jaxseg.evaluate import load_state
+    from jaxseg.experiment import build
+    from jaxseg.predictors import PREDICTORS
 
-    The model sees the image at the size that it was trained at; its logits are brought back to the image's own size,
-    and the largest wins there.
-    """
-    import cv2
-    import numpy as np
+    config, class_names, palette = workdir.load(folder)
+    experiment = build(config, class_names, palette)
+    state = load_state(experiment, folder, checkpoint)
+    model = functools.partial(experiment.steps.predict, state)
+    return PREDICTORS[config.task](config, class_names, palette, model)
 
-    height, width = experiment.config.data.image_size
-    seen = cv2.resize(
-        image, (width, height), interpolation=cv2.INTER_AREA if image.shape[0] > height else cv2.INTER_LINEAR
-    )
-    logits = np.asarray(experiment.steps.predict(state, seen[None]))[0]
-    return cv2.resize(logits, image.shape[1::-1], interpolation=cv2.INTER_LINEAR).argmax(axis=-1).astype(np.uint8)
+
+def of_weights(config: Any, weights: str) -> Callable[[Any], Any]:
+    """The predictor of a config with weights from elsewhere, see ``predictors.pretrained``."""
+    from jaxseg.predictors.pretrained import from_weights
+
+    return from_weights(config, weights)
 
 
 def output_names(paths: list[pathlib.Path]) -> list[str]:
     """A name for each file's results: its stem, with a number where two files share one."""
-    seen: dict[str, int] = {}
-    names = []
+    names: list[str] = []
     for path in paths:
-        seen[path.stem] = seen.get(path.stem, 0) + 1
-        names.append(path.stem if seen[path.stem] == 1 else f"{path.stem}_{seen[path.stem]}")
+        candidates = itertools.chain([path.stem], (f"{path.stem}_{number}" for number in itertools.count(2)))
+        names.append(next(name for name in candidates if name not in names))
     return names
-
-
-def describe(path: pathlib.Path, label: Any, class_names: tuple[str, ...]) -> dict:
-    """An image's entry in predictions.json: its size, and for each class its pixels and their share."""
-    height, width = label.shape
-    areas = [int((label == index).sum()) for index in range(len(class_names))]
-    classes = [
-        {"id": index, "name": name, "area": area, "share": area / label.size}
-        for index, (name, area) in enumerate(zip(class_names, areas, strict=True))
-    ]
-    return {"file_name": str(path), "height": height, "width": width, "classes": classes}
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from jaxseg.data.sources import open_source
 from jaxseg.describe import write_model_table
 from jaxseg.evaluate import examples_of, score, scored_splits
 from jaxseg.experiment import Experiment, build, resolve
-from jaxseg.report import Report
+from jaxseg.report import Report, read_lines
 from jaxseg.state import TrainState
 from jaxseg.types import Source
 
@@ -76,7 +76,7 @@ def train(config: ml_collections.ConfigDict, folder: pathlib.Path) -> dict[str, 
     changes = workdir.prepare(folder, config, source.class_names, source.palette)
     leads = jax.process_index() == 0
     if leads:
-        write_model_table(folder, experiment)
+        write_model_table(folder / "model.txt", experiment.task.model, config.data.image_size)
 
     with contextlib.ExitStack() as stack:
         stopped = stack.enter_context(interruption.watched())
@@ -95,7 +95,7 @@ def train(config: ml_collections.ConfigDict, folder: pathlib.Path) -> dict[str, 
         scores = {kind: evaluate(run, state, kind) for kind in scored}
         save(run, state, scores.get("val"))
     if leads:
-        pictures.draw_curves(folder)
+        pictures.draw_curves(folder / "curves.png", read_lines(folder / "metrics.jsonl"))
     return scores
 
 

@@ -28,6 +28,17 @@ def root() -> pathlib.Path:
 
 
 @pytest.fixture(scope="session")
+def trained(tmp_path_factory) -> tuple[pathlib.Path, dict]:
+    """The workdir of an undisturbed run of the tiny config, and its scores; not to be written to."""
+    from experiments import tiny_config
+
+    from jaxseg.train import train
+
+    folder = tmp_path_factory.mktemp("trained")
+    return folder, train(tiny_config(), folder)
+
+
+@pytest.fixture(scope="session")
 def shared_data() -> pathlib.Path:
     """Real images in real layouts, which lie beside the project; the tests that need them skip without them."""
     folder = pathlib.Path(os.environ.get("JAXSEG_SHARED_DATA", ROOT.parent / "shared" / "data"))

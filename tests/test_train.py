@@ -20,13 +20,6 @@ from jaxseg.evaluate import evaluate, load_state
 from jaxseg.report import read_lines
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    """The workdir of an undisturbed run, and its scores."""
-    folder = tmp_path_factory.mktemp("finished")
-    return folder, training.train(tiny_config(), folder)
-
-
 def final_state(folder, config=None):
     """The newest state of a workdir."""
     experiment, _ = tiny_experiment(config or tiny_config())
@@ -45,8 +38,8 @@ def interrupt_at(monkeypatch, step, signum):
     monkeypatch.setattr(training, "note", note_and_interrupt)
 
 
-def test_a_run_leaves_what_it_promises(finished):
-    folder, scores = finished
+def test_a_run_leaves_what_it_promises(trained):
+    folder, scores = trained
     names = {path.name for path in folder.iterdir()}
     assert names == {
         "config.json",
@@ -82,41 +75,41 @@ def test_a_run_leaves_what_it_promises(finished):
     assert "Total Parameters: 1,828" in (folder / "model.txt").read_text()
 
 
-def test_a_finished_run_says_so_and_is_scored_again(finished, capsys):
-    folder, scores = finished
+def test_a_finished_run_says_so_and_is_scored_again(trained, capsys):
+    folder, scores = trained
     before = (folder / "metrics.jsonl").read_text()
     assert training.train(tiny_config(), folder) == scores
     assert "is finished" in capsys.readouterr().out
     assert (folder / "metrics.jsonl").read_text() == before
 
 
-def test_evaluate_gives_the_scores_of_the_run(finished):
-    folder, scores = finished
+def test_evaluate_gives_the_scores_of_the_run(trained):
+    folder, scores = trained
     assert evaluate(tiny_config(), folder, "latest") == scores
     with pytest.raises(ValueError, match=r"no checkpoint '77'.*\[2, 4\]"):
         evaluate(tiny_config(), folder, "77")
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_saves_and_the_run_resumes_to_the_bit(finished, tmp_path, monkeypatch, signum):
+def test_a_signal_saves_and_the_run_resumes_to_the_bit(trained, tmp_path, monkeypatch, signum):
     with monkeypatch.context() as patch:
         interrupt_at(patch, 2, signum)  # reported while step 3 is under way
         with pytest.raises(training.Interrupted, match=f"{signum.name} after step 3, which is saved") as stop:
             training.train(tiny_config(train__evaluate_every=0, train__checkpoint_every=0), tmp_path)
     assert stop.value.exit_status == 128 + signum
     training.train(tiny_config(), tmp_path)
-    chex.assert_trees_all_equal(final_state(tmp_path), final_state(finished[0]))
-    lines = [line for line in read_lines(finished[0] / "metrics.jsonl") if (line["step"], line["split"]) != (2, "val")]
+    chex.assert_trees_all_equal(final_state(tmp_path), final_state(trained[0]))
+    lines = [line for line in read_lines(trained[0] / "metrics.jsonl") if (line["step"], line["split"]) != (2, "val")]
     assert read_lines(tmp_path / "metrics.jsonl") == lines
 
 
-def test_longer_training_goes_on_where_the_run_ended(finished, tmp_path, capsys):
+def test_longer_training_goes_on_where_the_run_ended(trained, tmp_path, capsys):
     training.train(tiny_config(train__steps=2), tmp_path)
     training.train(tiny_config(), tmp_path)
     said = capsys.readouterr().out
     assert "train.steps: 2 -> 4" in said
     assert "goes on from step 2" in said
-    chex.assert_trees_all_equal(final_state(tmp_path), final_state(finished[0]))
+    chex.assert_trees_all_equal(final_state(tmp_path), final_state(trained[0]))
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
@@ -134,11 +127,11 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
         ({"model__features": 5}, "model.features was 4, now 5"),
     ],
 )
-def test_the_workdir_of_another_run_is_refused(finished, fields, named):
-    before = (finished[0] / "config.json").read_text()
+def test_the_workdir_of_another_run_is_refused(trained, fields, named):
+    before = (trained[0] / "config.json").read_text()
     with pytest.raises(ValueError, match=named):
-        training.train(tiny_config(**fields), finished[0])
-    assert (finished[0] / "config.json").read_text() == before
+        training.train(tiny_config(**fields), trained[0])
+    assert (trained[0] / "config.json").read_text() == before
 
 
 def test_a_workdir_that_cannot_be_written_is_refused(tmp_path):
@@ -149,8 +142,8 @@ def test_a_workdir_that_cannot_be_written_is_refused(tmp_path):
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("damaged", ["arrays", "metadata"])
-def test_a_damaged_checkpoint_is_set_aside_and_an_older_one_used(finished, tmp_path, capsys, damaged):
-    shutil.copytree(finished[0], tmp_path, dirs_exist_ok=True)
+def test_a_damaged_checkpoint_is_set_aside_and_an_older_one_used(trained, tmp_path, capsys, damaged):
+    shutil.copytree(trained[0], tmp_path, dirs_exist_ok=True)
     for path in (tmp_path / "checkpoints" / "4").rglob("*"):
         if path.is_file() and (path.stat().st_size > 1000) != (damaged == "metadata"):
             path.write_bytes(path.read_bytes()[:100])
@@ -159,7 +152,7 @@ def test_a_damaged_checkpoint_is_set_aside_and_an_older_one_used(finished, tmp_p
     assert "checkpoint 4 cannot be read" in captured.err
     assert "goes on from step 2" in captured.out
     assert [path.name for path in (tmp_path / "checkpoints_unreadable").iterdir()] == ["4_0"]
-    chex.assert_trees_all_equal(final_state(tmp_path), final_state(finished[0]))
+    chex.assert_trees_all_equal(final_state(tmp_path), final_state(trained[0]))
 
 
 # Orbax leaves a file open when it cannot read it.

@@ -1,10 +1,12 @@
 """Fetching archives: downloaded with progress, checked, unpacked; nothing half-done is ever left behind."""
 
+import gzip
 import hashlib
 import http.client
 import tarfile
 import tempfile
 import urllib.request
+import zlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -49,7 +51,7 @@ def unpack(path: Path, folder: Path) -> None:
     try:
         with tarfile.open(path) as archive:
             archive.extractall(folder, filter="data")
-    except (tarfile.TarError, EOFError) as error:
+    except (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise ValueError(f"{path} is not a whole tar archive ({error}); delete it and try again") from error
 
 

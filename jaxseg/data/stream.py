@@ -1,21 +1,23 @@
 """Running a batch pipeline ahead of its consumer, in threads or in worker processes, without ever hanging."""
 
+import multiprocessing
 import os
 import signal
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor, wait
-from multiprocessing import connection, parent_process
+from multiprocessing import connection
 
 import cv2
 import grain
+import numpy as np
 from absl import flags
 
 from jaxseg.types import Batch
 
 TIMEOUT = 300.0  # seconds; nothing that is alive takes as long for one batch
 THREADS = 4  # where threads of this process prepare the batches
-AHEAD = 4  # batches that are kept ready
+AHEAD = 4  # batches that threads keep ready
+AHEAD_EACH = 2  # batches that each process keeps ready, in shared memory
 
 
 class BatchStream:
@@ -34,14 +36,17 @@ class BatchStream:
     """
 
     def __init__(self, batches: grain.MapDataset, *, workers: int, timeout: float = TIMEOUT):
+        if workers < 0:
+            raise ValueError(f"config.data.workers is {workers}; expected 0 or more")
         if not flags.FLAGS.is_parsed():
             flags.FLAGS.mark_as_parsed()  # grain reads its flags, also where no absl app has parsed any
         self._timeout = timeout
+        self._closed = False
+        self._strangers = multiprocessing.active_children()
+        self._iterator = iter(_in_background(batches, workers))
         # A thread of our own does the waiting, since grain would wait for a stuck worker for ever.
         self._waiter = ThreadPoolExecutor(1, thread_name_prefix="jaxseg-batches")
-        self._iterator = iter(_in_background(batches, workers))
         self._next = self._waiter.submit(_first if workers else _following, self._iterator)
-        self._closed = False
 
     def __iter__(self) -> "BatchStream":
         return self
@@ -52,9 +57,10 @@ class BatchStream:
         try:
             batch = self._next.result(self._timeout)
         except TimeoutError:
+            self._kill_workers()
             raise RuntimeError(
-                f"no batch came within {self._timeout:.0f} s: a data worker does not answer. "
-                "Run with config.data.workers=0 to see what it does"
+                f"no batch came within {self._timeout} s: the data pipeline is stuck. "
+                "With config.data.workers=0, Ctrl-C shows where"
             ) from None
         if batch is None:
             self.close()
@@ -73,27 +79,40 @@ class BatchStream:
         if self._closed:
             return
         self._closed = True
-        # An iterator closed while it is starting its workers would leave them behind.
-        wait([self._next], timeout=min(self._timeout, 30))
-        self._iterator.close()
-        self._waiter.shutdown(wait=False, cancel_futures=True)
+        # In the waiter's turn: an iterator closed while it is starting its workers would leave them behind.
+        closing = self._waiter.submit(self._iterator.close)
+        if not wait([closing], timeout=min(self._timeout, 10)).done:
+            self._kill_workers()
+        self._waiter.shutdown(wait=False)
+
+    def _kill_workers(self) -> None:
+        for child in multiprocessing.active_children():
+            if child not in self._strangers:
+                child.kill()
 
 
 def _in_background(batches: grain.MapDataset, workers: int) -> grain.IterDataset:
     if workers == 0:
         return batches.to_iter_dataset(grain.ReadOptions(num_threads=THREADS, prefetch_buffer_size=AHEAD))
     one_by_one = batches.to_iter_dataset(grain.ReadOptions(num_threads=1, prefetch_buffer_size=1))
-    # Batches come through pipes. Shared memory, grain's habit, is 64 MB in most containers, and a worker that finds it
-    # full dies of a bus error.
-    piped = grain.experimental.WithOptionsIterDataset(
-        one_by_one, grain.experimental.DatasetOptions(min_shm_size=sys.maxsize)
+    # Small arrays through the pipe, large ones through shared memory.
+    tuned = grain.experimental.WithOptionsIterDataset(
+        one_by_one, grain.experimental.DatasetOptions(min_shm_size=1 << 14)
     )
-    options = grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=-(-AHEAD // workers))
-    return piped.mp_prefetch(options, worker_init_fn=_start_worker)
+    options = grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=AHEAD_EACH)
+    return tuned.mp_prefetch(options, worker_init_fn=_start_worker)
 
 
 def _following(iterator: grain.DatasetIterator) -> Batch | None:
-    return next(iterator, None)
+    try:
+        batch = next(iterator, None)
+    except RuntimeError as error:
+        raise RuntimeError(
+            f"{error} (A worker that dies has often run out of memory, or of shared memory, which is small in many "
+            "containers; config.data.workers=0 needs none.)"
+        ) from error
+    # Copied, so that the shared memory is free again as soon as possible, whatever is done with the batch.
+    return None if batch is None else Batch(*(np.array(array) for array in batch))
 
 
 def _first(iterator: grain.DatasetIterator) -> Batch | None:
@@ -101,7 +120,7 @@ def _first(iterator: grain.DatasetIterator) -> Batch | None:
     before = os.environ.get("JAX_PLATFORMS")
     os.environ["JAX_PLATFORMS"] = "cpu"
     try:
-        return next(iterator, None)
+        return _following(iterator)
     finally:
         if before is None:
             del os.environ["JAX_PLATFORMS"]
@@ -119,5 +138,5 @@ def _start_worker(index: int, count: int) -> None:
 
 def _die_with_parent() -> None:
     """A parent that is killed cannot end its workers."""
-    connection.wait([parent_process().sentinel])
+    connection.wait([multiprocessing.parent_process().sentinel])
     os._exit(1)

@@ -73,7 +73,7 @@ def dice(logits: jax.Array, label: jax.Array, smooth: float = 1.0) -> jax.Array:
 
 def lovasz_softmax(logits: jax.Array, label: jax.Array) -> jax.Array:
     """Lovasz extension of the Jaccard loss, the mean over the classes present (Berman et al. 2018, section 3)."""
-    counted = (label != IGNORE).reshape(-1)
+    counted = jnp.ravel(label != IGNORE)
     probs = jax.nn.softmax(logits).reshape(-1, logits.shape[-1])
     truth = one_hot(label, logits.shape[-1]).reshape(-1, logits.shape[-1])
 

@@ -13,6 +13,8 @@ one that occurs in the prediction alone has IoU 0, and no pixel accuracy.
 
 import numpy as np
 
+SCORES = ("pixel_accuracy", "mean_pixel_accuracy", "mean_iou", "frequency_weighted_iou")
+
 
 def start(classes: int) -> np.ndarray:
     """An empty confusion matrix, int64 ``[k, k]``: rows are the truth, columns the prediction."""

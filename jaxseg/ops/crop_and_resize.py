@@ -43,4 +43,4 @@ def _axis(start: jax.Array, end: jax.Array, count: int, size: int) -> tuple[jax.
         step = rounding.quotient(rounding.product(end - start, last), float(count - 1))
         steps = rounding.product(jnp.arange(count, dtype=jnp.float32)[None, :], step[:, None])
         positions = rounding.product(start, last)[:, None] + steps
-    return bilinear.weights(positions, size), (positions >= 0) & (positions <= last)
+    return bilinear.weights(positions, size, size), (positions >= 0) & (positions <= last)

@@ -5,13 +5,15 @@ import jax
 import jax.numpy as jnp
 
 from jaxseg.ops import bilinear, rounding
-from jaxseg.ops.roi_align import ADAPTIVE, axis_matrix
+from jaxseg.ops.bins import ADAPTIVE, axis_matrix
 
 # Boxes cut out, or masks pasted, at once: bounds the full-size masks held in memory.
 _AT_ONCE = 8
 
 
-def crop_targets(gt_masks: jax.Array, boxes: jax.Array, objects: jax.Array, size: int) -> jax.Array:
+def crop_targets(
+    gt_masks: jax.Array, boxes: jax.Array, objects: jax.Array, size: int, extent: jax.Array | None = None
+) -> jax.Array:
     """The part of its object's mask that each box frames, as the mask head is to predict it.
 
     RoIAlign with adaptive sampling, like torchvision's ``project_masks_on_boxes``: the values are fractions, and stay
@@ -22,18 +24,22 @@ def crop_targets(gt_masks: jax.Array, boxes: jax.Array, objects: jax.Array, size
       boxes: ``[p, 4]``, in pixels of these masks.
       objects: int32 ``[p]``, which mask belongs to each box.
       size: rows and columns of a target, commonly 28.
+      extent: int32 ``[2]``, height and width of the image within its padding; a mask that reaches the border goes on
+        beyond it, for the half pixel that matters. None: all of the masks' size.
 
     Returns:
       float32 ``[p, size, size]``, in 0..1.
     """
     chex.assert_rank([gt_masks, boxes, objects], [3, 2, 1])
     height, width = gt_masks.shape[1:]
+    if extent is None:
+        extent = jnp.array([height, width], jnp.int32)
     boxes = jax.lax.stop_gradient(boxes.astype(jnp.float32))
 
     def crop(box_and_object):
         (x1, y1, x2, y2), number = box_and_object
-        rows = axis_matrix(y1[None], y2[None], 1.0, size, height, ADAPTIVE, aligned=False)[0]
-        columns = axis_matrix(x1[None], x2[None], 1.0, size, width, ADAPTIVE, aligned=False)[0]
+        rows = axis_matrix(y1[None], y2[None], 1.0, size, height, extent[0], ADAPTIVE, aligned=False)[0]
+        columns = axis_matrix(x1[None], x2[None], 1.0, size, width, extent[1], ADAPTIVE, aligned=False)[0]
         mask = gt_masks[number].astype(jnp.float32)
         # Highest: a mask in 0..1 shall not be rounded to bfloat16 where that is the precision of a network's products.
         return jnp.linalg.multi_dot([rows, mask, columns.T], precision=jax.lax.Precision.HIGHEST)
@@ -87,4 +93,4 @@ def _resize_matrix(first: jax.Array, last: jax.Array, size: int, image_size: int
     pixels = jnp.arange(image_size, dtype=jnp.float32)
     positions = rounding.product(pixels - first + 0.5, rounding.quotient(float(size), length)) - 0.5
     inside = (pixels >= first) & (pixels <= last)
-    return jnp.where(inside[:, None], bilinear.weights(positions, size), 0)
+    return jnp.where(inside[:, None], bilinear.weights(positions, size, size), 0)

@@ -29,11 +29,11 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from jaxseg.ops import bilinear, rounding
+from jaxseg.ops import bilinear, bins
 from jaxseg.ops import boxes as box_ops
+from jaxseg.ops.bins import ADAPTIVE
 
-ADAPTIVE = 0
-# Boxes whose gradients are scattered at once: few enough to stay in a CPU's cache (8 measured fastest).
+# Boxes whose gradients are scattered at once: few enough to stay in a CPU's cache.
 _BACKWARD_BOXES = 8
 
 
@@ -46,6 +46,7 @@ def roi_align(
     sampling_ratio: int,
     aligned: bool,
     form: str,
+    extents: jax.Array | None = None,
 ) -> jax.Array:
     """Pool boxes from one map, as torchvision's operator does.
 
@@ -61,6 +62,8 @@ def roi_align(
       aligned: shift the boxes by half a position, so that a map's value lies at the centre of its cell, and let small
         boxes be small. Without it, as in torchvision's detectors, sides are at least one position.
       form: "gather" or "einsum", see above; ``ADAPTIVE`` needs "einsum".
+      extents: int32 ``[2]``, the rows and columns of the map that count: its border is there, whatever padding comes
+        after. None: all of them.
 
     Returns:
       ``[p, rows, columns, c]``, of the features' type.
@@ -75,6 +78,7 @@ def roi_align(
         sampling_ratio=sampling_ratio,
         aligned=aligned,
         form=form,
+        extents=None if extents is None else extents[None],
     )
 
 
@@ -102,8 +106,7 @@ def pyramid_roi_align(
       aligned: see ``roi_align``.
       form: "gather" looks at each box's own level only; "einsum" multiplies every level, with weights of 0 where a box
         belongs to another, which costs a third more than the finest level alone.
-      extents: int32 ``[levels, 2]``, rows and columns of each map that count, if not all of them do: what lies beyond
-        is padding, and the map ends before it.
+      extents: int32 ``[levels, 2]``, see ``roi_align``.
     """
     chex.assert_rank([*features, boxes, levels], [3] * len(features) + [2, 1])
     chex.assert_equal(len(features), len(scales))
@@ -113,7 +116,7 @@ def pyramid_roi_align(
     if extents is None:
         extents = jnp.array([f.shape[:2] for f in features], jnp.int32)
     pool = {"gather": _pool_by_gather, "einsum": _pool_by_einsum}[form]
-    return pool(features, boxes, levels, output_size, scales, sampling_ratio, aligned, extents)
+    return pool(features, extents, boxes, levels, output_size, scales, sampling_ratio, aligned)
 
 
 def pyramid_level(boxes: jax.Array, first: int, last: int) -> jax.Array:
@@ -126,132 +129,40 @@ def pyramid_level(boxes: jax.Array, first: int, last: int) -> jax.Array:
     return jnp.clip(level, first, last).astype(jnp.int32)
 
 
-def _bins(start: jax.Array, end: jax.Array, scale: jax.Array, count: int, aligned: bool) -> tuple[jax.Array, jax.Array]:
-    """Where the bins of each box begin along one axis, ``[p, count]``, and how long they are, ``[p]``."""
-    offset = 0.5 if aligned else 0.0
-    start = rounding.product(start, scale) - offset
-    side = rounding.product(end, scale) - offset - start
-    if not aligned:
-        side = jnp.maximum(side, 1.0)
-    length = rounding.quotient(side, float(count))
-    numbers = jnp.arange(count, dtype=jnp.float32)
-    return start[:, None] + rounding.product(numbers[None, :], length[:, None]), length
-
-
-def _sample(bin_starts: jax.Array, length: jax.Array, number: jax.Array, count: jax.Array) -> jax.Array:
-    """Position of the sample of this number, of count, in bins of this length; all broadcast together."""
-    return bin_starts + rounding.quotient(rounding.product(number + 0.5, length), count)
-
-
-def _inside(positions: jax.Array, size: jax.Array | int) -> jax.Array:
-    return (positions >= -1) & (positions <= size)
-
-
-def _fixed_samples(bin_starts: jax.Array, length: jax.Array, ratio: int) -> jax.Array:
-    """Positions ``[p, bins, ratio]``."""
-    numbers = jnp.arange(ratio, dtype=jnp.float32)[None, None, :]
-    return _sample(bin_starts[..., None], length[:, None, None], numbers, float(ratio))
-
-
-def _fixed_matrix(
-    bin_starts: jax.Array, length: jax.Array, size: int, extent: jax.Array | int, ratio: int
-) -> jax.Array:
-    """The weight of each position of the map in each bin, ``[p, bins, size]``."""
-    positions = _fixed_samples(bin_starts, length, ratio)
-    weights = bilinear.weights(jnp.minimum(positions, extent - 1), size)
-    return jnp.where(_inside(positions, extent)[..., None], weights, 0).mean(axis=2)
-
-
-def _adaptive_matrix(bin_starts: jax.Array, length: jax.Array, size: int, extent: jax.Array | int) -> jax.Array:
-    """The same with ceil(length) samples a bin, which no static shape could hold.
-
-    Of several samples, neighbours lie more than half a position apart, so that at most four weigh at any one position.
-    Six candidates from the one before the first of these cover them whatever the rounding.
-    """
-    count = jnp.maximum(jnp.ceil(length), 0)[:, None, None]
-    length = length[:, None, None]
-    starts = bin_starts[:, :, None]
-    columns = jax.lax.broadcasted_iota(jnp.float32, (1, 1, size), 2)
-    spacing = length / jnp.maximum(count, 1)
-    first = jnp.floor((columns - 1 - starts) / jnp.where(spacing > 0, spacing, 1)) - 1
-    first = jnp.clip(first, 0, jnp.maximum(count - 1, 0))
-
-    total = jnp.zeros((*bin_starts.shape, size), jnp.float32)
-    for i in range(6):
-        positions = _sample(starts, length, first + i, jnp.maximum(count, 1))
-        weight = jnp.maximum(0, 1 - jnp.abs(jnp.clip(positions, 0, extent - 1) - columns))
-        total += jnp.where((first + i < count) & _inside(positions, extent), weight, 0)
-    return total / jnp.maximum(count, 1)
-
-
-def axis_matrix(
-    start: jax.Array,
-    end: jax.Array,
-    scale: jax.Array,
-    bins: int,
-    size: int,
-    sampling_ratio: int,
-    aligned: bool,
-    extent: jax.Array | int | None = None,
-) -> jax.Array:
-    """RoIAlign along one axis as a matrix, ``[p, bins, size]``.
-
-    Args:
-      start: ``[p]``, the boxes' left (or upper) edges.
-      end: ``[p]``, their right (or lower) ones.
-      scale: positions of the map a pixel.
-      bins: how many a box.
-      size: positions of the map.
-      sampling_ratio: samples a bin, or ``ADAPTIVE``.
-      aligned: see ``roi_align``.
-      extent: how many of the positions count; None: all.
-    """
-    extent = size if extent is None else extent
-    bin_starts, length = _bins(start, end, scale, bins, aligned)
-    if sampling_ratio == ADAPTIVE:
-        return _adaptive_matrix(bin_starts, length, size, extent)
-    return _fixed_matrix(bin_starts, length, size, extent, sampling_ratio)
-
-
-def _pool_by_einsum(features, boxes, levels, output_size, scales, sampling_ratio, aligned, extents):
+def _pool_by_einsum(features, extents, boxes, levels, output_size, scales, sampling_ratio, aligned):
     rows, columns = output_size
+    options = {"sampling_ratio": sampling_ratio, "aligned": aligned}
     pooled = 0
     for level, (level_features, scale) in enumerate(zip(features, scales, strict=True)):
         height, width, _ = level_features.shape
-        matrix = partial(axis_matrix, scale=scale, sampling_ratio=sampling_ratio, aligned=aligned)
-        of_rows = matrix(boxes[:, 1], boxes[:, 3], bins=rows, size=height, extent=extents[level, 0])
-        of_columns = matrix(boxes[:, 0], boxes[:, 2], bins=columns, size=width, extent=extents[level, 1])
+        of_rows = bins.axis_matrix(boxes[:, 1], boxes[:, 3], scale, rows, height, extents[level, 0], **options)
+        of_columns = bins.axis_matrix(boxes[:, 0], boxes[:, 2], scale, columns, width, extents[level, 1], **options)
         of_rows = jnp.where((levels == level)[:, None, None], of_rows, 0).astype(level_features.dtype)
         lines = jnp.einsum("piy,yxc->pixc", of_rows, level_features)
         pooled += jnp.einsum("pjx,pixc->pijc", of_columns.astype(level_features.dtype), lines)
     return pooled
 
 
-def _pool_by_gather(features, boxes, levels, output_size, scales, sampling_ratio, aligned, extents):
+def _pool_by_gather(features, extents, boxes, levels, output_size, scales, sampling_ratio, aligned):
     """All levels laid end to end as one list of positions, of which each box looks up its own."""
     table = jnp.concatenate([f.reshape(-1, f.shape[-1]) for f in features])
-    widths, starts, level_scales = _level_facts(features, scales)
+    widths = jnp.array([f.shape[1] for f in features], jnp.int32)[levels]
+    lengths = [f.shape[0] * f.shape[1] for f in features]
+    starts = jnp.array([sum(lengths[:i]) for i in range(len(lengths))], jnp.int32)[levels]
+    box_scales = jnp.array(scales, jnp.float32)[levels]
 
-    def axis_taps(start, end, sizes, bins):
-        bin_starts, length = _bins(start, end, level_scales[levels], bins, aligned)
-        positions = _fixed_samples(bin_starts, length, sampling_ratio)
-        sizes = sizes[levels][:, None, None]
-        indices, weights = bilinear.taps(positions, sizes)
-        weights = jnp.where(_inside(positions, sizes)[..., None], weights / sampling_ratio, 0)
+    def axis_taps(start, end, extent, count):
+        bin_starts, length = bins.divide(start, end, box_scales, count, aligned)
+        positions = bins.fixed_samples(bin_starts, length, sampling_ratio)
+        extent = extent[:, None, None]
+        indices, weights = bilinear.taps(positions, extent)
+        weights = jnp.where(bins.inside(positions, extent)[..., None], weights / sampling_ratio, 0)
         return indices.reshape(*bin_starts.shape, -1), weights.reshape(*bin_starts.shape, -1)
 
-    y, weights_y = axis_taps(boxes[:, 1], boxes[:, 3], extents[:, 0], output_size[0])
-    x, weights_x = axis_taps(boxes[:, 0], boxes[:, 2], extents[:, 1], output_size[1])
-    y = starts[levels][:, None, None] + y * widths[levels][:, None, None]
+    y, weights_y = axis_taps(boxes[:, 1], boxes[:, 3], extents[levels, 0], output_size[0])
+    x, weights_x = axis_taps(boxes[:, 0], boxes[:, 2], extents[levels, 1], output_size[1])
+    y = starts[:, None, None] + y * widths[:, None, None]
     return _lookup(table, (y, x, weights_y, weights_x))
-
-
-def _level_facts(features, scales):
-    """Each level's width, first row in the table, and scale: arrays ``[levels]``."""
-    shapes = [f.shape[:2] for f in features]
-    starts = [sum(h * w for h, w in shapes[:i]) for i in range(len(shapes))]
-    widths = [w for _, w in shapes]
-    return (*(jnp.asarray(x, jnp.int32) for x in (widths, starts)), jnp.asarray(scales, jnp.float32))
 
 
 @jax.custom_vjp

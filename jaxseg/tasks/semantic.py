@@ -11,37 +11,16 @@ import numpy as np
 from jaxseg.losses import semantic as losses
 from jaxseg.metrics import semantic as metrics
 from jaxseg.models.resampling import center_crop
-from jaxseg.models.unet import UNet
 from jaxseg.ops.images import confusion_matrix, normalize
+from jaxseg.tasks.models import DTYPES, SEMANTIC, make_model
 from jaxseg.tasks.task import Task
 from jaxseg.types import IGNORE, Batch
-
-MODELS = {"unet": UNet}
-DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
-
-
-def make_model(config: Any, classes: int, axis_name: str | None) -> nn.Module:
-    """The module that ``config.model`` describes: its name, and the fields of that module.
-
-    Raises:
-      ValueError: an unknown model, precision or field.
-    """
-    fields = dict(config.model)
-    name = fields.pop("name")
-    if name not in MODELS:
-        raise ValueError(f"model.name is {name!r}; known are {', '.join(sorted(MODELS))}")
-    if config.precision not in DTYPES:
-        raise ValueError(f"precision is {config.precision!r}; known are {', '.join(DTYPES)}")
-    try:
-        return MODELS[name](classes=classes, dtype=DTYPES[config.precision], axis_name=axis_name, **fields)
-    except TypeError as error:
-        raise ValueError(f"the model section does not fit {name}: {error}") from None
 
 
 def make_task(config: Any, class_names: tuple[str, ...], palette: np.ndarray, axis_name: str | None) -> Task:
     """Ties the config's model and losses and the scores of the FCN paper into a Task."""
     classes = len(class_names)
-    model = make_model(config, classes, axis_name)
+    model = make_model(SEMANTIC, config, classes, axis_name)
     terms = losses.make_terms(classes, tuple(config.loss.class_weights), config.loss.label_smoothing)
     weights = {name: config.loss[name] for name in terms if config.loss[name]}
     if not weights:
@@ -63,6 +42,7 @@ def make_task(config: Any, class_names: tuple[str, ...], palette: np.ndarray, ax
         start=partial(_start, classes, tuple(weights)),
         add=_add,
         result=partial(_result, weights),
+        score_names=metrics.SCORES,
         predict=lambda variables, image: forward(variables, image)["logits"],
         class_names=class_names,
         palette=palette,

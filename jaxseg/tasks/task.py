@@ -20,6 +20,7 @@ class Task(NamedTuple):
         scalars that make up the loss.
       score: ``(variables, batch) -> sums`` of an evaluation, a pytree that adds up over batches.
       start, add, result: the metric: ``() -> total``, ``(total, sums) -> total``, ``total -> scores``.
+      score_names: those of the scores that are one number, the more the better.
       predict: ``(variables, image) -> predictions`` for uint8 images ``[b, h, w, 3]``.
       class_names: one a class.
       palette: uint8 ``[k, 3]``.
@@ -33,6 +34,7 @@ class Task(NamedTuple):
     start: Callable[[], Any]
     add: Callable[[Any, Any], Any]
     result: Callable[[Any], dict]
+    score_names: tuple[str, ...]
     predict: Callable[..., Any]
     class_names: tuple[str, ...]
     palette: Any

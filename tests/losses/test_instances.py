@@ -25,6 +25,7 @@ GT_CLASSES = np.array([1, 3, 2, 0, 0, 0, 0, 0, 1, 2, 0, 0])
 VALID = np.array([True] * 8 + [False] * 4)
 
 
+@jax.jit
 def all_losses(predictions, gt_classes, valid, gt_deltas=GT_DELTAS, targets=TARGETS):
     logits, anchor_deltas, class_logits, class_deltas, mask_logits = predictions
     positive = (gt_classes > 0) & valid

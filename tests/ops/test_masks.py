@@ -56,6 +56,14 @@ def test_targets_are_torchvisions(boxes):
     chex.assert_trees_all_close(np.asarray(targets), expected, atol=1e-5, rtol=0)
 
 
+def test_padding_beyond_the_image_changes_no_target(boxes):
+    masks, objects = gt_masks(), np.arange(len(boxes)) % 4
+    padded = np.pad(masks, ((0, 0), (0, 4), (0, 16)))
+    targets = cropped(padded, boxes, objects, size=28, extent=jnp.array([HEIGHT, WIDTH]))
+    chex.assert_trees_all_close(targets, cropped(masks, boxes, objects, size=28), atol=1e-6)
+    assert abs(targets - cropped(padded, boxes, objects, size=28)).max() > 0.1
+
+
 def test_pasting_by_hand():
     # Ones in a box of 28x28 pixels: the grown box ends half way to the pad of zeros, so its rim is a half and more.
     image = pasted(jnp.ones((1, 28, 28)), jnp.array([[10.0, 20, 38, 48]]), image_size=(HEIGHT, WIDTH))[0]

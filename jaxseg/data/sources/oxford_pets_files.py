@@ -144,7 +144,8 @@ def _files(folder: Path, part: str, ending: str) -> list[Path]:
 def _open(path: Path) -> Image.Image:
     """The decoded image of a file, its EXIF rotation not applied: labels are drawn on the pixels as they lie."""
     try:
-        image = Image.open(path)
+        # From memory, since Pillow keeps the files of some formats open.
+        image = Image.open(io.BytesIO(path.read_bytes()))
         image.load()
     except FileNotFoundError:
         raise ValueError(f"{path} is missing; expected an image for every trimap") from None

@@ -1,0 +1,5 @@
+"""From a photograph of any size to what people keep of it, one module a kind of segmentation."""
+
+from jaxseg.predictors import instances, semantic
+
+PREDICTORS = {"semantic": semantic.make_predictor, "instances": instances.make_predictor}

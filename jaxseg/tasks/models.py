@@ -1,0 +1,38 @@
+"""The models that a config can name, by kind of segmentation."""
+
+from typing import Any
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from jaxseg.models.fcn import FCNResNet
+from jaxseg.models.mask_rcnn import MaskRCNN
+from jaxseg.models.unet import UNet
+
+SEMANTIC = {"unet": UNet, "fcn_resnet": FCNResNet}
+INSTANCES = {"mask_rcnn": MaskRCNN}
+DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
+
+
+def make_model(table: dict[str, type[nn.Module]], config: Any, classes: int, axis_name: str | None = None) -> nn.Module:
+    """The module that ``config.model`` describes: its name, and the fields of that module.
+
+    Args:
+      table: the models to choose from.
+      config: the whole config.
+      classes: k.
+      axis_name: the axis over which pmap averages batch statistics, if it does.
+
+    Raises:
+      ValueError: an unknown model, precision or field.
+    """
+    fields = dict(config.model)
+    name = fields.pop("name")
+    if name not in table:
+        raise ValueError(f"model.name is {name!r}; known are {', '.join(sorted(table))}")
+    if config.precision not in DTYPES:
+        raise ValueError(f"precision is {config.precision!r}; known are {', '.join(DTYPES)}")
+    try:
+        return table[name](classes=classes, dtype=DTYPES[config.precision], axis_name=axis_name, **fields)
+    except TypeError as error:
+        raise ValueError(f"the model section does not fit {name}: {error}") from None

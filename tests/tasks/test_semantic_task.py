@@ -1,0 +1,69 @@
+"""The semantic task: filler counts for nothing, and a smaller output is compared with the middle of the label."""
+
+import chex
+import jax
+import numpy as np
+import pytest
+from experiments import tiny_config
+
+from jaxseg.tasks import make_task
+from jaxseg.types import Batch
+
+NAMES = ("background", "disc", "square", "triangle")
+PALETTE = np.zeros((4, 3), np.uint8)
+
+
+def random_batch(seed, size, count=4):
+    rng = np.random.default_rng(seed)
+    image = rng.integers(0, 256, (count, size, size, 3), np.uint8)
+    return Batch(image, rng.integers(0, 4, (count, size, size), np.uint8), np.ones(count, bool))
+
+
+@pytest.fixture(scope="module")
+def task():
+    return make_task(tiny_config(), NAMES, PALETTE)
+
+
+@pytest.fixture(scope="module")
+def variables(task):
+    return jax.jit(task.init)(jax.random.key(0))
+
+
+def test_filler_images_change_no_sum(task, variables):
+    batch, filler = random_batch(0, 32), random_batch(1, 32)
+    padded = Batch(*map(np.concatenate, zip(batch, filler, strict=True)))
+    padded = padded._replace(valid=np.arange(8) < 4)
+    alone, with_filler = (jax.device_get(task.score(variables, one)) for one in (batch, padded))
+    chex.assert_trees_all_close(alone, with_filler, rtol=1e-6)
+    total = task.add(task.add(task.start(), alone), alone)
+    chex.assert_trees_all_close(task.result(total), task.result(task.add(task.start(), alone)), rtol=1e-6)
+
+
+def test_the_loss_of_a_batch_is_the_sum_of_its_parts(task, variables):
+    whole = random_batch(0, 32)
+    parts = [Batch(*(array[i : i + 2] for array in whole)) for i in (0, 2)]
+    counts = [task.denominators(part) for part in parts]
+    chex.assert_trees_all_close(task.denominators(whole), jax.tree.map(lambda a, b: a + b, *counts))
+
+
+def test_valid_convolutions_are_scored_on_the_middle():
+    config = tiny_config(data__image_size=(44, 44))
+    config.model = {"name": "unet", "features": 4, "depth": 1, "padding": "valid"}
+    task = make_task(config, NAMES, PALETTE)
+    variables = jax.jit(task.init)(jax.random.key(0))
+    batch = random_batch(0, 44)
+    scored = jax.device_get(task.score(variables, batch))
+    side = task.predict(variables, batch.image).shape[1]
+    assert side == 28
+    np.testing.assert_array_equal(
+        scored["confusion"].sum(axis=1), np.bincount(batch.label[:, 8:36, 8:36].ravel(), minlength=4)
+    )
+    border = batch._replace(label=np.pad(batch.label[:, 8:36, 8:36], ((0, 0), (8, 8), (8, 8)), constant_values=3))
+    chex.assert_trees_all_equal(jax.device_get(task.score(variables, border)), scored)
+
+
+def test_a_field_that_the_model_does_not_have_is_named():
+    config = tiny_config()
+    config.model = {"name": "unet", "widht": 3}
+    with pytest.raises(ValueError, match="does not fit unet.*widht"):
+        make_task(config, NAMES, PALETTE)

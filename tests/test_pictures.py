@@ -1,0 +1,49 @@
+"""Pictures show what they are said to show."""
+
+import numpy as np
+from PIL import Image
+
+from jaxseg import pictures
+from jaxseg.types import IGNORE
+
+PALETTE = np.array([[10, 20, 30], [200, 0, 0], [0, 200, 0]], np.uint8)
+
+
+def test_a_mask_file_holds_the_classes_and_shows_the_palette(tmp_path):
+    label = np.arange(12, dtype=np.uint8).reshape(3, 4) % 3
+    pictures.write_mask(tmp_path / "mask.png", label, PALETTE)
+    with Image.open(tmp_path / "mask.png") as mask:
+        np.testing.assert_array_equal(np.asarray(mask), label)
+        np.testing.assert_array_equal(np.asarray(mask.convert("RGB")), PALETTE[label])
+
+
+def test_an_overlay_blends_inside_and_outlines_between_classes():
+    label = np.zeros((4, 6), np.uint8)
+    label[:, 3:] = 1
+    blend = pictures.overlay(np.full((4, 6, 3), 100, np.uint8), label, PALETTE, opacity=0.25)
+    np.testing.assert_array_equal(blend[0, 0], np.rint(0.75 * 100 + 0.25 * PALETTE[0]))
+    np.testing.assert_array_equal(blend[0, 5], np.rint(0.75 * 100 + 0.25 * PALETTE[1]))
+    np.testing.assert_array_equal(blend[0, 3], [255, 255, 255])
+
+
+def test_ignored_pixels_have_a_colour_of_their_own():
+    label = np.array([[0, IGNORE]], np.uint8)
+    np.testing.assert_array_equal(pictures.colored(label, PALETTE), [[PALETTE[0], pictures.IGNORED_COLOR]])
+
+
+def test_rows_show_image_truth_and_prediction_and_a_smaller_prediction_in_the_middle():
+    images = np.full((2, 6, 6, 3), 50, np.uint8)
+    labels = np.ones((2, 6, 6), np.uint8)
+    shown = pictures.rows(images, labels, np.full((2, 2, 2), 2), PALETTE)
+    assert shown.shape == (2 * 10 + 4, 3 * 10 + 4, 3)
+    np.testing.assert_array_equal(shown[4:10, 4:10], images[0])
+    np.testing.assert_array_equal(shown[4:10, 14:20], PALETTE[labels[0]])
+    np.testing.assert_array_equal(shown[6:8, 26:28], np.broadcast_to(PALETTE[2], (2, 2, 3)))
+    np.testing.assert_array_equal(shown[4, 24], pictures.IGNORED_COLOR)
+
+
+def test_a_picture_is_written_in_its_own_colours(tmp_path):
+    image = np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8)
+    pictures.write(tmp_path / "picture.png", image)
+    with Image.open(tmp_path / "picture.png") as written:
+        np.testing.assert_array_equal(np.asarray(written), image)

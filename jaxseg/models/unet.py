@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from flax.typing import Dtype
 
+from jaxseg.models.convolutions import Conv3x3
 from jaxseg.models.resampling import UpConv2x2, center_crop, max_pool_2x2
 
 INITIALIZERS = {
@@ -133,9 +134,8 @@ class UNet(nn.Module):
             "none": lambda name: lambda x: x,
         }
         conv = partial(
-            nn.Conv,
-            kernel_size=(3, 3),
-            padding=self.padding.upper(),
+            Conv3x3,
+            padding=self.padding,
             use_bias=self.norm == "none",  # a norm would subtract it again
             kernel_init=INITIALIZERS[self.initializer],
             dtype=self.dtype,

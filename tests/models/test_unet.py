@@ -40,6 +40,14 @@ def _logits(model, variables, image):
     return model.apply(variables, image, train=False)["logits"]
 
 
+@partial(jax.jit, static_argnums=0)
+def _training_step(model, variables, image, key=None):
+    """Logits and the new running statistics."""
+    rngs = None if key is None else {"dropout": key}
+    out, updates = model.apply(variables, image, train=True, rngs=rngs, mutable=["batch_stats"])
+    return out["logits"], updates["batch_stats"]
+
+
 @pytest.fixture(scope="module")
 def small():
     """A small network, its variables with running statistics of their own, and an image."""
@@ -217,8 +225,7 @@ def test_momentum_is_the_share_of_the_old_statistics(small):
     model, variables, image = small
 
     def running(momentum):
-        other = model.clone(norm_momentum=momentum)
-        return other.apply(variables, image, train=True, mutable=["batch_stats"])[1]["batch_stats"]
+        return _training_step(model.clone(norm_momentum=momentum), variables, image)[1]
 
     expected = jax.tree.map(lambda old, new: 0.75 * old + 0.25 * new, variables["batch_stats"], running(0.0))
     chex.assert_trees_all_close(running(0.75), expected, atol=1e-5)
@@ -228,22 +235,18 @@ def test_dropout_acts_in_training_alone(small):
     model, variables, image = small
     dropping = model.clone(dropout=0.5)
     chex.assert_trees_all_equal(_logits(dropping, variables, image), _logits(model, variables, image))
-
-    def train(seed):
-        rngs = {"dropout": jax.random.key(seed)}
-        return dropping.apply(variables, image, train=True, rngs=rngs, mutable=["batch_stats"])[0]["logits"]
-
-    chex.assert_trees_all_equal(train(0), train(0))
-    assert not np.array_equal(train(0), train(1))
+    first, again, other = (_training_step(dropping, variables, image, jax.random.key(seed))[0] for seed in (0, 0, 1))
+    chex.assert_trees_all_equal(first, again)
+    assert not np.array_equal(first, other)
 
 
 def test_initializers_have_their_variance():
     def bottleneck(initializer):
-        model = UNet(classes=2, features=16, depth=1, initializer=initializer)
+        model = UNet(classes=2, features=32, depth=0, initializer=initializer)  # no level: few kernels to draw
         params = model.init(jax.random.key(0), jnp.zeros((1, 4, 4, 3)), train=False)["params"]
-        return np.asarray(params["bottleneck"]["conv_1"]["kernel"])
+        return np.asarray(params["bottleneck"]["conv_2"]["kernel"])
 
-    fan_in, fan_out = 9 * 16, 9 * 32
+    fan_in = fan_out = 9 * 32
     glorot, he = bottleneck("glorot_uniform"), bottleneck("he_normal")
     np.testing.assert_allclose(np.abs(glorot).max(), np.sqrt(6 / (fan_in + fan_out)), rtol=0.01)
     np.testing.assert_allclose(he.std(), np.sqrt(2 / fan_in), rtol=0.05)
@@ -252,19 +255,17 @@ def test_initializers_have_their_variance():
 def test_axis_name_shares_statistics_between_devices(small):
     """Two halves of a batch under a named axis give what the whole batch gives."""
     model, variables, image = small
-    shared = model.clone(axis_name="devices")
-
-    def step(model, image):
-        out, updates = model.apply(variables, image, train=True, mutable=["batch_stats"])
-        return out["logits"], updates
-
-    logits, updates = step(model, image)
     halves = image.reshape(2, 1, *image.shape[1:])
-    split_logits, split_updates = jax.vmap(lambda x: step(shared, x), axis_name="devices")(halves)
-    chex.assert_trees_all_close(split_logits[:, 0], logits, atol=1e-5)
-    chex.assert_trees_all_close(jax.tree.map(lambda x: x[1], split_updates), updates, atol=1e-5)
-    alone, _ = jax.vmap(lambda x: step(model, x))(halves)
-    assert not np.allclose(alone[:, 0], logits, atol=1e-3)
+
+    def on_two_devices(model):
+        return jax.vmap(lambda half: _training_step(model, variables, half), axis_name="devices")(halves)
+
+    logits, stats = _training_step(model, variables, image)
+    shared_logits, shared_stats = on_two_devices(model.clone(axis_name="devices"))
+    chex.assert_trees_all_close(shared_logits[:, 0], logits, atol=1e-5)
+    chex.assert_trees_all_close(jax.tree.map(lambda x: x[1], shared_stats), stats, atol=1e-5)
+    alone_logits, _ = on_two_devices(model)
+    assert not np.allclose(alone_logits[:, 0], logits, atol=1e-3)
 
 
 def test_labels_are_cropped_to_the_output():

@@ -1,0 +1,74 @@
+"""The 3x3 convolution and its gradients against XLA's own."""
+
+from functools import partial
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+
+from jaxseg.models import convolutions
+
+
+def _normal(*shape, seed=0):
+    return jnp.asarray(np.random.default_rng(seed).standard_normal(shape, dtype=np.float32))
+
+
+def _plain(x, kernel, margin):
+    padding = [(margin, margin)] * 2
+    return lax.conv_general_dilated(x, kernel, (1, 1), padding, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+
+@partial(jax.jit, static_argnums=(0, 4))
+def _value_and_gradients(conv, x, kernel, weights, margin):
+    y, pull_back = jax.vjp(lambda x, kernel: conv(x, kernel, margin), x, kernel)
+    return y, pull_back(weights)
+
+
+@pytest.fixture(params=[1, 8], ids=["one device", "eight devices"])
+def devices(request, monkeypatch):
+    monkeypatch.setattr(convolutions.jax, "device_count", lambda: request.param)
+    jax.clear_caches()
+    yield request.param
+    jax.clear_caches()
+
+
+@pytest.mark.parametrize("margin", [0, 1])
+@pytest.mark.parametrize("channels", [(3, 5), (5, 3)])
+def test_value_and_gradients_are_xlas(devices, margin, channels):
+    c, f = channels
+    x, kernel = _normal(2, 7, 6, c), _normal(3, 3, c, f, seed=1)
+    weights = _normal(2, 5 + 2 * margin, 4 + 2 * margin, f, seed=2)
+    ours = _value_and_gradients(convolutions.conv_3x3, x, kernel, weights, margin)
+    chex.assert_trees_all_close(ours, _value_and_gradients(_plain, x, kernel, weights, margin), atol=2e-5)
+
+
+@pytest.mark.parametrize("block_bytes", [1, 9 * 4 * 3 * 6 * 4, 1 << 30])
+def test_the_gradient_does_not_depend_on_the_blocks(monkeypatch, block_bytes):
+    """Of one row, of several, and of a whole image."""
+    monkeypatch.setattr(convolutions, "BLOCK_BYTES", block_bytes)
+    x, dy = _normal(2, 8, 6, 3), _normal(2, 8, 6, 4, seed=1)
+    _, expected = jax.vjp(lambda kernel: _plain(x, kernel, 1), jnp.zeros((3, 3, 3, 4)))
+    chex.assert_trees_all_close(convolutions.blocked_gradient(x, dy, 1), expected(dy)[0], atol=2e-5)
+
+
+def test_blocks_fit_the_cache_and_divide_the_height(monkeypatch):
+    monkeypatch.setattr(convolutions, "BLOCK_BYTES", 100)
+    assert [convolutions._block_rows(12, row) for row in (1, 10, 20, 30, 51, 1000)] == [12, 6, 4, 3, 1, 1]
+    assert convolutions._block_rows(7, 20) == 1  # a prime number of rows
+
+
+def test_blocks_are_for_one_device(devices):
+    x, kernel, dy = _normal(1, 4, 4, 2), _normal(3, 3, 2, 2), _normal(1, 4, 4, 2)
+    lowered = _value_and_gradients.lower(convolutions.conv_3x3, x, kernel, dy, 1).as_text()
+    assert ("while" in lowered) == (devices == 1)
+
+
+def test_bfloat16_gradients_are_summed_in_float32():
+    x, dy = _normal(4, 32, 32, 2).astype(jnp.bfloat16), _normal(4, 32, 32, 2, seed=1).astype(jnp.bfloat16)
+    gradient = convolutions.blocked_gradient(x, dy, 1)
+    assert gradient.dtype == jnp.bfloat16
+    exact = convolutions.blocked_gradient(x.astype(jnp.float32), dy.astype(jnp.float32), 1)
+    chex.assert_trees_all_close(gradient.astype(jnp.float32), exact, rtol=2**-8, atol=1e-3)

@@ -10,7 +10,7 @@ import copy
 import jax
 import jax.numpy as jnp
 import numpy as np
-from detector_oracle import lively_pair, photographs, to_torch_image
+from detector_oracle import detector, lively_pair, photographs, to_torch_image
 from random_weights import relative_error
 from torch_models import to_numpy
 
@@ -154,9 +154,10 @@ def matched(found, i, result):
     return pairs
 
 
-def agreement(torchvision, version, depth):
+def agreement(torchvision, version, **fields):
     """All differences, the largest over the sets of photographs."""
-    theirs, model, variables = lively_pair(torchvision, version, depth, min_size=MIN_SIZE, max_size=MAX_SIZE)
+    model, shapes = detector(version, **fields)
+    theirs, variables = lively_pair(torchvision, model, shapes, photographs(1, skip=10)[0], MIN_SIZE, MAX_SIZE)
     ours = Ours(model, jax.tree.map(jnp.asarray, variables))
     every = {i: photographs(1, skip=i)[0] for i in {i for chosen in SETS.values() for i in chosen}}
     worst = {}
@@ -173,7 +174,7 @@ def main():
     from torchvision_oracle import load_torchvision
 
     jax.config.update("jax_default_matmul_precision", "highest")
-    columns = [agreement(load_torchvision(), version, 50) for version in (1, 2)]
+    columns = [agreement(load_torchvision(), version) for version in (1, 2)]
     print("| largest difference | v1 | v2 |\n|---|---|---|")
     for name in columns[0]:
         print(f"| {name} | " + " | ".join(f"{column[name]:.2g}" for column in columns) + " |")

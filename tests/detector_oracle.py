@@ -1,4 +1,4 @@
-"""torchvision's Mask R-CNN and ours with the same weights, random but lively, for comparisons.
+"""Mask R-CNN as torchvision has it and as we have it, with the same weights, random but lively.
 
 Random weights alone give nearly every box one class and a saturated score. ``calibrate`` therefore centres each
 channel of the five output layers on real photographs and sets its spread.
@@ -21,6 +21,15 @@ from jaxseg.weights.mappings import MASK_RCNN_V1, MASK_RCNN_V2
 from jaxseg.weights.torchvision import from_state_dict, to_state_dict
 
 MAPPINGS = {1: MASK_RCNN_V1, 2: MASK_RCNN_V2}
+
+# Where our model keeps the output layers, in the order of SPREADS.
+OUTPUT_LAYERS = (
+    ("rpn_head", "cls_logits"),
+    ("rpn_head", "bbox_pred"),
+    ("box_head", "cls_score"),
+    ("box_head", "bbox_pred"),
+    ("mask_head", "mask_fcn_logits"),
+)
 
 SPREADS = {
     "rpn.head.cls_logits": 2.0,
@@ -70,47 +79,74 @@ def _target(annotation, size):
     return np.array([x, y, x + width, y + height], np.float32), annotation["category_id"], mask
 
 
-def detector(version, depth=50, classes=91, norm=None, **fields):
+SMALL = {"depth": 18, "channels": 64, "hidden": 128}  # a detector that is quick on two cores
+
+
+def detector(version, **fields):
     """Our model of this version with torchvision's norms, and the shapes of its variables."""
-    norm = norm or {1: "frozen", 2: "batch"}[version]
-    model = MaskRCNN(version=version, depth=depth, classes=classes, norm=norm, **fields)
+    model = MaskRCNN(version=version, norm={1: "frozen", 2: "batch"}[version], **fields)
     image, sizes = jnp.zeros((1, 64, 64, 3)), jnp.full((1, 2), 64)
     return model, jax.eval_shape(lambda: model.init(jax.random.key(0), image, sizes))
 
 
-def torch_detector(torchvision, version, depth, classes, min_size, max_size, norm=None):
-    """Theirs of this version, in evaluation mode, with the plain per-class suppression."""
+def patchwork(size, seed):
+    """A uint8 image ``[h, w, 3]`` of coloured squares over a gradient, for tests without photographs."""
+    squares = np.random.default_rng(seed).integers(0, 200, (size[0] // 16 + 1, size[1] // 16 + 1, 3))
+    squares = squares.repeat(16, axis=0).repeat(16, axis=1)[: size[0], : size[1]]
+    return (squares + np.linspace(0, 55, size[1])[None, :, None]).astype(np.uint8)
+
+
+def torch_detector(torchvision, model, min_size, max_size):
+    """Theirs of the same structure as our ``model``, in evaluation mode, with the plain per-class suppression."""
     from torchvision.models.detection import backbone_utils, faster_rcnn, mask_rcnn
 
     nn = torchvision.torch.nn
-    live = (norm or {1: "frozen", 2: "batch"}[version]) == "batch"
-    layer = nn.BatchNorm2d if live else torchvision.ops.FrozenBatchNorm2d
-    resnet = torchvision.models.get_model(f"resnet{depth}", weights=None, norm_layer=layer)
-    heads = {}
-    if version == 2:
-        heads = {
-            "rpn_head": faster_rcnn.RPNHead(256, 3, conv_depth=2),
-            "box_head": faster_rcnn.FastRCNNConvFCHead((256, 7, 7), [256] * 4, [1024], norm_layer=layer),
-            "mask_head": mask_rcnn.MaskRCNNHeads(256, [256] * 4, 1, norm_layer=layer),
-        }
-    backbone = backbone_utils._resnet_fpn_extractor(resnet, 5, norm_layer=layer if version == 2 else None)
+    layer = nn.BatchNorm2d if model.norm == "batch" else torchvision.ops.FrozenBatchNorm2d
+    head_layer = layer if model.version == 2 else None
+    resnet = torchvision.models.get_model(f"resnet{model.depth}", weights=None, norm_layer=layer)
+    names = {f"layer{i + 1}": str(i) for i in range(4)}
+    widths = [resnet.inplanes >> i for i in (3, 2, 1, 0)]
+    backbone = backbone_utils.BackboneWithFPN(resnet, names, widths, model.channels, norm_layer=head_layer)
+    if model.version == 2:
+        box_head = faster_rcnn.FastRCNNConvFCHead(
+            (model.channels, 7, 7), [model.channels] * 4, [model.hidden], norm_layer=layer
+        )
+    else:
+        box_head = faster_rcnn.TwoMLPHead(model.channels * 49, model.hidden)
     # Shifting boxes by their class, which torchvision does for up to 1,000 boxes on a CPU, rounds them.
     torchvision.ops.boxes.batched_nms = torchvision.ops.boxes._batched_nms_vanilla
-    return mask_rcnn.MaskRCNN(backbone, classes, min_size=min_size, max_size=max_size, **heads).eval()
+    return mask_rcnn.MaskRCNN(
+        backbone,
+        min_size=min_size,
+        max_size=max_size,
+        rpn_head=faster_rcnn.RPNHead(model.channels, 3, conv_depth=model.version),
+        box_head=box_head,
+        box_predictor=faster_rcnn.FastRCNNPredictor(model.hidden, model.classes),
+        mask_head=mask_rcnn.MaskRCNNHeads(model.channels, [model.channels] * 4, 1, norm_layer=head_layer),
+        mask_predictor=mask_rcnn.MaskRCNNPredictor(model.channels, model.channels, model.classes),
+    ).eval()
 
 
-def lively_pair(torchvision, version, depth=50, classes=91, min_size=224, max_size=320, seed=0, **fields):
-    """Both detectors with the same lively weights: (theirs, ours, our variables)."""
-    model, shapes = detector(version, depth, classes, **fields)
-    mapping = MAPPINGS[version]
-    theirs = torch_detector(torchvision, version, depth, classes, min_size, max_size, fields.get("norm"))
+def lively_pair(torchvision, model, shapes, image, min_size, max_size, seed=0):
+    """Both detectors with the same lively weights: theirs, and our variables.
+
+    Args:
+      torchvision: the module.
+      model: ours.
+      shapes: of its variables.
+      image: a photograph on which the output layers are calibrated.
+      min_size: of resized images.
+      max_size: of resized images.
+      seed: of the weights.
+    """
+    mapping = MAPPINGS[model.version]
+    theirs = torch_detector(torchvision, model, min_size, max_size)
     load_into(theirs, to_state_dict(random_variables(shapes, seed), mapping))
-    calibrate(torchvision, theirs)
-    variables = from_state_dict(numpy_state(theirs), shapes, mapping).variables
-    return theirs, model, variables
+    calibrate(torchvision, theirs, image)
+    return theirs, from_state_dict(numpy_state(theirs), shapes, mapping).variables
 
 
-def calibrate(torchvision, theirs):
+def calibrate(torchvision, theirs, image):
     """Centres and rescales the output layers, stage by stage, on a photograph."""
     torch = torchvision.torch
     modules = dict(theirs.named_modules())
@@ -125,7 +161,7 @@ def calibrate(torchvision, theirs):
         layer.bias.copy_((layer.bias - mean) * factor)
 
     with torch.no_grad():
-        images, _ = theirs.transform([to_torch_image(image) for image in photographs(1, skip=10)])
+        images, _ = theirs.transform([to_torch_image(image)])
         features = theirs.backbone(images.tensors)
         shared = [theirs.rpn.head.conv(level) for level in features.values()]
         liven("rpn.head.cls_logits", shared)

@@ -10,6 +10,7 @@ The files hold outputs only. A test draws the same weights again, runs our model
 from pathlib import Path
 
 import numpy as np
+from detector_oracle import OUTPUT_LAYERS, SMALL, detector, lively_pair, patchwork, to_torch_image
 from random_weights import random_image, random_variables, template
 from torch_models import load_into, to_numpy, to_torch
 from torchvision_oracle import load_torchvision
@@ -75,6 +76,29 @@ def make_fcn(torchvision, depth):
     np.savez_compressed(FOLDER / f"fcn_resnet{depth}.npz", **logits)
 
 
+def make_detector(torchvision, version):
+    """The calibration of the output layers, which the test repeats on its weights, and what the detector then says."""
+    model, shapes = detector(version, classes=11, **SMALL)
+    image = patchwork((120, 170), seed=version)
+    theirs, variables = lively_pair(torchvision, model, shapes, image, 128, 192, seed=version)
+    raw = random_variables(shapes, seed=version)["params"]
+    outputs = {}
+    for part, layer in OUTPUT_LAYERS:
+        lively, plain = variables["params"][part][layer], raw[part][layer]
+        outputs[f"{part}_{layer}_factor"] = (lively["kernel"] / plain["kernel"]).reshape(-1, lively["bias"].size)[0]
+        outputs[f"{part}_{layer}_bias"] = lively["bias"]
+    images, _ = theirs.transform([to_torch_image(image)])
+    features = theirs.backbone(images.tensors)
+    logits, _ = theirs.rpn.head(list(features.values()))
+    for i, level in enumerate(features.values()):
+        outputs[f"p{i + 2}"] = to_numpy(level)[:, ::2, ::2, ::16]
+        outputs[f"logits_{i + 2}"] = to_numpy(logits[i])[:, ::2, ::2]
+    proposals, _ = theirs.rpn(images, features)
+    found, _ = theirs.roi_heads(features, proposals, images.image_sizes)
+    outputs |= {name: found[0][name].numpy()[:20] for name in ("boxes", "scores", "labels", "masks")}
+    np.savez_compressed(FOLDER / f"mask_rcnn_v{version}.npz", **outputs)
+
+
 def main():
     torchvision = load_torchvision()
     with torchvision.torch.no_grad():
@@ -84,6 +108,8 @@ def main():
         make_vgg(torchvision, "vgg16_bn", True, VGG16_BN)
         for depth in (50, 101):
             make_fcn(torchvision, depth)
+        for version in (1, 2):
+            make_detector(torchvision, version)
 
 
 if __name__ == "__main__":

@@ -6,8 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from detector_agreement import MAX_SIZE, MIN_SIZE, agreement
-from detector_oracle import MAPPINGS, annotated_photographs, lively_pair, to_torch_image
+from detector_oracle import MAPPINGS, SMALL, annotated_photographs, detector, lively_pair, photographs, to_torch_image
 from random_weights import relative_error
+from torch_models import numpy_state
 from torchvision_oracle import load_torchvision
 
 from jaxseg.data.detection_transforms import batch_images, resize_objects
@@ -17,7 +18,9 @@ from jaxseg.models.rpn import Proposals
 from jaxseg.ops.sampling import Samples
 from jaxseg.tasks.instances import five_losses
 from jaxseg.types import Objects
-from jaxseg.weights.torchvision import to_state_dict
+from jaxseg.weights.torchvision import from_state_dict, to_state_dict
+
+SIZES = [SMALL, {}]
 
 
 @pytest.fixture(autouse=True)
@@ -27,9 +30,10 @@ def highest_precision():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("version", "depth"), [(1, 18), (2, 18), (1, 50), (2, 50)])
-def test_every_stage_and_the_detections_are_torchvisions(version, depth):
-    differences = agreement(load_torchvision(), version, depth)
+@pytest.mark.parametrize("fields", SIZES, ids=["small", "R50"])
+@pytest.mark.parametrize("version", [1, 2])
+def test_every_stage_and_the_detections_are_torchvisions(version, fields):
+    differences = agreement(load_torchvision(), version, **fields)
     assert differences["detections"] >= 100
     assert differences["classes"] >= 5
     for stage in ("features", "RPN logits", "RPN deltas", "proposals", "class logits", "box deltas", "mask logits"):
@@ -40,10 +44,12 @@ def test_every_stage_and_the_detections_are_torchvisions(version, depth):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("version", "depth"), [(1, 18), (2, 18), (1, 50), (2, 50)])
-def test_losses_and_gradients_of_the_same_samples_are_torchvisions(version, depth):
+@pytest.mark.parametrize("fields", SIZES, ids=["small", "R50"])
+@pytest.mark.parametrize("version", [1, 2])
+def test_losses_and_gradients_of_the_same_samples_are_torchvisions(version, fields):
     torchvision = load_torchvision()
-    theirs, model, variables = lively_pair(torchvision, version, depth, min_size=MIN_SIZE, max_size=MAX_SIZE)
+    model, shapes = detector(version, **fields)
+    theirs, variables = lively_pair(torchvision, model, shapes, photographs(1, skip=10)[0], MIN_SIZE, MAX_SIZE)
     chosen = annotated_photographs(2)
     batch, truth = our_batch(chosen)
     expected, drawn = their_training_step(torchvision, theirs, chosen, truth)
@@ -162,16 +168,14 @@ def stacked(samples):
     return Samples(*(np.stack(values) for values in zip(*samples, strict=True)))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("version", "depth"), [(1, 18), (2, 18)])
-def test_state_dicts_come_back_bit_by_bit(version, depth):
-    from detector_oracle import detector, torch_detector
-    from torch_models import numpy_state
-
-    from jaxseg.weights.torchvision import from_state_dict
-
-    theirs = torch_detector(load_torchvision(), version, depth, 91, 64, 64)
+@pytest.mark.parametrize(("version", "name"), [(1, "maskrcnn_resnet50_fpn"), (2, "maskrcnn_resnet50_fpn_v2")])
+def test_state_dicts_come_back_bit_by_bit(version, name):
+    """The very models that torchvision offers by name; the first with frozen norms, as its weights have them."""
+    torchvision = load_torchvision()
+    theirs = torchvision.models.get_model(name, weights=None, weights_backbone=None)
     state = numpy_state(theirs)
-    _, shapes = detector(version, depth)
+    if version == 1:
+        state = {key: value for key, value in state.items() if not key.endswith("num_batches_tracked")}
+    _, shapes = detector(version)
     mapping = MAPPINGS[version]
     chex.assert_trees_all_equal(to_state_dict(from_state_dict(state, shapes, mapping).variables, mapping), state)

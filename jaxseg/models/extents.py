@@ -8,17 +8,19 @@ makes the answer that of the image padded to its own multiple of 32, whatever th
 ``extents`` is int32 ``[b, 2]``, (height, width) of the part that counts, in pixels, multiples of 32; None: all of it.
 """
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 
 
-def inside(extents: jax.Array | None, x: jax.Array, stride: int) -> jax.Array | None:
-    """Bool ``[b, h, w, 1]``: which positions of the map ``x [b, h, w, c]`` of this stride count. None if all do."""
+def inside(extents: jax.Array | None, size: Sequence[int], stride: int) -> jax.Array | None:
+    """Which positions of a map of this size (h, w) and stride count: bool ``[b, h, w, 1]``. None if all do."""
     if extents is None:
         return None
     lengths = -(-extents // stride)
-    rows = jnp.arange(x.shape[1])[None] < lengths[:, :1]
-    columns = jnp.arange(x.shape[2])[None] < lengths[:, 1:]
+    rows = jnp.arange(size[0])[None] < lengths[:, :1]
+    columns = jnp.arange(size[1])[None] < lengths[:, 1:]
     return (rows[:, :, None] & columns[:, None])[..., None]
 
 

@@ -45,7 +45,7 @@ class FPN(nn.Module):
         def block(name: str, kernel: int) -> ConvBlock:
             return ConvBlock(self.channels, kernel, self.norm, False, LECUN_UNIFORM, self.dtype, name=name)
 
-        masks = [inside(extents, x, stride) for x, stride in zip(features, STRIDES, strict=False)]
+        masks = [inside(extents, x.shape[1:3], stride) for x, stride in zip(features, STRIDES, strict=False)]
         levels = []
         above = None
         for i in reversed(range(len(features))):

@@ -131,43 +131,31 @@ class ResNet(nn.Module):
         """
         norm = norm_layer(self.norm, train=train, epsilon=self.norm_epsilon, dtype=self.dtype, axis_name=self.axis_name)
         conv = partial(convolution, dtype=self.dtype)
+        kind, counts = BLOCKS[self.depth]
+        block = partial(kind, conv=conv, norm=norm)
 
         x = conv(self.width, 7, stride=2, name="conv1")(image.astype(self.dtype))
-        mask = inside(extents, x, 2)
+        mask = inside(extents, x.shape[1:3], 2)
         x = nn.relu(norm(name="bn1")(x, mask=mask))
         features = {"stem": self._stopped(x, 0)}
         x = max_pool_3x3(hold(features["stem"], mask))
 
         stride, dilation = 4, 1
-        for i, name in enumerate(LAYERS):
-            step, dilations = self._step(i, stride, dilation)
-            x = self._layer(x, name, step, dilations, (conv, norm), extents, stride)
-            stride, dilation = stride * step, dilations[1]
+        for i, (name, count) in enumerate(zip(LAYERS, counts, strict=True)):
+            width, step = self.width << i, 2 if i and stride < self.output_stride else 1
+            before = inside(extents, x.shape[1:3], stride)
+            stride *= step
+            after = inside(extents, [-(-length // step) for length in x.shape[1:3]], stride)
+            x = block(width, step, dilation, name=f"{name}_0")(x, before, after)
+            if i and step == 1:  # in place of a stride, from the next block on
+                dilation *= 2
+            for j in range(1, count):
+                x = block(width, 1, dilation, name=f"{name}_{j}")(x, after, after)
             x = features[name] = self._stopped(x, i + 1)
         if self.classes:
             logits = nn.Dense(self.classes, dtype=self.dtype, name="fc")(x.mean(axis=(1, 2)))
             features["logits"] = logits.astype(jnp.float32)
         return features
-
-    def _step(self, i: int, stride: int, dilation: int) -> tuple[int, tuple[int, int]]:
-        """The stride of layer ``i``, and the dilations of its first block and of the others."""
-        if i == 0:
-            return 1, (1, 1)
-        if stride < self.output_stride:
-            return 2, (1, 1)
-        return 1, (dilation, dilation * 2)
-
-    def _layer(self, x, name, step, dilations, makers, extents, stride):
-        """One of the four stacks of blocks: ``[b, h, w, c] -> [b, h / step, w / step, c']``."""
-        block, counts = BLOCKS[self.depth]
-        conv, norm = makers
-        i = LAYERS.index(name)
-        before, after = inside(extents, x, stride), inside(extents, x[:, ::step, ::step], stride * step)
-        for j in range(counts[i]):
-            first = j == 0
-            make = partial(block, self.width << i, step if first else 1, dilations[0] if first else dilations[1])
-            x = make(conv, norm, name=f"{name}_{j}")(x, before if first else after, after)
-        return x
 
     def _stopped(self, x: jax.Array, i: int) -> jax.Array:
         """``x``, the output of stage ``i`` (0 is the stem), without its gradient where the stages so far are frozen."""

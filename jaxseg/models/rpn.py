@@ -88,7 +88,7 @@ class RPNHead(nn.Module):
         refine = nn.Conv(4 * self.anchors, (1, 1), kernel_init=INIT, dtype=self.dtype, name="bbox_pred")
         logits, deltas = [], []
         for x, stride in zip(pyramid, STRIDES, strict=True):
-            mask = inside(extents, x, stride)
+            mask = inside(extents, x.shape[1:3], stride)
             for conv in convs:
                 x = conv(x, mask)
             logits.append(score(x).astype(jnp.float32).reshape(x.shape[0], -1))
@@ -120,7 +120,7 @@ def place_anchors(
         y, x_ = jnp.broadcast_arrays(y[:, :, None], x_[:, None, :])
         corners = jnp.stack([x_, y, x_, y], axis=-1)[..., None, :] + base[None, None, None]
         anchors.append(corners.reshape(corners.shape[0], -1, 4))
-        counts = jnp.broadcast_to(inside(extents, x, nominal), (*corners.shape[:3], len(base)))
+        counts = jnp.broadcast_to(inside(extents, x.shape[1:3], nominal), (*corners.shape[:3], len(base)))
         valid.append(counts.reshape(corners.shape[0], -1))
     return anchors, valid
 

@@ -71,27 +71,8 @@ def train_step(
     """
     across_devices = partial(jax.lax.psum, axis_name=axis_name) if axis_name else lambda sums: sums
     denominators = across_devices(task.denominators(batch))
-    step_key = jax.random.fold_in(jax.random.key(seed), state.step)
-    gradients = jax.grad(lambda *args: _with_loss(task.loss(*args)), has_aux=True)
-
-    def part(carry, numbered):
-        batch_stats, total = carry
-        number, microbatch = numbered
-        key = jax.random.fold_in(step_key, number)
-        grads, (batch_stats, logs) = gradients(state.params, batch_stats, microbatch, denominators, key)
-        return (batch_stats, jax.tree.map(jnp.add, total, (grads, logs))), None
-
-    if accumulate == 1:
-        key = jax.random.fold_in(step_key, 0)
-        grads, (batch_stats, logs) = gradients(state.params, state.batch_stats, batch, denominators, key)
-    else:
-        microbatches = jax.tree.map(partial(_microbatches, accumulate), batch)
-        first = jax.tree.map(lambda array: array[0], microbatches)
-        shapes = jax.eval_shape(gradients, state.params, state.batch_stats, first, denominators, step_key)
-        zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), (shapes[0], shapes[1][1]))
-        carry = (state.batch_stats, zeros)
-        (batch_stats, (grads, logs)), _ = jax.lax.scan(part, carry, (jnp.arange(accumulate), microbatches))
-
+    key = jax.random.fold_in(jax.random.key(seed), state.step)
+    grads, batch_stats, logs = _gradients(task, state, batch, denominators, key, accumulate)
     grads, logs = across_devices((grads, logs))
     updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
     new = TrainState(state.step + 1, optax.apply_updates(state.params, updates), batch_stats, opt_state, state.ema)
@@ -101,10 +82,33 @@ def train_step(
     return new, {**logs, "gradient_norm": optax.tree.norm(grads), "learning_rate": rate}
 
 
-def _with_loss(returned: tuple) -> tuple:
-    """(loss, (batch_stats, logs)) with the loss among the logs."""
-    loss, (batch_stats, logs) = returned
-    return loss, (batch_stats, {"loss": loss, **logs})
+def _gradients(
+    task: Any, state: TrainState, batch: Any, denominators: Any, key: jax.Array, parts: int
+) -> tuple[Any, Any, dict[str, jax.Array]]:
+    """The gradients of a batch's loss, the batch statistics after it, and its logs; computed in so many parts."""
+
+    def loss_with_logs(params, batch_stats, microbatch, number):
+        part_key = jax.random.fold_in(key, number)
+        loss, (batch_stats, logs) = task.loss(params, batch_stats, microbatch, denominators, part_key)
+        return loss, (batch_stats, {"loss": loss, **logs})
+
+    gradient = jax.grad(loss_with_logs, has_aux=True)
+    if parts == 1:
+        grads, (batch_stats, logs) = gradient(state.params, state.batch_stats, batch, 0)
+        return grads, batch_stats, logs
+
+    def add_part(carry, microbatch_and_number):
+        batch_stats, total = carry
+        grads, (batch_stats, logs) = gradient(state.params, batch_stats, *microbatch_and_number)
+        return (batch_stats, jax.tree.map(jnp.add, total, (grads, logs))), None
+
+    microbatches = jax.tree.map(partial(_microbatches, parts), batch)
+    first = jax.tree.map(lambda array: array[0], microbatches)
+    grads, (_, logs) = jax.eval_shape(gradient, state.params, state.batch_stats, first, 0)
+    zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), (grads, logs))
+    carry, _ = jax.lax.scan(add_part, (state.batch_stats, zeros), (microbatches, jnp.arange(parts)))
+    batch_stats, (grads, logs) = carry
+    return grads, batch_stats, logs
 
 
 def _microbatches(count: int, array: jax.Array) -> jax.Array:

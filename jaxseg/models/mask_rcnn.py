@@ -108,6 +108,8 @@ class MaskRCNN(nn.Module):
 
     def setup(self):
         """The five networks."""
+        if self.version not in (1, 2):
+            raise ValueError(f"There is no version {self.version} of Mask R-CNN; it is 1 or 2.")
         shared = {"dtype": self.dtype, "axis_name": self.axis_name}
         norm = norm_layer(self.norm, train=self.train, epsilon=self.norm_epsilon, **shared)
         second = self.version == 2

@@ -67,6 +67,11 @@ def test_parameters_are_as_many_as_torchvisions(version, norm, count):
     assert sum(leaf.size for leaf in jax.tree.leaves(shapes["params"])) == count
 
 
+def test_an_unknown_version_is_named():
+    with pytest.raises(ValueError, match="no version 3"):
+        narrow(version=3)
+
+
 def test_padding_further_changes_no_answer(detector, image):
     _, variables, apply = detector
     sizes, extents = jnp.array([[90, 150]]), jnp.array([[96, 160]])

@@ -41,6 +41,11 @@ class UNetResNet(nn.Module):
     dtype: Dtype = jnp.float32
     axis_name: str | None = None
 
+    def __post_init__(self):
+        if self.width % 4:
+            raise ValueError(f"A U-Net on a ResNet has no width {self.width}; expected a multiple of 4.")
+        super().__post_init__()
+
     @nn.compact
     def __call__(self, image: jax.Array, *, train: bool) -> dict[str, jax.Array]:
         """Logits of each pixel's class.

@@ -39,6 +39,11 @@ def get_config() -> ml_collections.ConfigDict:
         },
     }
     config.model = {"name": "unet"}
+    config.init = {
+        # What a fresh run starts from: a .pth or .safetensors file of torchvision's, torchvision's name of one, such
+        # as VGG16_Weights.IMAGENET1K_V1, or the workdir of a run of the same model; "" for random numbers.
+        "weights": "",
+    }
     config.loss = {
         "cross_entropy": 1.0,  # the weight of each term; 0 leaves it out
         "dice": 0.0,
@@ -46,6 +51,7 @@ def get_config() -> ml_collections.ConfigDict:
         "lovasz": 0.0,
         "label_smoothing": 0.0,
         "class_weights": (),  # one number a class; () means all equal
+        "auxiliary": 0.5,  # the weight of the same terms on a model's auxiliary head, where it has one
     }
     config.optimizer = {
         "name": "adamw",

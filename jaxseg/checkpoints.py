@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
+import numpy as np
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
@@ -88,6 +89,31 @@ def restore_newest(manager: ocp.CheckpointManager, abstract_state: TrainState) -
     if broken:
         raise _all_unreadable(manager.directory, broken)
     return None
+
+
+def saved_steps(workdir: pathlib.Path) -> list[int]:
+    """The steps that a workdir has checkpoints of, whole or not; opens and changes nothing."""
+    return sorted(int(path.name) for path in (workdir / "checkpoints").glob("*") if path.name.isdigit())
+
+
+def read_newest(workdir: pathlib.Path) -> dict[str, Any]:
+    """The newest state of another run: the fields of its ``TrainState``, numpy arrays on the host.
+
+    Raises:
+      ValueError: there is none, or it cannot be read.
+    """
+    steps = saved_steps(workdir)
+    if not steps:
+        raise ValueError(f"{workdir} has no checkpoint yet: train it first")
+    directory = (workdir / "checkpoints" / str(steps[-1]) / "default").absolute()
+    try:
+        with ocp.StandardCheckpointer() as checkpointer:
+            # What is asked for as numpy arrays comes without the devices that it was saved from.
+            found = checkpointer.metadata(directory).item_metadata.tree
+            template = jax.tree.map(lambda leaf: np.broadcast_to(np.zeros((), leaf.dtype), leaf.shape), found)
+            return checkpointer.restore(directory, template)
+    except Exception as error:  # a damaged file can fail in any of the layers below
+        raise ValueError(f"{directory} cannot be read ({_first_line(error)}); it may be damaged") from error
 
 
 def newest_step(manager: ocp.CheckpointManager) -> int | None:

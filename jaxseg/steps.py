@@ -5,13 +5,14 @@ the axes ``data``, ``fsdp`` and ``spatial``: a batch is divided over ``data`` an
 and parameters and optimiser state over ``fsdp``; the partitioner inserts the communication. One device is a mesh of 1.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
+from flax.traverse_util import flatten_dict, unflatten_dict
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
@@ -24,7 +25,8 @@ class Steps(NamedTuple):
     """The compiled functions of one run; everything they take and return lives on the mesh.
 
     Attributes:
-      init: ``() -> state``, or a state's shapes and shardings through ``abstract_state``.
+      init: ``(given={}) -> state``, where variables given by path, ``("params", module, ..., leaf)``, replace random
+        ones.
       train: ``(state, batch) -> (state, logs)``; the state given is used up.
       evaluate: ``(state, batch) -> sums``.
       predict: ``(state, image) -> predictions``.
@@ -32,7 +34,7 @@ class Steps(NamedTuple):
       abstract_state: shapes and shardings of a state, to restore a checkpoint into.
     """
 
-    init: Callable[[], TrainState]
+    init: Callable[..., TrainState]
     train: Callable[..., tuple[TrainState, dict]]
     evaluate: Callable[..., Any]
     predict: Callable[..., Any]
@@ -172,8 +174,11 @@ def pmap_axis(config: Any) -> str | None:
     return "data" if config.parallel == "pmap" else None
 
 
-def _create(task: Any, optimizer: optax.GradientTransformation, seed: int, ema: bool) -> TrainState:
-    return states.create(task.init(jax.random.key(seed)), optimizer, ema)
+def _create(
+    task: Any, optimizer: optax.GradientTransformation, seed: int, ema: bool, given: Mapping[tuple, jax.Array] = {}
+) -> TrainState:
+    variables = flatten_dict(task.init(jax.random.key(seed)))
+    return states.create(unflatten_dict(variables | given), optimizer, ema)
 
 
 def _with_jit(mesh: Mesh, shardings: TrainState, train: Callable, evaluate: Callable) -> tuple[Callable, ...]:

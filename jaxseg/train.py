@@ -20,6 +20,7 @@ from jaxseg.experiment import Experiment, build, resolve
 from jaxseg.report import Report, read_lines
 from jaxseg.state import TrainState
 from jaxseg.types import Source
+from jaxseg.weights.initialization import Beginning, find_beginning
 
 
 class Interrupted(Exception):
@@ -65,7 +66,8 @@ def train(config: ml_collections.ConfigDict, folder: pathlib.Path) -> dict[str, 
       The last scores, by kind of split.
 
     Raises:
-      ValueError: the config contradicts itself, the data, the devices or the workdir; raised before any compilation.
+      ValueError: the config contradicts itself, the data, the devices, the workdir or the weights to start from;
+        raised before any compilation.
       FloatingPointError: a loss that is not finite.
       Interrupted: SIGTERM or Ctrl-C came, and the run has saved.
     """
@@ -73,6 +75,7 @@ def train(config: ml_collections.ConfigDict, folder: pathlib.Path) -> dict[str, 
     scored = {kind: open_source(config.data, config.data[kind]) for kind in scored_splits(config)}
     config = resolve(config, source)
     experiment = build(config, source.class_names, source.palette)
+    beginning = beginning_of(experiment, folder)
     changes = workdir.prepare(folder, config, source.class_names, source.palette)
     leads = jax.process_index() == 0
     if leads:
@@ -82,9 +85,12 @@ def train(config: ml_collections.ConfigDict, folder: pathlib.Path) -> dict[str, 
         stopped = stack.enter_context(interruption.watched())
         manager = stack.enter_context(checkpoints.open_checkpoints(folder, config.train.keep, config.train.best_metric))
         state = checkpoints.restore_newest(manager, experiment.steps.abstract_state)
-        state = experiment.steps.init() if state is None else state
+        state = experiment.steps.init(beginning.variables) if state is None else state
+        beginning.variables.clear()  # a copy of the whole model that nobody needs any more
         start, total = int(state.step), config.train.steps
         report = stack.enter_context(Report(folder, start, total, config.train.batch_size, speaks=leads))
+        if beginning.message:
+            report.say(f"{folder} {beginning.message}")
         for change in changes:
             report.say(f"changed since {folder} was last used: {change}")
         if start:
@@ -97,6 +103,15 @@ def train(config: ml_collections.ConfigDict, folder: pathlib.Path) -> dict[str, 
     if leads:
         pictures.draw_curves(folder / "curves.png", read_lines(folder / "metrics.jsonl"))
     return scores
+
+
+def beginning_of(experiment: Experiment, folder: pathlib.Path) -> Beginning:
+    """What ``config.init`` gives to a fresh run; one that goes on has numbers of its own."""
+    if checkpoints.saved_steps(folder):
+        return Beginning({}, "")
+    state = experiment.steps.abstract_state
+    shapes = {"params": state.params, "batch_stats": state.batch_stats}
+    return find_beginning(experiment.config, experiment.task.model, shapes)
 
 
 def take_steps(run: Run, state: TrainState) -> TrainState:

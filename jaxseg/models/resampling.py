@@ -56,3 +56,67 @@ class UpConv2x2(nn.Module):
         x, kernel, bias = (a.astype(self.dtype) for a in (x, kernel, bias))
         y = jnp.einsum("bhwc,rscf->bhrwsf", x, kernel)
         return y.reshape(b, 2 * h, 2 * w, self.features) + bias[None, None, None]
+
+
+class BilinearUp(nn.Module):
+    """A transposed convolution that starts as bilinear interpolation: ``[b, h, w, c] -> [b, factor h, factor w, c]``.
+
+    Its kernel of ``2 factor`` rows and columns mixes the channels once it has learnt to. At the border, beyond which
+    there are zeros, it fades out; elsewhere it begins as interpolation with half-pixel centres.
+    (Long, Shelhamer, Darrell, "Fully Convolutional Networks for Semantic Segmentation", 2015, section 3.3.)
+
+    Attributes:
+      factor: of the enlargement, even.
+      dtype: type of the computation; parameters are float32.
+    """
+
+    factor: int
+    dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        size, channels = 2 * self.factor, x.shape[-1]
+        kernel = self.param("kernel", bilinear_kernel, (size, size, channels, channels), jnp.float32)
+        return transposed_convolution(x.astype(self.dtype), kernel.astype(self.dtype), self.factor, self.factor // 2)
+
+
+def transposed_convolution(x: jax.Array, kernel: jax.Array, stride: int, padding: int) -> jax.Array:
+    """A convolution's transpose: ``[b, h, w, c] -> [b, stride (h - 1) + r - 2 padding, ..., f]``, r rows in the kernel.
+
+    Every pixel stamps the kernel on the output, ``y[stride i + r - padding] += x[i] @ kernel[r]``, rows and columns
+    alike. Cut into pieces of stride x stride pixels, stamps overlap piece on piece: the layer is one matrix product
+    and a sum of few shifted maps.
+
+    Args:
+      x: ``[b, h, w, c]``.
+      kernel: ``[r, s, c, f]``.
+      stride: pixels of the output for a pixel of the input.
+      padding: rows and columns that are cut off at each side of the output.
+    """
+    rows, columns = kernel.shape[:2]
+    height, width = (stride * (n - 1) + r - 2 * padding for n, r in ((x.shape[1], rows), (x.shape[2], columns)))
+    down, right = -(-rows // stride), -(-columns // stride)  # pieces of a stamp
+    kernel = jnp.pad(kernel, ((0, down * stride - rows), (0, right * stride - columns), (0, 0), (0, 0)))
+    kernel = kernel.reshape(down, stride, right, stride, *kernel.shape[2:])
+    pieces = jnp.einsum("bhwc,mrnscf->mnbhrwsf", x, kernel)
+    y = sum(
+        jnp.pad(pieces[m, n], ((0, 0), (m, down - 1 - m), (0, 0), (n, right - 1 - n), (0, 0), (0, 0)))
+        for m in range(down)
+        for n in range(right)
+    )
+    y = y.reshape(y.shape[0], y.shape[1] * stride, y.shape[3] * stride, y.shape[5])
+    return y[:, padding : padding + height, padding : padding + width]
+
+
+def bilinear_kernel(key: jax.Array | None, shape: tuple[int, int, int, int], dtype: Dtype) -> jax.Array:
+    """An initialiser of ``BilinearUp``'s kernel, ``[2n, 2n, c, c]``: weights that fall off over n, channels apart."""
+    del key  # nothing is random
+    size = shape[0]
+    weights = 1 - jnp.abs((2 * jnp.arange(size) + 1) / size - 1)
+    return (jnp.outer(weights, weights)[:, :, None, None] * jnp.eye(*shape[2:])[None, None]).astype(dtype)
+
+
+def pad_to_multiple(image: jax.Array, multiple: int) -> jax.Array:
+    """``[b, h, w, c]`` with zeros at the bottom and the right, until h and w are multiples of a number."""
+    rows, columns = (-size % multiple for size in image.shape[1:3])
+    return jnp.pad(image, ((0, 0), (0, rows), (0, columns), (0, 0)))

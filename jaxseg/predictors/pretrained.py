@@ -18,7 +18,6 @@ from jaxseg.weights.torchvision import from_state_dict
 
 CLASSES = {"coco": (coco_classes.CLASS_NAMES, coco_classes.PALETTE)}
 MAPPINGS = {1: MASK_RCNN_V1, 2: MASK_RCNN_V2}
-CACHE = "~/.cache/jaxseg"
 
 
 def from_weights(config: Any, weights: str) -> Callable[[np.ndarray], Prediction]:
@@ -39,7 +38,7 @@ def from_weights(config: Any, weights: str) -> Callable[[np.ndarray], Prediction
         known = ", ".join(CLASSES)
         raise ValueError(f"data.name is {config.data.name!r}; classes without a run are known of {known}")
     class_names, palette = CLASSES[config.data.name]
-    path = find_weights(weights, CACHE)
+    path = find_weights(weights)
     config = config.copy_and_resolve_references()
     if config.model.norm == "frozen":
         config.model.norm_epsilon = frozen_norm_epsilon(path)

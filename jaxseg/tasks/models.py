@@ -6,10 +6,12 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from jaxseg.models.fcn import FCNResNet
+from jaxseg.models.fcn_vgg import FCNVGG
 from jaxseg.models.mask_rcnn import MaskRCNN
 from jaxseg.models.unet import UNet
+from jaxseg.models.unet_resnet import UNetResNet
 
-SEMANTIC = {"unet": UNet, "fcn_resnet": FCNResNet}
+SEMANTIC = {"unet": UNet, "unet_resnet": UNetResNet, "fcn_vgg": FCNVGG, "fcn_resnet": FCNResNet}
 INSTANCES = {"mask_rcnn": MaskRCNN}
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 

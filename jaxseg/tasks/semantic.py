@@ -37,7 +37,7 @@ def make_task(config: Any, class_names: tuple[str, ...], palette: np.ndarray, ax
         model=model,
         init=init,
         denominators=partial(_denominators, {name: terms[name] for name in weights}, output_size),
-        loss=partial(_loss, forward, terms, weights),
+        loss=partial(_loss, forward, terms, weights, config.loss),
         score=partial(_score, forward, terms, weights),
         start=partial(_start, classes, tuple(weights)),
         add=_add,
@@ -72,7 +72,7 @@ def _sums(terms: dict[str, losses.Term], names: Any, logits: jax.Array, label: j
     return {name: jnp.sum(jax.vmap(terms[name].sum)(logits, label)) for name in names}
 
 
-def _loss(forward, terms, weights, params, batch_stats, batch, denominators, key):
+def _loss(forward, terms, weights, config, params, batch_stats, batch, denominators, key):
     outputs, changed = forward(
         {"params": params, "batch_stats": batch_stats},
         batch.image,
@@ -81,11 +81,22 @@ def _loss(forward, terms, weights, params, batch_stats, batch, denominators, key
         rngs={"dropout": key},
     )
     label = _visible_label(batch, outputs["logits"].shape[1:3])
-    sums = _sums(terms, weights, outputs["logits"], label)
-    # A batch without a labelled pixel has sum 0 and count 0: its loss is 0.
-    logs = {name: total / jnp.maximum(denominators[name], 1e-12) for name, total in sums.items()}
-    loss = sum(weights[name] * value for name, value in logs.items())
+
+    def means(logits):
+        sums = _sums(terms, weights, logits, label)
+        # A batch without a labelled pixel has sum 0 and count 0: its loss is 0.
+        return {name: total / jnp.maximum(denominators[name], 1e-12) for name, total in sums.items()}
+
+    logs = means(outputs["logits"])
+    loss = _weighted(weights, logs)
+    if "aux_logits" in outputs:
+        logs["auxiliary"] = _weighted(weights, means(outputs["aux_logits"]))
+        loss += config.auxiliary * logs["auxiliary"]
     return loss, (changed.get("batch_stats", {}), logs)
+
+
+def _weighted(weights: dict[str, float], values: dict[str, Any]) -> Any:
+    return sum(weights[name] * value for name, value in values.items())
 
 
 def _score(forward, terms, weights, variables, batch):
@@ -112,5 +123,4 @@ def _add(total: dict, sums: dict) -> dict:
 
 def _result(weights: dict[str, float], total: dict) -> dict:
     means = {name: total["sum"][name] / max(total["count"][name], 1e-12) for name in weights}
-    loss = sum(weights[name] * value for name, value in means.items())
-    return {"loss": loss, **metrics.result(total["confusion"])}
+    return {"loss": _weighted(weights, means), **metrics.result(total["confusion"])}

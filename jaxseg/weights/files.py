@@ -1,6 +1,7 @@
 """Files of weights: read by their ending, downloaded by torchvision's names, recognised by their hash."""
 
 import hashlib
+import os
 import re
 import urllib.request
 from pathlib import Path
@@ -30,6 +31,8 @@ DOWNLOADS = {
     "MaskRCNN_ResNet50_FPN_V2_Weights.COCO_V1": "maskrcnn_resnet50_fpn_v2_coco-73cbd019.pth",
 }
 
+CACHE = "~/.cache/jaxseg"  # where downloads are kept
+
 COCO_V1_DETECTOR = "bf2d0c1e"  # first digits of the SHA-256 of torchvision's maskrcnn_resnet50_fpn
 
 
@@ -47,21 +50,27 @@ def read_weights(path: str | Path) -> dict[str, np.ndarray]:
     return READERS[path.suffix](path)
 
 
-def find_weights(name: str, cache: str | Path) -> Path:
+def find_weights(name: str, cache: str | Path = CACHE) -> Path:
     """The file of weights that ``name`` means: a path, or a torchvision name, downloaded to ``cache`` if need be.
 
     Raises:
-      ValueError: the name means nothing, or the downloaded bytes do not have the hash in the file's name.
+      ValueError: the name means nothing, the file cannot be downloaded, or it does not have the hash in its name.
     """
     if name not in DOWNLOADS:
         if Path(name).is_file():
             return Path(name)
         raise ValueError(f"There are no weights '{name}'; give a file, or one of {', '.join(DOWNLOADS)}.")
-    path = Path(cache) / DOWNLOADS[name]
+    path = Path(cache).expanduser() / DOWNLOADS[name]
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
-        urllib.request.urlretrieve(ORIGIN + path.name, partial)
+        partial = path.with_suffix(f".partial-{os.getpid()}")  # several processes may want it at once
+        try:
+            urllib.request.urlretrieve(ORIGIN + path.name, partial)
+        except OSError as error:
+            raise ValueError(
+                f"{ORIGIN + path.name} cannot be downloaded ({error}). Either connect this machine to the network, or "
+                f"bring the file to {path}, or give the path of another."
+            ) from error
         expected = re.search(r"-([0-9a-f]{8})\.pth$", path.name)[1]
         found = sha256(partial)
         if not found.startswith(expected):

@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 from jaxseg.models.vgg import STAGES
 
+NOTHING = r"(?!)"  # a regular expression that matches no name
+
 
 class Rule(NamedTuple):
     r"""One line of a mapping.
@@ -35,14 +37,18 @@ class Mapping(NamedTuple):
     """
 
     rules: tuple[Rule, ...]
-    heads: str = r"(?!)"
-    spare: str = r"(?!)"
+    heads: str = NOTHING
+    spare: str = NOTHING
     old_names: tuple[tuple[str, str], ...] = ()
 
 
 def under(ours: str, theirs: str, rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
-    """The rules of a part, as rules of a whole that calls it ``ours`` where torchvision calls it ``theirs``."""
-    return tuple(Rule(f"{re.escape(ours)}/{r.ours}", f"{theirs}.{r.theirs}", r.kernel) for r in rules)
+    """The rules of a part, as rules of a whole that calls it ``ours`` where torchvision calls it ``theirs``.
+
+    ``theirs`` is "" where torchvision has the part alone.
+    """
+    prefix = f"{theirs}." if theirs else ""
+    return tuple(Rule(f"{re.escape(ours)}/{r.ours}", prefix + r.theirs, r.kernel) for r in rules)
 
 
 _RESNET = (
@@ -54,9 +60,10 @@ _RESNET = (
 )
 
 RESNET = Mapping(_RESNET, heads=r"fc\..*", spare=r"fc\..*")
+RESNET_AS_BACKBONE = Mapping(under("backbone", "", _RESNET), spare=r"fc\..*")
 
 
-def _vgg16(batch_norm: bool) -> Mapping:
+def _vgg16_features(batch_norm: bool) -> tuple[Rule, ...]:
     """The layers are numbered in a row: convolutions, norms, ReLUs and pools."""
     rules = []
     position = 0
@@ -67,16 +74,30 @@ def _vgg16(batch_norm: bool) -> Mapping:
                 rules.append(Rule(f"bn{i}_{j}", f"features.{position + 1}"))
             position += 3 if batch_norm else 2
         position += 1
-    rules += [
+    return tuple(rules)
+
+
+def _vgg16(batch_norm: bool) -> Mapping:
+    classifier = (
         Rule("fc6", "classifier.0", "flattened"),
         Rule("fc7", "classifier.3", "dense"),
         Rule("fc8", "classifier.6", "dense"),
-    ]
-    return Mapping(tuple(rules), heads=r"classifier\.6\..*", spare=r"classifier\..*")
+    )
+    rules = _vgg16_features(batch_norm) + classifier
+    return Mapping(rules, heads=r"classifier\.6\..*", spare=r"classifier\..*")
+
+
+def _vgg16_as_fcn(batch_norm: bool) -> Mapping:
+    """The first two dense layers are the 7x7 and 1x1 convolutions of an FCN, if that has as many channels there."""
+    convolutions = (Rule("fc6", "classifier.0", "flattened"), Rule("fc7", "classifier.3", "flattened"))
+    rules = under("backbone", "", _vgg16_features(batch_norm)) + convolutions
+    return Mapping(rules, heads=r"classifier\.[03]\..*", spare=r"classifier\.6\..*")
 
 
 VGG16 = _vgg16(batch_norm=False)
 VGG16_BN = _vgg16(batch_norm=True)
+VGG16_AS_FCN = _vgg16_as_fcn(batch_norm=False)
+VGG16_BN_AS_FCN = _vgg16_as_fcn(batch_norm=True)
 
 _FCN_HEAD = (Rule("conv", "0"), Rule("norm", "1"), Rule("score", "4"))
 

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from jaxseg.weights.mappings import Mapping, Rule
+from jaxseg.weights.mappings import NOTHING, Mapping, Rule
 
 LEAVES = {"kernel": "weight", "bias": "bias", "scale": "weight", "mean": "running_mean", "var": "running_var"}
 
@@ -80,10 +80,30 @@ def from_state_dict(state: dict[str, np.ndarray], template: dict[str, Any], mapp
     Raises:
       ValueError: entries are missing, left over or of another shape; all of them are listed.
     """
+    leaves = flatten_dict(template)
+    if any(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in leaves.values()):
+        mapping = mapping._replace(heads=NOTHING)  # there are no values that a head could keep
+    taken = take(state, template, mapping)
+    kept = {path: np.asarray(leaf) for path, leaf in leaves.items() if path not in taken}
+    reinitialised = tuple(_entry(path, mapping.rules).name for path in kept)
+    return Imported(unflatten_dict(taken | kept), reinitialised)
+
+
+def take(state: dict[str, np.ndarray], template: dict[str, Any], mapping: Mapping) -> dict[Path, np.ndarray]:
+    """What a state dict has for our variables: arrays in our layouts, by path ``(collection, module, ..., leaf)``.
+
+    Args:
+      state: arrays by torchvision's names. Counters of batches are ignored.
+      template: our variables, or their shapes.
+      mapping: how the two name the same things; where the shape of a head differs, it is left out.
+
+    Raises:
+      ValueError: other entries are missing, left over or of another shape; all of them are listed.
+    """
     state = {_new_name(k, mapping): v for k, v in state.items() if not k.endswith(COUNTER)}
     leaves, entries = _entries(template, mapping.rules)
     problems = _missing_and_extra(state, {e.name for e in entries.values()}, mapping)
-    variables, reinitialised = {}, []
+    taken = {}
     for path, leaf in leaves.items():
         name, layout = entries[path]
         if name not in state:
@@ -92,15 +112,12 @@ def from_state_dict(state: dict[str, np.ndarray], template: dict[str, Any], mapp
         weight = state[name]
         if tuple(weight.shape) == expected:
             weight = layout.ours(weight, leaf.shape) if layout else weight
-            variables[path] = np.array(weight, leaf.dtype, order="C")
-        elif re.fullmatch(mapping.heads, name) and not isinstance(leaf, jax.ShapeDtypeStruct):
-            variables[path] = np.asarray(leaf)
-            reinitialised.append(name)
-        else:
+            taken[path] = np.array(weight, leaf.dtype, order="C")
+        elif not re.fullmatch(mapping.heads, name):
             problems.append(f"  {name}: shape {tuple(weight.shape)}, expected {expected}")
     if problems:
         raise ValueError("The state dict does not fit the model:\n" + "\n".join(problems))
-    return Imported(unflatten_dict(variables), tuple(reinitialised))
+    return taken
 
 
 def to_state_dict(variables: dict[str, Any], mapping: Mapping) -> dict[str, np.ndarray]:
@@ -115,25 +132,6 @@ def to_state_dict(variables: dict[str, Any], mapping: Mapping) -> dict[str, np.n
         if live_norm:
             state[f"{name.rpartition('.')[0]}.{COUNTER}"] = np.zeros((), np.int64)
     return state
-
-
-def load_backbone(state: dict[str, np.ndarray], variables: dict[str, Any], mapping: Mapping, path: Path) -> dict:
-    """A model's variables, the part at ``path`` taken from a state dict of that part alone.
-
-    Args:
-      state: of a classification network, for example; what only its classifier needs is left aside.
-      variables: of the whole model.
-      mapping: of the part.
-      path: names of the modules that lead to the part, such as ``("backbone",)``.
-
-    Raises:
-      ValueError: as ``from_state_dict``.
-    """
-    leaves = flatten_dict(variables)
-    here = {k: v for k, v in leaves.items() if k[1 : 1 + len(path)] == path}
-    part = unflatten_dict({(k[0], *k[1 + len(path) :]): v for k, v in here.items()})
-    loaded = flatten_dict(from_state_dict(state, part, mapping).variables)
-    return unflatten_dict(leaves | {(k[0], *path, *k[1:]): v for k, v in loaded.items()})
 
 
 def _entries(variables: dict[str, Any], rules: Iterable[Rule]) -> tuple[dict[Path, Any], dict[Path, Entry]]:

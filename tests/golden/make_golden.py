@@ -1,4 +1,4 @@
-"""Writes the golden files: torchvision's outputs for the weights that ``tests/random_weights.py`` draws from a seed.
+"""Writes the golden files: outputs of torchvision, and of a plain PyTorch FCN-8s, for weights drawn from a seed.
 
 From the project's root, with PyTorch and torchvision installed::
 
@@ -12,10 +12,12 @@ from pathlib import Path
 import numpy as np
 from detector_oracle import OUTPUT_LAYERS, SMALL, detector, lively_pair, patchwork, to_torch_image
 from random_weights import random_image, random_variables, template
+from torch_fcn import copied
 from torch_models import load_into, to_numpy, to_torch
 from torchvision_oracle import load_torchvision
 
 from jaxseg.models.fcn import FCNResNet
+from jaxseg.models.fcn_vgg import FCNVGG
 from jaxseg.models.resnet import LAYERS, ResNet
 from jaxseg.models.vgg import VGG16
 from jaxseg.weights.mappings import FCN_RESNET, RESNET, VGG16_BN
@@ -99,6 +101,13 @@ def make_detector(torchvision, version):
     np.savez_compressed(FOLDER / f"mask_rcnn_v{version}.npz", **outputs)
 
 
+def make_fcn8s():
+    fields = {"width": 4, "hidden": 16}
+    variables = random_variables(template(FCNVGG(5, **fields), (1, 64, 64, 3)), seed=8)
+    logits = copied(variables, 5, **fields)(to_torch(random_image((2, 70, 90, 3), seed=8)))
+    np.savez_compressed(FOLDER / "fcn8s.npz", logits=to_numpy(logits)[:, ::4, ::4])
+
+
 def main():
     torchvision = load_torchvision()
     with torchvision.torch.no_grad():
@@ -110,6 +119,7 @@ def main():
             make_fcn(torchvision, depth)
         for version in (1, 2):
             make_detector(torchvision, version)
+        make_fcn8s()
 
 
 if __name__ == "__main__":

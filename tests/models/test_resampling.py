@@ -1,4 +1,4 @@
-"""The 2x2 layers against their textbook definitions."""
+"""The layers against their textbook definitions."""
 
 import chex
 import flax.linen as nn
@@ -7,7 +7,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxseg.models.resampling import UpConv2x2, center_crop, max_pool_2x2
+from jaxseg.models.fcn import resize_bilinear
+from jaxseg.models.resampling import (
+    BilinearUp,
+    UpConv2x2,
+    bilinear_kernel,
+    center_crop,
+    max_pool_2x2,
+    pad_to_multiple,
+    transposed_convolution,
+)
 
 
 def _normal(*shape):
@@ -45,3 +54,53 @@ def test_center_crop_keeps_the_centre():
     np.testing.assert_array_equal(center_crop(x, 2, 3)[0, 0], x[0, 1, 1:4])  # the odd rest goes at the end
     with pytest.raises(AssertionError):
         center_crop(x, 6, 6)
+
+
+def test_transposed_convolution_is_zero_insertion_and_a_convolution():
+    """3x3 input, 3x3 kernel, stride 2, padding 1: zeros between the pixels, a border of zeros, the kernel turned."""
+    x, kernel = _normal(2, 3, 3, 4), _normal(3, 3, 4, 5)
+    inserted = np.zeros((2, 5, 5, 4), np.float32)
+    inserted[:, ::2, ::2] = x
+    bordered = np.pad(inserted, ((0, 0), (1, 1), (1, 1), (0, 0)))  # kernel - 1 - padding
+    expected = np.zeros((2, 5, 5, 5), np.float32)
+    for i, j, r, s in np.ndindex(5, 5, 3, 3):
+        expected[:, i, j] += bordered[:, i + r, j + s] @ kernel[2 - r, 2 - s]
+    chex.assert_trees_all_close(transposed_convolution(x, kernel, 2, 1), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(("size", "stride", "padding"), [((4, 4), 2, 1), ((16, 16), 8, 4), ((2, 5), 3, 0)])
+def test_transposed_convolution_is_the_gradient_of_a_convolution(size, stride, padding):
+    x, kernel = _normal(2, 3, 4, 5), _normal(*size, 5, 6)
+    y = transposed_convolution(x, kernel, stride, padding)
+
+    def convolution(y):
+        return jax.lax.conv_general_dilated(
+            y, kernel.transpose(0, 1, 3, 2), (stride, stride), [(padding, padding)] * 2,
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        )  # fmt: skip
+
+    chex.assert_trees_all_close(y, jax.vjp(convolution, jnp.zeros(y.shape))[1](x)[0], atol=1e-4)
+
+
+@pytest.mark.parametrize("factor", [2, 8, 32])
+def test_upsampling_starts_as_bilinear_interpolation(factor):
+    x = jnp.asarray(_normal(1, 4, 5, 3))
+    up = jax.jit(BilinearUp(factor).apply)
+    variables = {"params": {"kernel": bilinear_kernel(None, (2 * factor, 2 * factor, 3, 3), jnp.float32)}}
+    chex.assert_trees_all_equal(BilinearUp(factor).init(jax.random.key(0), x), variables)
+    y = up(variables, x)
+    chex.assert_shape(y, (1, 4 * factor, 5 * factor, 3))
+    # At the border, interpolation repeats the last pixel where a transposed convolution has none.
+    inner = slice(factor // 2, -(factor // 2))
+    expected = resize_bilinear(x, (4 * factor, 5 * factor))
+    chex.assert_trees_all_close(y[:, inner, inner], expected[:, inner, inner], atol=1e-5)
+    changed = jax.tree.map(lambda kernel: kernel.at[0, 0, 0, 1].add(1.0), variables)
+    assert np.abs(up(changed, x) - y).max() > 0.1
+
+
+def test_padding_fills_up_with_zeros_at_the_end():
+    x = _normal(1, 5, 8, 2)
+    padded = pad_to_multiple(x, 4)
+    chex.assert_shape(padded, (1, 8, 8, 2))
+    np.testing.assert_array_equal(padded[:, :5], x)
+    assert not padded[:, 5:].any()

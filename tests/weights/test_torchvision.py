@@ -12,7 +12,7 @@ from jaxseg.models.resnet import ResNet
 from jaxseg.models.vgg import VGG16
 from jaxseg.weights.mappings import FCN_RESNET, RESNET, VGG16_BN
 from jaxseg.weights.mappings import VGG16 as VGG16_PLAIN
-from jaxseg.weights.torchvision import from_state_dict, load_backbone, to_state_dict
+from jaxseg.weights.torchvision import from_state_dict, to_state_dict
 
 MODELS = {
     "resnet18": (ResNet(18, classes=1000), RESNET, {}),
@@ -68,19 +68,6 @@ def test_another_number_of_classes_starts_the_head_anew_and_says_so():
     assert sorted(loaded.reinitialised) == ["fc.bias", "fc.weight"]
     chex.assert_trees_all_equal(loaded.variables["params"]["fc"], variables["params"]["fc"])
     np.testing.assert_array_equal(loaded.variables["params"]["bn1"]["scale"], state["bn1.weight"])
-
-
-def test_a_backbone_is_taken_from_a_classification_network():
-    _, _, state = small()
-    model = FCNResNet(5, depth=18, width=4)
-    variables = random_variables(template(model, (1, 32, 32, 3)), seed=6)
-    loaded = load_backbone(state, variables, RESNET, ("backbone",))
-    chex.assert_trees_all_equal_shapes(loaded, variables)
-    chex.assert_trees_all_equal(loaded["params"]["classifier"], variables["params"]["classifier"])
-    backbone = {collection: loaded[collection]["backbone"] for collection in loaded}
-    again = to_state_dict(backbone, RESNET)
-    assert set(state) - set(again) == {"fc.weight", "fc.bias"}
-    chex.assert_trees_all_equal(again, {name: state[name] for name in again})
 
 
 def heavy(name):

@@ -1,0 +1,86 @@
+"""FCN-32s, FCN-16s and FCN-8s: a VGG16 whose dense layers slide over the map, and skips that sharpen its scores.
+
+Long, Shelhamer, Darrell, "Fully Convolutional Networks for Semantic Segmentation", 2015, section 4.
+"""
+
+from functools import partial
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from flax.typing import Dtype
+
+from jaxseg.models.resampling import BilinearUp, pad_to_multiple
+from jaxseg.models.vgg import VGG16
+
+SKIPS = {32: (), 16: ("pool4",), 8: ("pool4", "pool3")}  # what is scored besides fc7, by output stride
+
+KERNEL_INIT = nn.initializers.variance_scaling(2.0, "fan_in", "normal")
+
+
+class FCNVGG(nn.Module):
+    """An FCN on a VGG16.
+
+    The paper pads the image by 100 pixels, so that the 7x7 convolution has something left to slide over, and cuts the
+    scores back by fixed offsets. Here the 7x7 convolution is padded by 3, which keeps the same map, and the image is
+    filled up to a multiple of 32 at the bottom and the right: then every pool halves without a rest, the skips lie on
+    one another pixel by pixel, and an image of 160x160 costs a fifth of what it would with the paper's padding.
+
+    Attributes:
+      classes: number of classes, k.
+      stride: 32, 16 or 8: that of the finest map which is scored.
+      width: channels of VGG16's first stage; 64 in the paper, fewer for small machines.
+      hidden: channels of fc6 and fc7.
+      batch_norm: whether norms follow the convolutions of VGG16, without which it hardly learns from scratch.
+      dropout: the share of activations dropped behind fc6 and fc7.
+      dtype: type of the computation; parameters, statistics, sums of scores and logits are float32.
+      axis_name: the axis over which pmap's devices share batch statistics; jit needs none.
+    """
+
+    classes: int
+    stride: int = 8
+    width: int = 64
+    hidden: int = 4096
+    batch_norm: bool = False
+    dropout: float = 0.5
+    dtype: Dtype = jnp.float32
+    axis_name: str | None = None
+
+    def __post_init__(self):
+        if self.stride not in SKIPS:
+            raise ValueError(f"An FCN has no stride {self.stride}; expected one of {', '.join(map(str, SKIPS))}.")
+        super().__post_init__()
+
+    @nn.compact
+    def __call__(self, image: jax.Array, *, train: bool) -> dict[str, jax.Array]:
+        """Logits of each pixel's class.
+
+        Args:
+          image: float ``[b, h, w, 3]``, normalised, of any size.
+          train: whether norms use the statistics of this batch, and dropout drops.
+
+        Returns:
+          ``{"logits": float32 [b, h, w, k]}``.
+        """
+        height, width = image.shape[1:3]
+        backbone = VGG16(self.batch_norm, self.width, dtype=self.dtype, axis_name=self.axis_name, name="backbone")
+        features = backbone(pad_to_multiple(image, 32), train=train)
+        features["fc7"] = self._classifier(features["pool5"], train)
+
+        # Zeros, as in the paper: a new score layer leaves a trained sum as it is.
+        score = partial(nn.Conv, self.classes, (1, 1), kernel_init=nn.initializers.zeros, dtype=self.dtype)
+        name, stride = "fc7", 32
+        scores = score(name="score_fc7")(features["fc7"]).astype(jnp.float32)
+        for skip in SKIPS[self.stride]:
+            scores = BilinearUp(2, name=f"up_{name}_x2")(scores)
+            scores += score(name=f"score_{skip}")(features[skip]).astype(jnp.float32)
+            name, stride = skip, stride // 2
+        logits = BilinearUp(stride, name=f"up_{name}_x{stride}")(scores)
+        return {"logits": logits[:, :height, :width]}
+
+    def _classifier(self, x: jax.Array, train: bool) -> jax.Array:
+        """The dense layers of VGG16 as convolutions, 7x7 and 1x1: ``[b, h, w, c] -> [b, h, w, hidden]``."""
+        for name, size in (("fc6", 7), ("fc7", 1)):
+            x = nn.Conv(self.hidden, (size, size), kernel_init=KERNEL_INIT, dtype=self.dtype, name=name)(x)
+            x = nn.Dropout(self.dropout, deterministic=not train)(nn.relu(x))
+        return x

@@ -1,0 +1,77 @@
+"""A U-Net whose encoder is a ResNet, so that it can start from a network trained on ImageNet.
+
+Ronneberger, Fischer, Brox, "U-Net: Convolutional Networks for Biomedical Image Segmentation", 2015, with the stages of
+He, Zhang, Ren, Sun, "Deep Residual Learning for Image Recognition", 2016, on the way down.
+"""
+
+from functools import partial
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from flax.typing import Dtype
+
+from jaxseg.models.blocks import HE_FAN_OUT, ConvBlock
+from jaxseg.models.norms import norm_layer
+from jaxseg.models.resampling import UpConv2x2, pad_to_multiple
+from jaxseg.models.resnet import ResNet
+
+SKIPS = ("layer3", "layer2", "layer1", "stem")  # from coarse to fine, strides 16 to 2
+
+
+class UNetResNet(nn.Module):
+    """A U-Net on a ResNet 18, 34 or 50 (or 101): skips from the stem and from each stage but the last.
+
+    The decoder has 4 times ``width`` channels at stride 16 and half as many at each doubling; the last doubling, to the
+    image's own resolution, has no skip.
+
+    Attributes:
+      classes: number of classes, k.
+      depth: of the ResNet.
+      width: channels of the ResNet's stem; 64 in the paper, fewer for small machines.
+      norm: of the encoder, "batch" or "frozen"; the decoder, which starts from nothing, has live ones.
+      dtype: type of the computation; parameters, statistics and logits are float32.
+      axis_name: the axis over which pmap's devices share batch statistics; jit needs none.
+    """
+
+    classes: int
+    depth: int = 34
+    width: int = 64
+    norm: str = "batch"
+    dtype: Dtype = jnp.float32
+    axis_name: str | None = None
+
+    def __post_init__(self):
+        if self.width % 4:
+            raise ValueError(f"A U-Net on a ResNet has no width {self.width}; expected a multiple of 4.")
+        super().__post_init__()
+
+    @nn.compact
+    def __call__(self, image: jax.Array, *, train: bool) -> dict[str, jax.Array]:
+        """Logits of each pixel's class.
+
+        Args:
+          image: float ``[b, h, w, 3]``, normalised, of any size; inside, zeros fill it up to a multiple of 32.
+          train: whether live norms use the statistics of this batch.
+
+        Returns:
+          ``{"logits": float32 [b, h, w, k]}``.
+        """
+        height, width = image.shape[1:3]
+        shared = {"dtype": self.dtype, "axis_name": self.axis_name}
+        backbone = ResNet(self.depth, width=self.width, norm=self.norm, name="backbone", **shared)
+        block = partial(ConvBlock, norm=norm_layer("batch", train=train, **shared), dtype=self.dtype)
+
+        features = backbone(pad_to_multiple(image, 32), train=train)
+        x = features["layer4"]
+        for i, skip in enumerate((*SKIPS, None)):
+            channels = self.width * 4 >> i
+            level = skip or "image"
+            x = UpConv2x2(channels, HE_FAN_OUT, self.dtype, name=f"up_{level}")(x)
+            if skip:
+                x = jnp.concatenate([features[skip], x], axis=-1)
+            for j in (1, 2):
+                x = block(channels, name=f"decoder_{level}_{j}")(x)
+
+        logits = nn.Conv(self.classes, (1, 1), dtype=self.dtype, name="head")(x).astype(jnp.float32)
+        return {"logits": logits[:, :height, :width]}

@@ -9,7 +9,7 @@ import ml_collections
 import numpy as np
 from jax.sharding import Mesh
 
-from jaxseg import optimizers, steps
+from jaxseg import optimizers, sharding, steps
 from jaxseg.tasks import Task, make_task
 from jaxseg.types import Source
 
@@ -67,11 +67,11 @@ def build(
     Raises:
       ValueError: the config contradicts itself, the data set or the devices.
     """
-    mesh = steps.make_mesh(config.mesh, devices)
+    mesh = sharding.make_mesh(config.mesh, devices)
     task = make_task(config, class_names, palette, steps.pmap_axis(config))
     if config.train.best_metric not in task.score_names:
         known = ", ".join(task.score_names)
         raise ValueError(f"train.best_metric is {config.train.best_metric!r}; the scores of this task are {known}")
     optimizer, schedule = optimizers.make_optimizer(config.optimizer, config.train.steps)
-    steps.check_batch(mesh, config.train.batch_size, config.train.accumulate, config.data.image_size[0])
+    sharding.check_batch(mesh, config.train.batch_size, config.train.accumulate, config.data.image_size[0])
     return Experiment(config, task, mesh, steps.compile_steps(task, optimizer, schedule, config, mesh))

@@ -1,25 +1,23 @@
-"""The training and the evaluation step, and the only place that knows of devices: mesh, sharding, jit and pmap.
+"""The training and the evaluation step, and how they are compiled: jit over a mesh, or pmap.
 
 ``train_step`` and ``eval_step`` are plain functions of their arguments. ``compile_steps`` compiles them for a mesh with
 the axes ``data``, ``fsdp`` and ``spatial``: a batch is divided over ``data`` and ``fsdp``, image rows over ``spatial``,
 and parameters and optimiser state over ``fsdp``; the partitioner inserts the communication. One device is a mesh of 1.
 """
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
-from jax.sharding import AxisType, Mesh, NamedSharding
+from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from jaxseg import state as states
+from jaxseg.sharding import batch_sharding, state_sharding
 from jaxseg.state import TrainState
-
-AXES = ("data", "fsdp", "spatial")
 
 
 class Steps(NamedTuple):
@@ -73,27 +71,8 @@ def train_step(
     """
     across_devices = partial(jax.lax.psum, axis_name=axis_name) if axis_name else lambda sums: sums
     denominators = across_devices(task.denominators(batch))
-    step_key = jax.random.fold_in(jax.random.key(seed), state.step)
-    gradients = jax.grad(lambda *args: _with_loss(task.loss(*args)), has_aux=True)
-
-    def part(carry, numbered):
-        batch_stats, total = carry
-        number, microbatch = numbered
-        key = jax.random.fold_in(step_key, number)
-        grads, (batch_stats, logs) = gradients(state.params, batch_stats, microbatch, denominators, key)
-        return (batch_stats, jax.tree.map(jnp.add, total, (grads, logs))), None
-
-    if accumulate == 1:
-        key = jax.random.fold_in(step_key, 0)
-        grads, (batch_stats, logs) = gradients(state.params, state.batch_stats, batch, denominators, key)
-    else:
-        microbatches = jax.tree.map(partial(_microbatches, accumulate), batch)
-        first = jax.tree.map(lambda array: array[0], microbatches)
-        shapes = jax.eval_shape(gradients, state.params, state.batch_stats, first, denominators, step_key)
-        zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), (shapes[0], shapes[1][1]))
-        carry = (state.batch_stats, zeros)
-        (batch_stats, (grads, logs)), _ = jax.lax.scan(part, carry, (jnp.arange(accumulate), microbatches))
-
+    key = jax.random.fold_in(jax.random.key(seed), state.step)
+    grads, batch_stats, logs = _gradients(task, state, batch, denominators, key, accumulate)
     grads, logs = across_devices((grads, logs))
     updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
     new = TrainState(state.step + 1, optax.apply_updates(state.params, updates), batch_stats, opt_state, state.ema)
@@ -103,10 +82,33 @@ def train_step(
     return new, {**logs, "gradient_norm": optax.tree.norm(grads), "learning_rate": rate}
 
 
-def _with_loss(returned: tuple) -> tuple:
-    """(loss, (batch_stats, logs)) with the loss among the logs."""
-    loss, (batch_stats, logs) = returned
-    return loss, (batch_stats, {"loss": loss, **logs})
+def _gradients(
+    task: Any, state: TrainState, batch: Any, denominators: Any, key: jax.Array, parts: int
+) -> tuple[Any, Any, dict[str, jax.Array]]:
+    """The gradients of a batch's loss, the batch statistics after it, and its logs; computed in so many parts."""
+
+    def loss_with_logs(params, batch_stats, microbatch, number):
+        part_key = jax.random.fold_in(key, number)
+        loss, (batch_stats, logs) = task.loss(params, batch_stats, microbatch, denominators, part_key)
+        return loss, (batch_stats, {"loss": loss, **logs})
+
+    gradient = jax.grad(loss_with_logs, has_aux=True)
+    if parts == 1:
+        grads, (batch_stats, logs) = gradient(state.params, state.batch_stats, batch, 0)
+        return grads, batch_stats, logs
+
+    def add_part(carry, microbatch_and_number):
+        batch_stats, total = carry
+        grads, (batch_stats, logs) = gradient(state.params, batch_stats, *microbatch_and_number)
+        return (batch_stats, jax.tree.map(jnp.add, total, (grads, logs))), None
+
+    microbatches = jax.tree.map(partial(_microbatches, parts), batch)
+    first = jax.tree.map(lambda array: array[0], microbatches)
+    grads, (_, logs) = jax.eval_shape(gradient, state.params, state.batch_stats, first, 0)
+    zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), (grads, logs))
+    carry, _ = jax.lax.scan(add_part, (state.batch_stats, zeros), (microbatches, jnp.arange(parts)))
+    batch_stats, (grads, logs) = carry
+    return grads, batch_stats, logs
 
 
 def _microbatches(count: int, array: jax.Array) -> jax.Array:
@@ -123,66 +125,6 @@ def eval_step(state: TrainState, batch: Any, *, task: Any, axis_name: str | None
 def predict_step(state: TrainState, image: jax.Array, *, task: Any) -> Any:
     """The task's predictions for uint8 images ``[b, h, w, 3]``."""
     return task.predict(states.evaluated(state), image)
-
-
-def make_mesh(sizes: Any, devices: Sequence[jax.Device] | None = None) -> Mesh:
-    """The mesh over devices, all of all processes unless some are given.
-
-    Args:
-      sizes: ``data``, ``fsdp`` and ``spatial``; one of them may be -1, which takes the devices that are left.
-      devices: those to use.
-
-    Raises:
-      ValueError: sizes that do not multiply to the number of devices.
-    """
-    shape = [sizes[axis] for axis in AXES]
-    devices = jax.devices() if devices is None else devices
-    if shape.count(-1) == 1:
-        rest = math.prod(size for size in shape if size != -1)
-        shape[shape.index(-1)] = len(devices) // rest if rest > 0 else 0
-    if min(shape) < 1 or math.prod(shape) != len(devices):
-        asked = ", ".join(f"{axis}={sizes[axis]}" for axis in AXES)
-        raise ValueError(
-            f"mesh ({asked}) does not fit {len(devices)} device(s): the sizes must multiply to that number, "
-            "and one of them may be -1"
-        )
-    return jax.make_mesh(shape, AXES, axis_types=(AxisType.Auto,) * len(AXES), devices=devices)
-
-
-def check_batch(mesh: Mesh, batch_size: int, accumulate: int, height: int) -> None:
-    """Sees that a batch can be divided as the config asks.
-
-    Raises:
-      ValueError: a batch that cannot, with the nearest one that can.
-    """
-    shares = mesh.shape["data"] * mesh.shape["fsdp"] * accumulate
-    if batch_size < 1 or batch_size % shares:
-        near = max(shares, round(batch_size / shares) * shares)
-        raise ValueError(
-            f"train.batch_size is {batch_size}, which cannot be divided by the {mesh.shape['data']} x "
-            f"{mesh.shape['fsdp']} devices (data x fsdp) and {accumulate} microbatch(es): take {near}"
-        )
-    if height % mesh.shape["spatial"]:
-        raise ValueError(
-            f"images of {height} rows cannot be divided over mesh.spatial={mesh.shape['spatial']}: change "
-            "data.image_size to a multiple of it"
-        )
-
-
-def batch_sharding(mesh: Mesh, ndim: int) -> NamedSharding:
-    """How an array ``[b, ...]`` of a batch lies on the mesh; ``[b, h, w, ...]`` is divided over rows too."""
-    rows = ("spatial",) if ndim >= 3 else ()
-    return NamedSharding(mesh, P(("data", "fsdp"), *rows))
-
-
-def state_sharding(mesh: Mesh, leaf: Any) -> NamedSharding:
-    """How an array of the state lies on the mesh: its longest axis that can be is divided over ``fsdp``."""
-    shards = mesh.shape["fsdp"]
-    axes = [axis for axis in range(len(leaf.shape)) if leaf.shape[axis] % shards == 0]
-    if shards == 1 or not axes:
-        return NamedSharding(mesh, P())
-    longest = max(axes, key=lambda axis: leaf.shape[axis])
-    return NamedSharding(mesh, P(*(None,) * longest, "fsdp"))
 
 
 def compile_steps(

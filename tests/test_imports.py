@@ -9,7 +9,19 @@ ROWS = (
     ("experiment", "predictors"),
     ("weights", "tasks"),
     ("models", "losses", "metrics", "steps", "checkpoints"),
-    ("ops", "data", "state", "optimizers", "report", "pictures", "photographs", "interruption", "describe", "workdir"),
+    (
+        "ops",
+        "data",
+        "state",
+        "optimizers",
+        "report",
+        "pictures",
+        "photographs",
+        "interruption",
+        "describe",
+        "workdir",
+        "sharding",
+    ),
     ("types",),
 )
 ROW = {name: row for row, names in enumerate(ROWS) for name in names}

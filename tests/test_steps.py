@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from experiments import tiny_config, tiny_experiment
 
-from jaxseg import steps
+from jaxseg import sharding
 from jaxseg.data.batches import train_batches
 
 
@@ -34,7 +34,7 @@ def single():
 
 @pytest.mark.parametrize("mesh", [(8, 1, 1), (1, 8, 1), (4, 2, 1), (2, 2, 2)], ids=str)
 def test_any_mesh_takes_the_steps_of_one_device(single, mesh):
-    sizes = dict(zip(steps.AXES, mesh, strict=True))
+    sizes = dict(zip(sharding.AXES, mesh, strict=True))
     state, logs = run_steps(tiny_config(**SGD, **{f"mesh__{axis}": size for axis, size in sizes.items()}))
     chex.assert_trees_all_close(logs, single[1], rtol=1e-5, atol=1e-5)
     chex.assert_trees_all_close(state, single[0], rtol=1e-5, atol=1e-5)
@@ -123,15 +123,15 @@ def test_bfloat16_computes_close_to_float32(single):
 )
 def test_a_mesh_that_does_not_fit_the_devices_is_refused(sizes, named):
     with pytest.raises(ValueError, match=f"{named}.*8 device"):
-        steps.make_mesh(sizes)
+        sharding.make_mesh(sizes)
 
 
 def test_a_batch_that_cannot_be_divided_is_refused_with_one_that_can():
-    mesh = steps.make_mesh({"data": 4, "fsdp": 2, "spatial": 1})
+    mesh = sharding.make_mesh({"data": 4, "fsdp": 2, "spatial": 1})
     with pytest.raises(ValueError, match="batch_size is 12.*take 16"):
-        steps.check_batch(mesh, 12, 1, 64)
+        sharding.check_batch(mesh, 12, 1, 64)
     with pytest.raises(ValueError, match="batch_size is 3.*take 8"):
-        steps.check_batch(mesh, 3, 1, 64)
-    spatial = steps.make_mesh({"data": 2, "fsdp": 1, "spatial": 4})
+        sharding.check_batch(mesh, 3, 1, 64)
+    spatial = sharding.make_mesh({"data": 2, "fsdp": 1, "spatial": 4})
     with pytest.raises(ValueError, match="30 rows"):
-        steps.check_batch(spatial, 8, 1, 30)
+        sharding.check_batch(spatial, 8, 1, 30)

@@ -1,0 +1,71 @@
+"""Where arrays lie: the mesh of devices, and how batches and states are divided over it."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+from jax.sharding import AxisType, Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+AXES = ("data", "fsdp", "spatial")
+
+
+def make_mesh(sizes: Any, devices: Sequence[jax.Device] | None = None) -> Mesh:
+    """The mesh over devices, all of all processes unless some are given.
+
+    Args:
+      sizes: ``data``, ``fsdp`` and ``spatial``; one of them may be -1, which takes the devices that are left.
+      devices: those to use.
+
+    Raises:
+      ValueError: sizes that do not multiply to the number of devices.
+    """
+    shape = [sizes[axis] for axis in AXES]
+    devices = jax.devices() if devices is None else devices
+    if shape.count(-1) == 1:
+        rest = math.prod(size for size in shape if size != -1)
+        shape[shape.index(-1)] = len(devices) // rest if rest > 0 else 0
+    if min(shape) < 1 or math.prod(shape) != len(devices):
+        asked = ", ".join(f"{axis}={sizes[axis]}" for axis in AXES)
+        raise ValueError(
+            f"mesh ({asked}) does not fit {len(devices)} device(s): the sizes must multiply to that number, "
+            "and one of them may be -1"
+        )
+    return jax.make_mesh(shape, AXES, axis_types=(AxisType.Auto,) * len(AXES), devices=devices)
+
+
+def check_batch(mesh: Mesh, batch_size: int, accumulate: int, height: int) -> None:
+    """Sees that a batch can be divided as the config asks.
+
+    Raises:
+      ValueError: a batch that cannot, with the nearest one that can.
+    """
+    shares = mesh.shape["data"] * mesh.shape["fsdp"] * accumulate
+    if batch_size < 1 or batch_size % shares:
+        near = max(shares, round(batch_size / shares) * shares)
+        raise ValueError(
+            f"train.batch_size is {batch_size}, which cannot be divided by the {mesh.shape['data']} x "
+            f"{mesh.shape['fsdp']} devices (data x fsdp) and {accumulate} microbatch(es): take {near}"
+        )
+    if height % mesh.shape["spatial"]:
+        raise ValueError(
+            f"images of {height} rows cannot be divided over mesh.spatial={mesh.shape['spatial']}: change "
+            "data.image_size to a multiple of it"
+        )
+
+
+def batch_sharding(mesh: Mesh, ndim: int) -> NamedSharding:
+    """How an array ``[b, ...]`` of a batch lies on the mesh; ``[b, h, w, ...]`` is divided over rows too."""
+    rows = ("spatial",) if ndim >= 3 else ()
+    return NamedSharding(mesh, P(("data", "fsdp"), *rows))
+
+
+def state_sharding(mesh: Mesh, leaf: Any) -> NamedSharding:
+    """How an array of the state lies on the mesh: its longest axis that can be is divided over ``fsdp``."""
+    shards = mesh.shape["fsdp"]
+    axes = [axis for axis in range(len(leaf.shape)) if leaf.shape[axis] % shards == 0]
+    if shards == 1 or not axes:
+        return NamedSharding(mesh, P())
+    longest = max(axes, key=lambda axis: leaf.shape[axis])
+    return NamedSharding(mesh, P(*(None,) * longest, "fsdp"))

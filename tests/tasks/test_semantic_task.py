@@ -1,12 +1,13 @@
 """The semantic task: filler counts for nothing, and a smaller output is compared with the middle of the label."""
 
 import chex
+import flax.linen as nn
 import jax
 import numpy as np
 import pytest
 from experiments import tiny_config
 
-from jaxseg.tasks import make_task
+from jaxseg.tasks import make_task, models
 from jaxseg.types import Batch
 
 NAMES = ("background", "disc", "square", "triangle")
@@ -67,3 +68,36 @@ def test_a_field_that_the_model_does_not_have_is_named():
     config.model = {"name": "unet", "widht": 3}
     with pytest.raises(ValueError, match="does not fit unet.*widht"):
         make_task(config, NAMES, PALETTE)
+
+
+class TwoHeads(nn.Module):
+    """A model whose two heads are one convolution each."""
+
+    @nn.compact
+    def __call__(self, image, *, train):
+        return {name: nn.Conv(4, (1, 1), name=name)(image) for name in ("logits", "aux_logits")}
+
+
+def test_an_auxiliary_head_is_trained_with_its_weight(monkeypatch):
+    monkeypatch.setitem(models.SEMANTIC, "two_heads", lambda **_: TwoHeads())
+    config = tiny_config(loss__dice=0.5, loss__auxiliary=0.25)
+    config.model = {"name": "two_heads"}
+    task, batch = make_task(config, NAMES, PALETTE), random_batch(0, 32)
+    params = task.init(jax.random.key(0))["params"]
+
+    def loss(params):
+        return task.loss(params, {}, batch, task.denominators(batch), jax.random.key(0))
+
+    grads, (_, logs) = jax.grad(loss, has_aux=True)(params)
+    total = loss(params)[0]
+    main = logs["cross_entropy"] + 0.5 * logs["dice"]
+    chex.assert_trees_all_close(total, main + 0.25 * logs["auxiliary"], rtol=1e-6)
+
+    swapped = {"logits": params["aux_logits"], "aux_logits": params["logits"]}
+    mirrored, (_, other) = jax.grad(loss, has_aux=True)(swapped)
+    chex.assert_trees_all_close(logs["auxiliary"], other["cross_entropy"] + 0.5 * other["dice"], rtol=1e-6)
+    chex.assert_trees_all_close(
+        grads["aux_logits"], jax.tree.map(lambda leaf: 0.25 * leaf, mirrored["logits"]), rtol=1e-5, atol=1e-7
+    )
+    sums = jax.device_get(task.score({"params": params}, batch))  # no score counts the auxiliary head
+    chex.assert_trees_all_close(task.result(task.add(task.start(), sums))["loss"], float(main), rtol=1e-5)

@@ -4,7 +4,6 @@ Nothing here has parameters. Slots that nothing was drawn for are not ``valid`` 
 """
 
 from collections.abc import Sequence
-from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -167,9 +166,13 @@ def possibly_positive(regions: Regions) -> Regions:
     return jax.tree.map(lambda x: x[:, :count], regions)
 
 
-def mask_targets(regions: Regions, truth: GroundTruth, size: int) -> jax.Array:
-    """What the mask head is to say of regions: ``[b, r', size, size]``."""
-    return jax.vmap(partial(crop_targets, size=size))(truth.masks, regions.boxes, regions.objects)
+def mask_targets(regions: Regions, truth: GroundTruth, sizes: jax.Array, size: int) -> jax.Array:
+    """What the mask head is to say of regions: ``[b, r', size, size]``, for images of ``sizes [b, 2]`` in the padding."""
+
+    def crop(masks, boxes, objects, extent):
+        return crop_targets(masks, boxes, objects, size, extent)
+
+    return jax.vmap(crop)(truth.masks, regions.boxes, regions.objects, sizes)
 
 
 def _candidates(proposals: Proposals, truth: GroundTruth) -> tuple[jax.Array, jax.Array]:

@@ -183,7 +183,7 @@ class MaskRCNN(nn.Module):
 
         first = targets.possibly_positive(regions)
         mask_logits = self.mask_logits(pyramid, first.boxes, first.positive, extents)
-        gt_masks = targets.mask_targets(first, truth, mask_logits.shape[2])
+        gt_masks = targets.mask_targets(first, truth, sizes, mask_logits.shape[2])
         return TrainingOutputs(rpn_samples, regions, logits, deltas, mask_logits, gt_masks)
 
     def pyramid(self, image: jax.Array, extents: jax.Array | None = None) -> tuple[jax.Array, ...]:

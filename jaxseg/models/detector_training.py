@@ -167,7 +167,7 @@ def possibly_positive(regions: Regions) -> Regions:
 
 
 def mask_targets(regions: Regions, truth: GroundTruth, sizes: jax.Array, size: int) -> jax.Array:
-    """What the mask head is to say of regions: ``[b, r', size, size]``, for images of ``sizes [b, 2]`` in the padding."""
+    """What the mask head is to say of regions of images of these sizes ``[b, 2]``: ``[b, r', size, size]``."""
 
     def crop(masks, boxes, objects, extent):
         return crop_targets(masks, boxes, objects, size, extent)

@@ -19,6 +19,7 @@ def get_config() -> ml_collections.ConfigDict:
         "source_dir": "",  # the original files, in the data set's own layout
         "dir": "data",  # where prepared data is kept
         "splits": "official",  # how the data set is divided, where it knows several ways
+        "val_share": 0.2,  # the share of images that chance takes for validation, where nobody has divided them
         "train": "train",  # names of splits; "" for none
         "val": "val",  # scored every train.evaluate_every steps
         "test": "",  # scored once, when the run ends
@@ -36,7 +37,10 @@ def get_config() -> ml_collections.ConfigDict:
             "contrast": 0.0,
             "saturation": 0.0,
             "hue": 0.0,  # in turns of the colour circle
+            "elastic": 0.0,  # elastic deformation: standard deviation of the shifts, in pixels; 0: none
         },
+        "border_weight": 0.0,  # how much more a pixel weighs where it parts two objects that touch; 0: nothing more
+        "border_width": 5.0,  # and how wide such a border is, the sigma of the weight, in pixels
     }
     config.model = {"name": "unet"}
     config.init = {

@@ -79,10 +79,12 @@ class Example(NamedTuple):
     Attributes:
       image: uint8 ``[h, w, 3]``.
       label: uint8 ``[h, w]``.
+      weight: float32 ``[h, w]``, how much each pixel counts in a loss; None where all count alike.
     """
 
     image: np.ndarray
     label: np.ndarray
+    weight: np.ndarray | None = None
 
 
 class Batch(NamedTuple):
@@ -92,8 +94,10 @@ class Batch(NamedTuple):
       image: uint8 ``[b, h, w, 3]``.
       label: uint8 ``[b, h, w]``.
       valid: bool ``[b]``; False marks filler that completes the last batch of an evaluation.
+      weight: float32 ``[b, h, w]``, how much each pixel counts in a loss; None where all count alike.
     """
 
     image: np.ndarray
     label: np.ndarray
     valid: np.ndarray
+    weight: np.ndarray | None = None

@@ -13,6 +13,7 @@ import ml_collections
 import numpy as np
 
 from jaxseg.data import transforms
+from jaxseg.data.border import Border, border_of, border_weights
 from jaxseg.data.cache import CachedExamples
 from jaxseg.data.stream import BatchStream
 from jaxseg.types import IGNORE, Batch, Example, Source
@@ -48,7 +49,8 @@ def train_batches(
     chosen = transforms.augmentation(data_config)
     size = transforms.image_size(data_config)
     examples = _examples(source, data_config, transforms.stored_size(size, chosen))
-    make = TrainBatch(examples, size, chosen, transforms.mean_colour(data_config), seed, batch_size, share)
+    border = border_of(data_config)
+    make = TrainBatch(examples, size, chosen, transforms.mean_colour(data_config), border, seed, batch_size, share)
     order = grain.MapDataset.range(len(examples)).seed(seed).shuffle().repeat().batch(batch_size)
     return BatchStream(order.map_with_index(make)[start_step:], workers=data_config.workers)
 
@@ -61,7 +63,7 @@ def eval_batches(
     process_index: int = 0,
     process_count: int = 1,
 ) -> BatchStream:
-    """Every image of the source exactly once over all processes, unaltered but for its size.
+    """Every image of the source exactly once over all processes, unaltered but for its size; all pixels count alike.
 
     All processes get equally many batches, all of ``batch_size / process_count`` rows; the last ones are filled up
     with rows that are not ``valid``. The arguments are those of ``train_batches``.
@@ -83,6 +85,7 @@ class TrainBatch(NamedTuple):
     size: tuple[int, int]
     augmentation: transforms.Augmentation
     colour: transforms.Colour
+    border: Border | None
     seed: int
     batch_size: int
     share: slice
@@ -94,7 +97,9 @@ class TrainBatch(NamedTuple):
 
     def _example(self, position: int, index: int) -> Example:
         rng = np.random.default_rng([self.seed, position])
-        return transforms.augment(rng, self.examples[index], self.size, self.augmentation, self.colour)
+        example = transforms.augment(rng, self.examples[index], self.size, self.augmentation, self.colour)
+        # Last, for where borders are is a matter of how the image was cut and bent.
+        return example._replace(weight=border_weights(example.label, self.border)) if self.border else example
 
 
 class EvalBatch(NamedTuple):
@@ -150,4 +155,5 @@ def _stack(examples: list[Example]) -> Batch:
         np.stack([example.image for example in examples]),
         np.stack([example.label for example in examples]),
         np.ones(len(examples), bool),
+        None if examples[0].weight is None else np.stack([example.weight for example in examples]),
     )

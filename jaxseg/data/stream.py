@@ -112,7 +112,7 @@ def _following(iterator: grain.DatasetIterator) -> Batch | None:
             "containers; config.data.workers=0 needs none.)"
         ) from error
     # Copied, so that the shared memory is free again as soon as possible, whatever is done with the batch.
-    return None if batch is None else Batch(*(np.array(array) for array in batch))
+    return None if batch is None else Batch(*(None if array is None else np.array(array) for array in batch))
 
 
 def _first(iterator: grain.DatasetIterator) -> Batch | None:

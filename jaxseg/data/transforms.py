@@ -12,6 +12,7 @@ import ml_collections
 import numpy as np
 
 from jaxseg.data.colour import random_colour
+from jaxseg.data.elastic import random_elastic
 from jaxseg.types import IGNORE, Example, Record
 
 Colour = tuple[float, float, float]
@@ -27,6 +28,7 @@ class Augmentation(NamedTuple):
     contrast: float
     saturation: float
     hue: float
+    elastic: float
 
 
 def augmentation(data_config: ml_collections.ConfigDict) -> Augmentation:
@@ -39,6 +41,8 @@ def augmentation(data_config: ml_collections.ConfigDict) -> Augmentation:
     for field in ("brightness", "contrast", "saturation", "hue"):
         if not 0 <= data_config.augment[field] <= 1:
             raise ValueError(f"config.data.augment.{field} is {data_config.augment[field]}; expected 0 to 1")
+    if chosen.elastic < 0:
+        raise ValueError(f"config.data.augment.elastic is {chosen.elastic}; expected 0 or more, in pixels")
     return chosen
 
 
@@ -182,6 +186,8 @@ def augment(
         example = random_crop(rng, example, size, scale=chosen.crop_scale, ratio=chosen.crop_ratio, colour=colour)
     if chosen.flip:
         example = random_flip(rng, example)
+    if chosen.elastic:
+        example = random_elastic(rng, example, chosen.elastic)
     image = random_colour(
         rng,
         example.image,

@@ -3,8 +3,9 @@
 A count depends on the label alone. That is what lets microbatches and devices add up: everyone divides its sums by
 the counts of the whole batch, and then sums, and their gradients, simply add.
 
-Shapes: logits float32 ``[h, w, k]``, label uint8 ``[h, w]``. Pixels labelled ``IGNORE`` add nothing to a sum or a
-count; an image of nothing else has sum 0, count 0 and gradient 0.
+Shapes: logits float32 ``[h, w, k]``, label uint8 ``[h, w]``, and, where pixels do not count alike, their weight
+float32 ``[h, w]``, which multiplies those of the classes and which Dice and Lovasz, being of regions, leave aside.
+Pixels labelled ``IGNORE`` add nothing to a sum or a count; an image of nothing else has sum 0, count 0 and gradient 0.
 """
 
 from collections.abc import Callable
@@ -18,21 +19,23 @@ from jaxseg.types import IGNORE
 
 
 class Term(NamedTuple):
-    """One loss: ``sum(logits, label)`` and ``count(label)``, both scalars of one image."""
+    """One loss: ``sum(logits, label, weight)`` and ``count(label, weight)``, both scalars of one image."""
 
-    sum: Callable[[jax.Array, jax.Array], jax.Array]
-    count: Callable[[jax.Array], jax.Array]
+    sum: Callable[..., jax.Array]
+    count: Callable[..., jax.Array]
 
 
-def pixel_weights(label: jax.Array, class_weights: jax.Array) -> jax.Array:
-    """The weight of each pixel's class, float32 ``[h, w]``; 0 where the label is ignored.
+def pixel_weights(label: jax.Array, weight: jax.Array | None, class_weights: jax.Array) -> jax.Array:
+    """The weight of each pixel's class times its own, float32 ``[h, w]``; 0 where the label is ignored.
 
     Args:
       label: ``[h, w]``.
+      weight: ``[h, w]``, or None for 1.
       class_weights: ``[k]``.
     """
     counted = label != IGNORE
-    return jnp.where(counted, class_weights[jnp.where(counted, label, 0)], 0.0)
+    of_class = jnp.where(counted, class_weights[jnp.where(counted, label, 0)], 0.0)
+    return of_class if weight is None else of_class * weight
 
 
 def one_hot(label: jax.Array, classes: int) -> jax.Array:
@@ -40,28 +43,38 @@ def one_hot(label: jax.Array, classes: int) -> jax.Array:
     return jax.nn.one_hot(label, classes, dtype=jnp.float32)
 
 
-def cross_entropy(logits: jax.Array, label: jax.Array, class_weights: jax.Array, smoothing: float) -> jax.Array:
-    """Summed ``-w_y sum_c q_c log p_c`` with ``q = (1 - smoothing) onehot(y) + smoothing / k``."""
+def cross_entropy(
+    logits: jax.Array, label: jax.Array, weight: jax.Array | None = None, *, class_weights: jax.Array, smoothing: float
+) -> jax.Array:
+    """Summed ``-w w_y sum_c q_c log p_c`` with ``q = (1 - smoothing) onehot(y) + smoothing / k``."""
     log_probs = jax.nn.log_softmax(logits)
     truth = one_hot(label, logits.shape[-1])
     smooth = (1 - smoothing) * truth + smoothing / logits.shape[-1]
-    return -jnp.sum(pixel_weights(label, class_weights) * jnp.sum(smooth * log_probs, axis=-1))
+    return -jnp.sum(pixel_weights(label, weight, class_weights) * jnp.sum(smooth * log_probs, axis=-1))
 
 
-def focal(logits: jax.Array, label: jax.Array, class_weights: jax.Array, gamma: float = 2.0) -> jax.Array:
-    """Summed ``-w_y (1 - p_y)^gamma log p_y`` (Lin et al. 2017, Focal Loss for Dense Object Detection, section 3)."""
+def focal(
+    logits: jax.Array,
+    label: jax.Array,
+    weight: jax.Array | None = None,
+    *,
+    class_weights: jax.Array,
+    gamma: float = 2.0,
+) -> jax.Array:
+    """Summed ``-w w_y (1 - p_y)^gamma log p_y`` (Lin et al. 2017, Focal Loss for Dense Object Detection, section 3)."""
     log_probs = jax.nn.log_softmax(logits)
     log_p = jnp.sum(one_hot(label, logits.shape[-1]) * log_probs, axis=-1)
     # 1 - p can round to 0, where a fractional power has no derivative.
     miss = jnp.maximum(-jnp.expm1(log_p), jnp.finfo(jnp.float32).tiny)
-    return -jnp.sum(pixel_weights(label, class_weights) * miss**gamma * log_p)
+    return -jnp.sum(pixel_weights(label, weight, class_weights) * miss**gamma * log_p)
 
 
-def dice(logits: jax.Array, label: jax.Array, smooth: float = 1.0) -> jax.Array:
+def dice(logits: jax.Array, label: jax.Array, weight: jax.Array | None = None, *, smooth: float = 1.0) -> jax.Array:
     """``1 - (2 sum p t + s) / (sum p + sum t + s)``, the mean over classes (Milletari et al. 2016, V-Net, section 3).
 
     ``s`` keeps a class that is neither predicted nor present at loss 0.
     """
+    del weight
     counted = (label != IGNORE)[..., None]
     probs = jnp.where(counted, jax.nn.softmax(logits), 0.0)
     truth = one_hot(label, logits.shape[-1])
@@ -71,8 +84,9 @@ def dice(logits: jax.Array, label: jax.Array, smooth: float = 1.0) -> jax.Array:
     return jnp.where(counted.any(), loss, 0.0)
 
 
-def lovasz_softmax(logits: jax.Array, label: jax.Array) -> jax.Array:
+def lovasz_softmax(logits: jax.Array, label: jax.Array, weight: jax.Array | None = None) -> jax.Array:
     """Lovasz extension of the Jaccard loss, the mean over the classes present (Berman et al. 2018, section 3)."""
+    del weight
     counted = jnp.ravel(label != IGNORE)
     probs = jax.nn.softmax(logits).reshape(-1, logits.shape[-1])
     truth = one_hot(label, logits.shape[-1]).reshape(-1, logits.shape[-1])
@@ -95,8 +109,9 @@ def _jaccard_steps(truth: jax.Array, counted: jax.Array) -> jax.Array:
     return jnp.diff(loss, prepend=0.0) * counted
 
 
-def counted_image(label: jax.Array) -> jax.Array:
+def counted_image(label: jax.Array, weight: jax.Array | None = None) -> jax.Array:
     """1.0 for an image of which at least one pixel counts, else 0.0."""
+    del weight
     return (label != IGNORE).any().astype(jnp.float32)
 
 
@@ -118,8 +133,8 @@ def make_terms(classes: int, class_weights: tuple[float, ...], smoothing: float)
         )
     weights = jnp.asarray(class_weights or (1.0,) * classes, jnp.float32)
 
-    def weight_of(label):
-        return jnp.sum(pixel_weights(label, weights))
+    def weight_of(label, weight=None):
+        return jnp.sum(pixel_weights(label, weight, weights))
 
     return {
         "cross_entropy": Term(partial(cross_entropy, class_weights=weights, smoothing=smoothing), weight_of),

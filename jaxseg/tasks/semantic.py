@@ -57,19 +57,20 @@ def _forward(model: nn.Module, config: Any, variables: dict, image: jax.Array, *
         return model.apply(variables, image, **{"train": False, **options})
 
 
-def _visible_label(batch: Batch, size: tuple[int, int]) -> jax.Array:
-    """The labels of the pixels that the model predicts; filler images are ignored whole."""
+def _visible(batch: Batch, size: tuple[int, int]) -> tuple[jax.Array, jax.Array | None]:
+    """Labels and weights of the pixels that the model predicts; filler images are ignored whole."""
     label = jnp.where(batch.valid[:, None, None], batch.label, IGNORE)
-    return center_crop(label, *size)
+    weight = None if batch.weight is None else center_crop(batch.weight, *size)
+    return center_crop(label, *size), weight
 
 
 def _denominators(terms: dict[str, losses.Term], size: tuple[int, int], batch: Batch) -> dict[str, jax.Array]:
-    label = _visible_label(batch, size)
-    return {name: jnp.sum(jax.vmap(term.count)(label)) for name, term in terms.items()}
+    visible = _visible(batch, size)
+    return {name: jnp.sum(jax.vmap(term.count)(*visible)) for name, term in terms.items()}
 
 
-def _sums(terms: dict[str, losses.Term], names: Any, logits: jax.Array, label: jax.Array) -> dict[str, jax.Array]:
-    return {name: jnp.sum(jax.vmap(terms[name].sum)(logits, label)) for name in names}
+def _sums(terms: dict[str, losses.Term], names: Any, logits: jax.Array, visible: tuple) -> dict[str, jax.Array]:
+    return {name: jnp.sum(jax.vmap(terms[name].sum)(logits, *visible)) for name in names}
 
 
 def _loss(forward, terms, weights, config, params, batch_stats, batch, denominators, key):
@@ -80,10 +81,10 @@ def _loss(forward, terms, weights, config, params, batch_stats, batch, denominat
         mutable=["batch_stats"],
         rngs={"dropout": key},
     )
-    label = _visible_label(batch, outputs["logits"].shape[1:3])
+    visible = _visible(batch, outputs["logits"].shape[1:3])
 
     def means(logits):
-        sums = _sums(terms, weights, logits, label)
+        sums = _sums(terms, weights, logits, visible)
         # A batch without a labelled pixel has sum 0 and count 0: its loss is 0.
         return {name: total / jnp.maximum(denominators[name], 1e-12) for name, total in sums.items()}
 
@@ -101,11 +102,11 @@ def _weighted(weights: dict[str, float], values: dict[str, Any]) -> Any:
 
 def _score(forward, terms, weights, variables, batch):
     logits = forward(variables, batch.image)["logits"]
-    label = _visible_label(batch, logits.shape[1:3])
+    visible = _visible(batch, logits.shape[1:3])
     return {
-        "confusion": confusion_matrix(label, jnp.argmax(logits, axis=-1), logits.shape[-1]),
-        "sum": _sums(terms, weights, logits, label),
-        "count": {name: jnp.sum(jax.vmap(terms[name].count)(label)) for name in weights},
+        "confusion": confusion_matrix(visible[0], jnp.argmax(logits, axis=-1), logits.shape[-1]),
+        "sum": _sums(terms, weights, logits, visible),
+        "count": {name: jnp.sum(jax.vmap(terms[name].count)(*visible)) for name in weights},
     }
 
 

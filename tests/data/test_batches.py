@@ -1,11 +1,13 @@
 import chex
+import jax
 import numpy as np
 import pytest
 
 from configs.base import get_config
 from jaxseg.data.batches import eval_batches, train_batches
+from jaxseg.data.border import Border, border_weights
 from jaxseg.data.sources import open_source
-from jaxseg.types import IGNORE, Batch, Record, Source
+from jaxseg.types import IGNORE, Record, Source
 
 PALETTE = np.zeros((2, 3), np.uint8)
 
@@ -37,6 +39,8 @@ def augmented(data):
     data.augment.crop_scale = (0.5, 1.2)
     data.augment.flip = True
     data.augment.brightness = 0.3
+    data.augment.elastic = 1.0
+    data.border_weight = 10.0
     return data
 
 
@@ -49,16 +53,32 @@ def order(batches):
     return np.concatenate([batch.image[:, 0, 0, 0] for batch in batches])
 
 
+def join(batches):
+    return jax.tree.map(lambda *arrays: np.concatenate(arrays), *batches)
+
+
 def train(source, data, count, *, start_step=0, **others):
     arguments = {"batch_size": 6, "seed": 3} | others
     return take(train_batches(source, data, start_step=start_step, **arguments), count)
 
 
 def test_a_batch_has_its_shapes(augmented):
+    augmented.border_weight = 0.0
     (batch,) = train(open_source(augmented, "train"), augmented, 1)
     chex.assert_shape([batch.image, batch.label, batch.valid], [(6, 32, 32, 3), (6, 32, 32), (6,)])
-    assert [array.dtype for array in batch] == [np.uint8, np.uint8, bool]
+    assert [array.dtype for array in batch[:3]] == [np.uint8, np.uint8, bool]
+    assert batch.weight is None
     assert batch.valid.all()
+
+
+def test_borders_weigh_more_where_the_config_says_so_and_in_training_alone(augmented):
+    source = open_source(augmented, "train")
+    (batch,) = train(source, augmented, 1)
+    for label, weight in zip(batch.label, batch.weight, strict=True):
+        np.testing.assert_array_equal(weight, border_weights(label, Border(10.0, augmented.border_width)))
+    assert (batch.weight > 2).any()
+    with eval_batches(source, augmented, batch_size=2) as stream:
+        assert next(stream).weight is None
 
 
 def test_each_epoch_is_another_permutation(data):
@@ -97,7 +117,7 @@ def test_shares_of_processes_make_up_the_batch_of_one(augmented, process_count):
     shares = [
         train(source, augmented, 3, process_index=index, process_count=process_count) for index in range(process_count)
     ]
-    joined = [Batch(*map(np.concatenate, zip(*parts, strict=True))) for parts in zip(*shares, strict=True)]
+    joined = [join(parts) for parts in zip(*shares, strict=True)]
     chex.assert_trees_all_equal(joined, whole)
 
 

@@ -8,7 +8,7 @@ from jaxseg.data.colour import random_colour
 from jaxseg.types import IGNORE, Example, Record
 
 GREY = (128.0, 128.0, 128.0)
-NOTHING = transforms.Augmentation((1.0, 1.0), (1.0, 1.0), False, 0.0, 0.0, 0.0, 0.0)
+NOTHING = transforms.Augmentation((1.0, 1.0), (1.0, 1.0), False, 0.0, 0.0, 0.0, 0.0, 0.0)
 
 
 def blobs(rng):
@@ -54,11 +54,11 @@ def test_resize_samples_at_half_pixel_centres(size):
 
 
 def test_image_and_label_move_together():
-    chosen = NOTHING._replace(crop_scale=(0.4, 1.5), crop_ratio=(0.7, 1.4), flip=True)
+    chosen = NOTHING._replace(crop_scale=(0.4, 1.5), crop_ratio=(0.7, 1.4), flip=True, elastic=2.0)
     for seed in range(50):
         rng = np.random.default_rng(seed)
         example = transforms.augment(rng, blobs(rng), (64, 48), chosen, GREY)
-        chex.assert_shape(example, [(64, 48, 3), (64, 48)])
+        chex.assert_shape(example[:2], [(64, 48, 3), (64, 48)])
         assert_moved_together(example)
         assert set(np.unique(example.label)) <= {0, 1, IGNORE}
 
@@ -183,7 +183,8 @@ def test_wrong_image_size(given):
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("crop_scale", (1.0, 0.5)), ("crop_ratio", (0.0, 1.0)), ("brightness", -0.1), ("hue", 2.0)]
+    ("field", "value"),
+    [("crop_scale", (1.0, 0.5)), ("crop_ratio", (0.0, 1.0)), ("brightness", -0.1), ("hue", 2.0), ("elastic", -1.0)],
 )
 def test_wrong_augmentation(field, value):
     data = get_config().data

@@ -1,12 +1,20 @@
-"""Data sets: each module here turns files, or nothing at all, into a ``types.Source`` of records."""
+"""Data sets: each module named in ``SOURCES`` turns files, or nothing at all, into a ``types.Source`` of records."""
 
 import ml_collections
 
-from jaxseg.data.sources import oxford_pets, shapes
+from jaxseg.data.sources import camvid, cityscapes, folder, isbi, oxford_pets, shapes, voc
 from jaxseg.types import Source
 
 # name -> function of (config.data, split name)
-SOURCES = {"oxford_pets": oxford_pets.open_split, "shapes": shapes.open_split}
+SOURCES = {
+    "camvid": camvid.open_split,
+    "cityscapes": cityscapes.open_split,
+    "folder": folder.open_split,
+    "isbi": isbi.open_split,
+    "oxford_pets": oxford_pets.open_split,
+    "shapes": shapes.open_split,
+    "voc": voc.open_split,
+}
 
 
 def open_source(data_config: ml_collections.ConfigDict, split: str) -> Source:

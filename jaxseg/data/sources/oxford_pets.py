@@ -5,7 +5,6 @@ The files are prepared once, by TFDS and without TensorFlow, into ArrayRecord; s
 
 import functools
 import json
-import random
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ import ml_collections
 import numpy as np
 
 from jaxseg.data.download import fetch, unpack
+from jaxseg.data.sources.pairs import divide
 from jaxseg.types import Record, Source
 
 CLASS_NAMES = ("pet", "background", "border")  # trimap values 1, 2, 3
@@ -97,7 +97,7 @@ def _select(names: list[str], lists: dict[str, list[str] | None], way: str, spli
     if split == "all":
         return names
     if way == "seed_1337":
-        return _divide(names, 1000 / 7390)[split]
+        return divide(names, 1000 / 7390)[split]
     official = "test" if split == "test" else "trainval"
     if lists[official] is None:
         raise ValueError(
@@ -105,15 +105,7 @@ def _select(names: list[str], lists: dict[str, list[str] | None], way: str, spli
             "add it or divide the images by config.data.splits=seed_1337"
         )
     listed = sorted(set(names) & set(lists[official]))
-    return _divide(listed, 0.1)[split] if split in ("train", "val") else listed
-
-
-def _divide(names: list[str], share: float) -> dict[str, list[str]]:
-    """Shuffles the sorted names with the seed 1337; the last ``share`` of them, at least one, is for validation."""
-    shuffled = sorted(names)
-    random.Random(1337).shuffle(shuffled)
-    first = len(shuffled) - max(1, round(len(shuffled) * share))
-    return {"train": shuffled[:first], "val": shuffled[first:]}
+    return divide(listed, 0.1)[split] if split in ("train", "val") else listed
 
 
 def _prepared(data_config: ml_collections.ConfigDict) -> Path:

@@ -1,0 +1,116 @@
+"""Small folders in the layouts in which people have the classic data sets on disk."""
+
+import numpy as np
+from PIL import Image
+
+SIZE = (40, 32)  # width, height
+
+
+def draw(seed, values):
+    """An image and a map of blocks of the given values, ``[h, w]``."""
+    rng = np.random.default_rng(seed)
+    image = rng.integers(0, 256, (SIZE[1], SIZE[0], 3), np.uint8)
+    blocks = rng.choice(np.array(values, np.uint8), (4, 5))
+    blocks.ravel()[: len(values)] = values[:20]
+    return image, np.kron(blocks, np.ones((8, 8), np.uint8))
+
+
+def save(path, array, palette=None):
+    """Writes an image, its folder and, for an indexed one, its palette."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = Image.fromarray(array)
+    if palette is not None:
+        image = image.convert("P") if image.mode != "L" else Image.fromarray(array, "L")
+        image.putpalette(np.asarray(palette, np.uint8).ravel().tolist())
+    image.save(path)
+    return array
+
+
+def voc_palette():
+    """The official colours, as the development kit's VOClabelcolormap computes them."""
+    palette = np.zeros((256, 3), np.uint8)
+    for label in range(256):
+        rest = label
+        for shift in range(8):
+            for channel in range(3):
+                palette[label, channel] |= ((rest >> channel) & 1) << (7 - shift)
+            rest >>= 3
+    return palette
+
+
+def write_voc(folder, lists):
+    """VOCdevkit/VOC2012 with the images of some lists; name -> (image, label)."""
+    voc = folder / "VOCdevkit/VOC2012"
+    (voc / "ImageSets/Segmentation").mkdir(parents=True)
+    drawn = {}
+    for which, names in lists.items():
+        (voc / f"ImageSets/Segmentation/{which}.txt").write_text("".join(f"{name}\n" for name in names))
+        for name in names:
+            image, label = draw(list(name.encode()), [0, 1, 15, 20, 255])
+            save(voc / f"JPEGImages/{name}.jpg", image)
+            drawn[name] = image, save(voc / f"SegmentationClass/{name}.png", label, voc_palette())
+    return drawn
+
+
+def write_sbd(folder, lists):
+    """benchmark_RELEASE/dataset; name -> label."""
+    import scipy.io
+
+    data, drawn = folder / "benchmark_RELEASE/dataset", {}
+    (data / "cls").mkdir(parents=True)
+    for which, names in lists.items():
+        (data / f"{which}.txt").write_text("".join(f"{name}\n" for name in names))
+        for name in names:
+            image, label = draw([1, *name.encode()], [0, 2, 16])
+            save(data / f"img/{name}.jpg", image)
+            fields = {"Boundaries": np.zeros((20, 1)), "Segmentation": label, "CategoriesPresent": [[2], [16]]}
+            scipy.io.savemat(data / f"cls/{name}.mat", {"GTcls": fields}, do_compression=True)
+            drawn[name] = label
+    return drawn
+
+
+def write_cityscapes(folder, images):
+    """leftImg8bit and gtFine with all ids; images are (split, city, number); name -> ids."""
+    drawn = {}
+    for split, city, number in images:
+        name = f"{city}_{number:06d}_000019"
+        image, _ = draw([number], [0])
+        ids = np.arange(SIZE[0] * SIZE[1], dtype=np.int64).reshape(SIZE[::-1]) // 8 % 34
+        save(folder / f"leftImg8bit/{split}/{city}/{name}_leftImg8bit.png", image)
+        drawn[name] = save(folder / f"gtFine/{split}/{city}/{name}_gtFine_labelIds.png", ids.astype(np.uint8))
+        for other in ("color", "instanceIds"):
+            save(folder / f"gtFine/{split}/{city}/{name}_gtFine_{other}.png", image)
+        (folder / f"gtFine/{split}/{city}/{name}_gtFine_polygons.json").write_text("{}")
+    return drawn
+
+
+def write_camvid(folder, counts):
+    """SPLIT/ and SPLITannot/ with so many frames each; name -> (image, values)."""
+    drawn = {}
+    for split, count in counts.items():
+        for number in range(count):
+            image, values = draw([number, count], list(range(12)))
+            name = f"{split}_{number:06d}"
+            save(folder / f"{split}/{name}.png", image)
+            drawn[name] = image, save(folder / f"{split}annot/{name}.png", values)
+    return drawn
+
+
+def write_isbi(folder, count=30):
+    """image/N.png and label/N.png; the labels in order."""
+    labels = []
+    for number in range(count):
+        image, values = draw([number], [0, 255])
+        save(folder / f"image/{number}.png", image[..., 0])
+        labels.append(save(folder / f"label/{number}.png", values))
+    return labels
+
+
+def write_folder(folder, names, values=(0, 1, 2, 255), palette=None):
+    """images/NAME.jpg and masks/NAME.png; name -> mask."""
+    drawn = {}
+    for name in names:
+        image, mask = draw(list(name.encode()), list(values))
+        save(folder / f"images/{name}.jpg", image)
+        drawn[name] = save(folder / f"masks/{name}.png", mask, palette)
+    return drawn

@@ -20,7 +20,6 @@ def save(path, array, palette=None):
     path.parent.mkdir(parents=True, exist_ok=True)
     image = Image.fromarray(array)
     if palette is not None:
-        image = image.convert("P") if image.mode != "L" else Image.fromarray(array, "L")
         image.putpalette(np.asarray(palette, np.uint8).ravel().tolist())
     image.save(path)
     return array

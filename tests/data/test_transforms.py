@@ -149,6 +149,14 @@ def test_random_colour_changes_the_image_alone():
     np.testing.assert_array_equal(changed.label, example.label)
 
 
+def test_elastic_deformation_bends_image_and_label():
+    example = blobs(np.random.default_rng(0))
+    bent = transforms.augment(np.random.default_rng(1), example, (40, 56), NOTHING._replace(elastic=3.0), GREY)
+    assert (bent.image != example.image).any()
+    assert (bent.label != example.label).any()
+    assert_moved_together(bent)
+
+
 def test_records_are_checked():
     image, label = np.zeros((4, 6, 3), np.uint8), np.zeros((4, 6), np.uint8)
     ok = transforms.to_example(Record("a", image, np.where(label == 0, IGNORE, 0).astype(np.uint8)), (2, 2), 3)

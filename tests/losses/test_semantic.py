@@ -111,6 +111,25 @@ def test_a_sure_and_right_prediction_costs_nothing_and_a_sure_mistake_stays_fini
         assert value > 0.1 if expected is None else abs(value - expected) < 1e-5
 
 
+@pytest.mark.parametrize("name", ["cross_entropy", "focal"])
+def test_a_pixel_of_weight_two_counts_as_two(name, image):
+    logits, label = image
+    term = make_terms(CLASSES, WEIGHTS, 0.1)[name]
+    weight = np.ones(label.shape, np.float32)
+    chex.assert_trees_all_close(term.sum(logits, label, weight), term.sum(logits, label), rtol=1e-6)
+    weight[2] = 2
+    twice = np.concatenate([logits, logits[2:3]]), np.concatenate([label, label[2:3]])
+    chex.assert_trees_all_close(term.sum(logits, label, weight), term.sum(*twice), rtol=1e-6)
+    chex.assert_trees_all_close(term.count(label, weight), term.count(twice[1]), rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["dice", "lovasz"])
+def test_losses_of_regions_leave_weights_aside(name, image):
+    term, weight = make_terms(CLASSES, WEIGHTS, 0.1)[name], np.full(image[1].shape, 2, np.float32)
+    chex.assert_trees_all_equal(term.sum(*image, weight), term.sum(*image))
+    chex.assert_trees_all_equal(term.count(image[1], weight), term.count(image[1]))
+
+
 def test_class_weights_of_another_number_are_refused():
     with pytest.raises(ValueError, match="class_weights has 2 numbers .* 4 classes"):
         make_terms(CLASSES, (1.0, 2.0), 0.0)

@@ -8,7 +8,7 @@ import pytest
 from experiments import tiny_config
 
 from jaxseg.tasks import make_task, models
-from jaxseg.types import Batch
+from jaxseg.types import IGNORE, Batch
 
 NAMES = ("background", "disc", "square", "triangle")
 PALETTE = np.zeros((4, 3), np.uint8)
@@ -37,6 +37,27 @@ def test_filler_images_change_no_sum(task, variables):
     chex.assert_trees_all_close(alone, with_filler, rtol=1e-6)
     total = task.add(task.add(task.start(), alone), alone)
     chex.assert_trees_all_close(task.result(total), task.result(task.add(task.start(), alone)), rtol=1e-6)
+
+
+def test_weights_are_in_the_loss_and_in_its_denominator(task, variables):
+    """Equal weights cancel out; a pixel of weight 0 is as one that is ignored."""
+    plain = random_batch(0, 32)
+    shape = plain.label.shape
+    twice = plain._replace(weight=np.full(shape, 2, np.float32))
+    counted = np.random.default_rng(2).random(shape) < 0.5
+    masked = plain._replace(weight=counted.astype(np.float32))
+    ignored = plain._replace(label=np.where(counted, plain.label, IGNORE))
+
+    @jax.jit
+    def loss(batch):
+        key = jax.random.key(1)
+        params, stats = variables["params"], variables["batch_stats"]
+        return task.loss(params, stats, batch, task.denominators(batch), key)[0]
+
+    values = [float(loss(batch)) for batch in (plain, twice, masked, ignored)]
+    assert values[1] == pytest.approx(values[0], rel=1e-5)
+    assert values[2] == pytest.approx(values[3], rel=1e-5)
+    assert values[2] != pytest.approx(values[0], rel=1e-5)
 
 
 def test_the_loss_of_a_batch_is_the_sum_of_its_parts(task, variables):

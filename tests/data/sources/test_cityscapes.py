@@ -44,9 +44,7 @@ def test_splits(data, drawn):
 def test_a_half_unpacked_folder(data, files, drawn):
     missing = files / "gtFine/val/frankfurt/frankfurt_000001_000019_gtFine_labelIds.png"
     missing.unlink()
-    with pytest.raises(
-        ValueError, match=r"frankfurt_000001_000019_gtFine_labelIds\.png is missing.*gtFine_trainvaltest"
-    ):
+    with pytest.raises(ValueError, match=r"frankfurt_000001_.*_labelIds\.png is missing.*gtFine_trainvaltest"):
         open_source(data, "val")
     data.source_dir = str(files / "leftImg8bit")
     with pytest.raises(ValueError, match=r"leftImg8bit/train/CITY/\*_leftImg8bit\.png are missing.*www\.cityscapes"):

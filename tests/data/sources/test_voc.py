@@ -30,12 +30,7 @@ def test_records_hold_the_indices_of_palette_images(data, drawn):
 def test_classes_and_colours_are_the_official_ones(data, drawn):
     source = open_source(data, "train")
     assert len(source.class_names) == 21
-    assert [source.class_names[number] for number in (0, 1, 15, 20)] == [
-        "background",
-        "aeroplane",
-        "person",
-        "tvmonitor",
-    ]
+    assert source.class_names[::5] == ("background", "bottle", "cow", "person", "tvmonitor")
     np.testing.assert_array_equal(source.palette, voc_palette()[:21])
     assert source.palette[15].tolist() == [192, 128, 128]
 

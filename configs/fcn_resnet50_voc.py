@@ -1,0 +1,28 @@
+"""FCN-ResNet50 on PASCAL VOC 2012, by torchvision's recipe for it, from ImageNet weights.
+
+    python -m jaxseg.main --config configs/fcn_resnet50_voc.py --config.data.source_dir=FOLDER
+
+trains on the 10,582 images that VOC and SBD label, both unpacked in FOLDER: SGD, 32 images, 0.02 falling polynomially,
+30 epochs, crops of random size brought to 480x480, flips. torchvision itself trains on COCO's images of VOC's classes,
+and its auxiliary head at ten times the rate.
+"""
+
+from configs import fcn8s_voc
+
+
+def get_config():
+    config = fcn8s_voc.get_config()
+    config.data.augment.crop_scale = (0.5, 1.5)
+    config.data.augment.flip = True
+    config.data.cache = False  # at the size from which crops are cut it would take 39 GB
+    config.data.workers = 8
+    config.model = {"name": "fcn_resnet", "depth": 50, "width": 64, "dropout": 0.1, "auxiliary": True}
+    config.init.weights = "ResNet50_Weights.IMAGENET1K_V1"
+    config.optimizer.learning_rate = 0.02
+    config.optimizer.schedule = "poly"
+    config.optimizer.weight_decay = 1e-4
+    config.train.batch_size = 32
+    config.train.epochs = 30.0
+    config.train.evaluate_every = 1655  # five epochs
+    config.train.checkpoint_every = 331
+    return config

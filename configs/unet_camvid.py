@@ -1,0 +1,37 @@
+"""U-Net on CamVid, 480x360 and 11 classes, from scratch.
+
+    python -m jaxseg.main --config configs/unet_camvid.py --config.data.source_dir=FOLDER
+
+reads train, trainannot, val and valannot in FOLDER; with test and testannot too, ``--config.data.test=test`` scores
+those when the run ends. Two cores take a narrow one, at half the size:
+``--config.model.features=16 --config.data.image_size=180,240 --config.train.epochs=20``.
+"""
+
+from configs import base
+
+
+def get_config():
+    config = base.get_config()
+    config.data.name = "camvid"
+    config.data.image_size = (360, 480)
+    config.data.mean = (0.485, 0.456, 0.406)
+    config.data.std = (0.229, 0.224, 0.225)
+    config.data.augment.crop_scale = (0.6, 1.2)
+    config.data.augment.crop_ratio = (0.9, 1.1)
+    config.data.augment.flip = True
+    config.data.augment.brightness = 0.3
+    config.data.augment.contrast = 0.3
+    config.data.augment.saturation = 0.3
+    config.model = {"name": "unet", "features": 64, "depth": 4, "initializer": "he_normal", "norm_momentum": 0.9}
+    config.loss.dice = 0.5  # counts every class alike, however few its pixels
+    config.optimizer.schedule = "cosine"
+    config.optimizer.learning_rate = 1e-3
+    config.optimizer.warmup_steps = 100
+    config.optimizer.weight_decay = 1e-2
+    config.optimizer.clip_norm = 1.0
+    config.optimizer.ema = 0.998
+    config.train.batch_size = 8
+    config.train.epochs = 200.0
+    config.train.evaluate_every = 460  # ten epochs
+    config.train.checkpoint_every = 460
+    return config

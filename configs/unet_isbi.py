@@ -1,0 +1,44 @@
+"""U-Net on its paper's own task: membranes in the electron microscopy of ISBI 2012, 25 slices, 5 for validation.
+
+    python -m jaxseg.main --config configs/unet_isbi.py --config.data.source_dir=FOLDER
+
+The paper's network, elastic deformations, dropout and border-weighted loss (Ronneberger et al. 2015), with what became
+usual later: padded convolutions with norms, and AdamW. The pixel error is 1 - pixel_accuracy. Two cores take a narrow
+one: ``--config.model.features=16 --config.model.depth=3 --config.train.batch_size=2 --config.train.steps=600``.
+"""
+
+from configs import base
+
+
+def get_config():
+    config = base.get_config()
+    config.data.name = "isbi"
+    config.data.image_size = (512, 512)
+    config.data.mean = (0.5, 0.5, 0.5)
+    config.data.std = (0.17, 0.17, 0.17)
+    config.data.augment.crop_scale = (0.9, 1.1)
+    config.data.augment.flip = True
+    config.data.augment.brightness = 0.1
+    config.data.augment.contrast = 0.1
+    config.data.augment.elastic = 10.0
+    config.data.border_weight = 10.0
+    config.data.border_width = 5.0
+    config.model = {
+        "name": "unet",
+        "features": 64,
+        "depth": 4,
+        "dropout": 0.5,
+        "initializer": "he_normal",
+        "norm_momentum": 0.9,
+    }
+    config.optimizer.schedule = "cosine"
+    config.optimizer.learning_rate = 1e-3
+    config.optimizer.warmup_steps = 50
+    config.optimizer.weight_decay = 1e-2
+    config.optimizer.clip_norm = 1.0
+    config.train.batch_size = 4
+    config.train.steps = 3000
+    config.train.evaluate_every = 100
+    config.train.checkpoint_every = 100
+    config.train.best_metric = "pixel_accuracy"
+    return config

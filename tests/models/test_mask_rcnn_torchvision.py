@@ -6,9 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from detector_agreement import MAX_SIZE, MIN_SIZE, agreement
-from detector_oracle import MAPPINGS, SMALL, annotated_photographs, detector, lively_pair, photographs, to_torch_image
+from detector_oracle import MAPPINGS, SMALL, annotated_photographs, detector, lively_pair, photographs
 from random_weights import relative_error
-from torch_models import numpy_state
+from torch_models import numpy_state, to_torch
 from torchvision_oracle import load_torchvision
 
 from jaxseg.data.detection_transforms import batch_images, resize_objects
@@ -52,7 +52,7 @@ def test_losses_and_gradients_of_the_same_samples_are_torchvisions(version, fiel
     theirs, variables = lively_pair(torchvision, model, shapes, photographs(1, skip=10)[0], MIN_SIZE, MAX_SIZE)
     chosen = annotated_photographs(2)
     batch, truth = our_batch(chosen)
-    expected, drawn = their_training_step(torchvision, theirs, chosen, truth)
+    expected, drawn = their_training_step(torchvision, theirs, batch, truth)
 
     def total(params):
         outputs, _ = model.clone(train=True).apply(
@@ -103,8 +103,11 @@ def our_batch(chosen):
     return batch, truth
 
 
-def their_training_step(torchvision, theirs, chosen, truth):
-    """Their five losses, after the backward pass, and what they drew, in our terms."""
+def their_training_step(torchvision, theirs, batch, truth):
+    """Their five losses, after the backward pass, and what they drew, in our terms.
+
+    Both get the same resized images, since gradients feel the last bits of theirs; the transform has its own tests.
+    """
     torch = torchvision.torch
     torch.manual_seed(0)
     notes = {}
@@ -122,15 +125,17 @@ def their_training_step(torchvision, theirs, chosen, truth):
     theirs.rpn.fg_bg_sampler = noted("anchors", sampler)
     theirs.roi_heads.add_gt_proposals = noted("proposals", add)
     theirs.roi_heads.subsample = noted("regions", subsample)
+    images = torchvision.models.detection.image_list.ImageList(to_torch(batch.image), list(map(tuple, batch.sizes)))
     targets = [
         {
-            "boxes": torch.from_numpy(np.array([box for box, _, _ in objects])),
-            "labels": torch.tensor([number for _, number, _ in objects]),
-            "masks": torch.from_numpy(np.array([mask for _, _, mask in objects])),
+            "boxes": torch.from_numpy(boxes[usable]),
+            "labels": torch.from_numpy(classes[usable]).long(),
+            "masks": torch.from_numpy(masks[usable]),
         }
-        for _, objects in chosen
+        for boxes, classes, masks, usable in zip(*truth, strict=True)
     ]
-    losses = theirs.train()([to_torch_image(image) for image, _ in chosen], targets)
+    theirs.transform.forward = lambda *_: (images, targets)
+    losses = theirs.train()(list(images.tensors), targets)
     sum(losses.values()).backward()
     return {name: value.item() for name, value in losses.items()}, what_was_drawn(notes)
 

@@ -13,8 +13,7 @@ import jax.numpy as jnp
 from flax.typing import Dtype, Initializer
 from jax import lax
 
-# Of the copies that a block makes: three quarters of a second-level cache of 2 MiB.
-BLOCK_BYTES = 3 << 19
+BLOCK_PIXELS = 400  # long enough for a matrix product, and nine copies of 64 or 128 channels fit a second-level cache
 
 MARGINS = {"same": 1, "valid": 0}
 
@@ -98,22 +97,22 @@ def _correlate(x: jax.Array, y: jax.Array) -> jax.Array:
     """``out[r, s] = sum over i, j of x[i + r, j + s] y[i, j]^T``: ``[b h+2 w+2 c], [b h w f] -> float32 [3 3 c f]``."""
     b, h, w, f = y.shape
     c = x.shape[-1]
-    rows = _block_rows(h, bytes_a_row=9 * w * c * x.dtype.itemsize)
+    rows = _block_rows(h, w)
     blocks = h // rows
 
     def add_block(total, i):
         start = (i // blocks, i % blocks * rows, 0, 0)
         x_block = lax.dynamic_slice(x, start, (1, rows + 2, w + 2, c))[0]
         y_block = lax.dynamic_slice(y, start, (1, rows, w, f))[0]
-        shifted = [x_block[r : r + rows, s : s + w] for r in range(3) for s in range(3)]
-        x_block = jnp.concatenate(shifted, axis=-1)
-        return total + jnp.einsum("hwc,hwf->cf", x_block, y_block, preferred_element_type=jnp.float32), None
+        copies = jnp.concatenate([x_block[r : r + rows, s : s + w] for r in range(3) for s in range(3)], axis=-1)
+        # In this order it is y, the smaller, that is transposed for the product.
+        return total + jnp.einsum("hwf,hwc->fc", y_block, copies, preferred_element_type=jnp.float32), None
 
-    total, _ = lax.scan(add_block, jnp.zeros((9 * c, f), jnp.float32), jnp.arange(b * blocks))
-    return total.reshape(3, 3, c, f)
+    total, _ = lax.scan(add_block, jnp.zeros((f, 9 * c), jnp.float32), jnp.arange(b * blocks))
+    return total.reshape(f, 3, 3, c).transpose(1, 2, 3, 0)
 
 
-def _block_rows(height: int, bytes_a_row: int) -> int:
-    """The largest divisor of the height whose rows fit into a block, at least one row."""
-    fitting = max(1, BLOCK_BYTES // bytes_a_row)
-    return max(rows for rows in range(1, min(fitting, height) + 1) if height % rows == 0)
+def _block_rows(height: int, width: int) -> int:
+    """The largest divisor of the height that makes a block of at most ``BLOCK_PIXELS``; at least one row."""
+    fitting = min(height, max(1, BLOCK_PIXELS // width))
+    return next(rows for rows in range(fitting, 0, -1) if height % rows == 0)

@@ -116,7 +116,7 @@ class UNet(nn.Module):
             x = jnp.concatenate([skip, x], axis=-1)
             x = block(self.features << level, name=f"decoder_{level}")(x)
 
-        head = nn.Conv(self.classes, (1, 1), kernel_init=kernel_init, dtype=self.dtype, name="head")
+        head = nn.Dense(self.classes, kernel_init=kernel_init, dtype=self.dtype, name="head")  # a 1x1 convolution
         logits = head(x).astype(jnp.float32)
         return {"logits": logits[:, :out_height, :out_width]}
 

@@ -64,9 +64,11 @@ def _take(remaining: Iterator[tuple[int, np.ndarray]], layer: str, *names: str) 
 
 
 def _kernel_and_bias(layer: str, remaining: Iterator[tuple[int, np.ndarray]]) -> Arrays:
-    """The head, or a transposed convolution, whose kernel Keras keeps as ``[2, 2, out, in]``."""
+    """The head, ``[1, 1, in, out]`` in Keras, or a transposed convolution, ``[2, 2, out, in]`` there."""
     kernel, bias = _take(remaining, layer, "kernel", "bias")
-    if layer.startswith("up_") and kernel.ndim == 4:
+    if layer == "head" and kernel.shape[:2] == (1, 1):
+        kernel = kernel[0, 0]
+    if layer != "head" and kernel.ndim == 4:
         kernel = kernel.swapaxes(2, 3)
     return {("params", layer, "kernel"): kernel, ("params", layer, "bias"): bias}
 

@@ -147,7 +147,7 @@ def _numpy_unet(variables, image, padding):
     top, left = (h - up.shape[0]) // 2, (w - up.shape[1]) // 2
     skip = skip[top : top + up.shape[0], left : left + up.shape[1]]
     x = block("decoder_0", np.concatenate([skip, up], axis=-1))
-    return x @ params["head"]["kernel"][0, 0] + params["head"]["bias"]
+    return x @ params["head"]["kernel"] + params["head"]["bias"]
 
 
 @pytest.mark.parametrize(("padding", "norm", "channels"), [("same", "batch", 3), ("valid", "none", 1)])

@@ -71,6 +71,8 @@ def _ours(tensors):
         array = tensor.detach().numpy()
         if array.ndim == 4:
             array = array.transpose(2, 3, 0, 1) if path[0].startswith("up") else array.transpose(2, 3, 1, 0)
+        if path == ["head"] and leaf == "weight":
+            array = array[0, 0]
         kind = "scale" if path[-1].startswith("norm") and leaf == "weight" else LEAVES[leaf]
         leaves[(*path, kind)] = array.copy()
     return unflatten_dict(leaves)

@@ -28,8 +28,8 @@ def _keras_weights(template):
     for layer in ("encoder_0", "encoder_1", "bottleneck", "up_1", "decoder_1", "up_0", "decoder_0", "head"):
         shapes = template["params"][layer]
         if "kernel" in shapes:
-            rows, columns, inputs, outputs = shapes["kernel"].shape
-            kernel = (rows, columns, outputs, inputs) if layer.startswith("up") else (rows, columns, inputs, outputs)
+            *_, inputs, outputs = shapes["kernel"].shape
+            kernel = (1, 1, inputs, outputs) if layer == "head" else (2, 2, outputs, inputs)
             weights += [normal(*kernel), normal(outputs)]
             continue
         for i in (1, 2):

@@ -54,7 +54,10 @@ class UpConv2x2(nn.Module):
         kernel = self.param("kernel", self.kernel_init, (2, 2, c, self.features), jnp.float32)
         bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
         x, kernel, bias = (a.astype(self.dtype) for a in (x, kernel, bias))
-        y = jnp.einsum("bhwc,rscf->bhrwsf", x, kernel)
+        if jax.device_count() == 1:  # on CPUs the gradient is twice as quick; were x divided, this would gather it
+            x = x.reshape(b * h * w, c)
+        y = x @ kernel.transpose(2, 0, 1, 3).reshape(c, 4 * self.features)
+        y = y.reshape(b, h, w, 2, 2, self.features).swapaxes(2, 3)
         return y.reshape(b, 2 * h, 2 * w, self.features) + bias[None, None, None]
 
 

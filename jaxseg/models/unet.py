@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from flax.typing import Dtype
 
 from jaxseg.models.convolutions import Conv3x3
-from jaxseg.models.resampling import UpConv2x2, center_crop, max_pool_2x2
+from jaxseg.models.resampling import UpConv2x2, center_crop, max_pool_2x2, pad_to_multiple
 
 INITIALIZERS = {
     "glorot_uniform": nn.initializers.glorot_uniform(),
@@ -146,8 +146,7 @@ class UNet(nn.Module):
         """The image, filled up until every halving comes out even, where ``fit`` says so."""
         if self.padding == "valid" or self.fit == "crop":
             return image
-        rows, columns = (-size % (1 << self.depth) for size in image.shape[1:3])
-        return jnp.pad(image, ((0, 0), (0, rows), (0, columns), (0, 0)))
+        return pad_to_multiple(image, 1 << self.depth)
 
     def output_size(self, height: int, width: int) -> tuple[int, int]:
         """Height and width of the logits of an image of this size.

@@ -37,7 +37,9 @@ def test_max_pool_and_its_gradient_are_linens(size):
     chex.assert_trees_all_equal(ours, theirs)
 
 
-def test_up_convolution_stamps_the_kernel_on_every_pixel():
+@pytest.mark.parametrize("devices", [1, 8])
+def test_up_convolution_stamps_the_kernel_on_every_pixel(monkeypatch, devices):
+    monkeypatch.setattr(jax, "device_count", lambda: devices)
     x = _normal(2, 3, 4, 5)
     kernel, bias = _normal(2, 2, 5, 6), _normal(6)
     expected = np.zeros((2, 6, 8, 6), np.float32) + bias

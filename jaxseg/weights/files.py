@@ -7,11 +7,25 @@ import urllib.request
 from pathlib import Path
 
 import numpy as np
+from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from jaxseg.weights.pickles import read_pth
 
-READERS = {".pth": read_pth, ".pt": read_pth, ".safetensors": load_file}
+
+def read_safetensors(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of a ``.safetensors`` file.
+
+    Raises:
+      ValueError: it is damaged.
+    """
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise ValueError(f"{path} was not read as a .safetensors file: {error}.") from error
+
+
+READERS = {".pth": read_pth, ".pt": read_pth, ".safetensors": read_safetensors}
 
 ORIGIN = "https://download.pytorch.org/models/"
 
@@ -67,6 +81,7 @@ def find_weights(name: str, cache: str | Path = CACHE) -> Path:
         try:
             urllib.request.urlretrieve(ORIGIN + path.name, partial)
         except OSError as error:
+            partial.unlink(missing_ok=True)
             raise ValueError(
                 f"{ORIGIN + path.name} cannot be downloaded ({error}). Either connect this machine to the network, or "
                 f"bring the file to {path}, or give the path of another."

@@ -20,6 +20,13 @@ def test_other_files_are_refused(tmp_path, name, message):
         read_weights(tmp_path / name)
 
 
+@pytest.mark.parametrize("name", ["damaged.safetensors", "damaged.pth"])
+def test_damaged_files_are_refused(tmp_path, name):
+    (tmp_path / name).write_bytes(b"these are no weights")
+    with pytest.raises(ValueError, match=f"{name} was not read"):
+        read_weights(tmp_path / name)
+
+
 def test_a_path_is_its_own_file_and_anything_else_an_error(tmp_path):
     path = tmp_path / "own.pth"
     path.write_bytes(b"")

@@ -84,7 +84,7 @@ SMALL = {"depth": 18, "channels": 64, "hidden": 128}  # a detector that is quick
 
 def detector(version, **fields):
     """Our model of this version with torchvision's norms, and the shapes of its variables."""
-    model = MaskRCNN(version=version, norm={1: "frozen", 2: "batch"}[version], **fields)
+    model = MaskRCNN(version=version, **{"norm": {1: "frozen", 2: "batch"}[version]} | fields)
     image, sizes = jnp.zeros((1, 64, 64, 3)), jnp.full((1, 2), 64)
     return model, jax.eval_shape(lambda: model.init(jax.random.key(0), image, sizes))
 

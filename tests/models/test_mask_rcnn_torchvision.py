@@ -1,5 +1,7 @@
 """Mask R-CNN beside torchvision's, with the same lively random weights on real photographs."""
 
+import copy
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -47,15 +49,55 @@ def test_every_stage_and_the_detections_are_torchvisions(version, fields):
 @pytest.mark.parametrize("fields", SIZES, ids=["small", "R50"])
 @pytest.mark.parametrize("version", [1, 2])
 def test_losses_and_gradients_of_the_same_samples_are_torchvisions(version, fields):
+    """With frozen norms in both versions; for live ones see below."""
     torchvision = load_torchvision()
+    theirs, model, variables = pair(torchvision, version, norm="frozen", **fields)
+    batch, truth = our_batch(annotated_photographs(2))
+    expected, their_grads, drawn = their_training_step(torchvision, theirs, batch, truth)
+    losses, grads = our_training_step(model, variables, batch, truth, drawn)
+    for name, value in expected.items():
+        assert value > 0
+        assert abs(losses[name] - value) < 1e-4 * value, name
+    errors = differences(grads, their_grads)
+    assert max(errors.values()) < 1e-3, sorted(errors.items(), key=lambda e: -e[1])[:5]
+
+
+@pytest.mark.slow
+def test_with_live_norms_gradients_are_as_near_to_float64_as_torchvisions():
+    """The statistics of two images make gradients so sensitive that torchvision's own float32 is 1e-3 and more away
+    from its float64: the losses agree as ever, and ours may be no farther from that float64 than twice as much.
+    """
+    torchvision = load_torchvision()
+    theirs, model, variables = pair(torchvision, 2, norm="batch", **SMALL)
+    batch, truth = our_batch(annotated_photographs(2))
+    _, exact, exactly_drawn = their_training_step(torchvision, copy.deepcopy(theirs).double(), batch, truth)
+    expected, their_grads, drawn = their_training_step(torchvision, theirs, batch, truth)
+    chex.assert_trees_all_equal((drawn.anchors, drawn.regions), (exactly_drawn.anchors, exactly_drawn.regions))
+    losses, grads = our_training_step(model, variables, batch, truth, drawn)
+    for name, value in expected.items():
+        assert abs(losses[name] - value) < 1e-4 * value, name
+    ours, inherent = differences(grads, exact), differences(their_grads, exact)
+    assert max(ours.values()) < max(1e-3, 2 * max(inherent.values()))
+    assert np.median(list(ours.values())) < max(1e-3, 2 * np.median(list(inherent.values())))
+
+
+def pair(torchvision, version, **fields):
+    """Theirs, our model in training, and our variables."""
     model, shapes = detector(version, **fields)
     theirs, variables = lively_pair(torchvision, model, shapes, photographs(1, skip=10)[0], MIN_SIZE, MAX_SIZE)
-    chosen = annotated_photographs(2)
-    batch, truth = our_batch(chosen)
-    expected, drawn = their_training_step(torchvision, theirs, batch, truth)
+    return theirs, model.clone(train=True), variables
+
+
+def differences(actual, expected):
+    assert set(actual) == set(expected)
+    return {name: relative_error(actual[name], value) for name, value in expected.items()}
+
+
+def our_training_step(model, variables, batch, truth, drawn):
+    """The values of our five losses, and the gradients of their sum by torchvision's names."""
 
     def total(params):
-        outputs, _ = model.clone(train=True).apply(
+        outputs, _ = model.apply(
             {**variables, "params": params},
             batch.image,
             batch.sizes,
@@ -69,14 +111,7 @@ def test_losses_and_gradients_of_the_same_samples_are_torchvisions(version, fiel
         return sum(losses.values()), losses
 
     grads, losses = jax.jit(jax.grad(total, has_aux=True))(jax.tree.map(jnp.asarray, variables["params"]))
-    for name, value in expected.items():
-        assert value > 0
-        assert abs(losses[name] - value) < 1e-4 * value, name
-    theirs_grads = {name: p.grad.numpy() for name, p in theirs.named_parameters()}
-    ours_grads = to_state_dict({"params": grads}, MAPPINGS[version])
-    assert set(ours_grads) == set(theirs_grads)
-    errors = {name: relative_error(ours_grads[name], value) for name, value in theirs_grads.items()}
-    assert max(errors.values()) < 1e-3, sorted(errors.items(), key=lambda e: -e[1])[:5]
+    return losses, to_state_dict({"params": grads}, MAPPINGS[model.version])
 
 
 def our_batch(chosen):
@@ -104,12 +139,13 @@ def our_batch(chosen):
 
 
 def their_training_step(torchvision, theirs, batch, truth):
-    """Their five losses, after the backward pass, and what they drew, in our terms.
+    """Their five losses, the gradients of their sum, and what they drew, in our terms.
 
     Both get the same resized images, since gradients feel the last bits of theirs; the transform has its own tests.
     """
     torch = torchvision.torch
     torch.manual_seed(0)
+    dtype = next(theirs.parameters()).dtype
     notes = {}
     sampler, add, subsample = theirs.rpn.fg_bg_sampler, theirs.roi_heads.add_gt_proposals, theirs.roi_heads.subsample
 
@@ -125,10 +161,12 @@ def their_training_step(torchvision, theirs, batch, truth):
     theirs.rpn.fg_bg_sampler = noted("anchors", sampler)
     theirs.roi_heads.add_gt_proposals = noted("proposals", add)
     theirs.roi_heads.subsample = noted("regions", subsample)
-    images = torchvision.models.detection.image_list.ImageList(to_torch(batch.image), list(map(tuple, batch.sizes)))
+    images = torchvision.models.detection.image_list.ImageList(
+        to_torch(batch.image).to(dtype), list(map(tuple, batch.sizes))
+    )
     targets = [
         {
-            "boxes": torch.from_numpy(boxes[usable]),
+            "boxes": torch.from_numpy(boxes[usable]).to(dtype),
             "labels": torch.from_numpy(classes[usable]).long(),
             "masks": torch.from_numpy(masks[usable]),
         }
@@ -137,7 +175,8 @@ def their_training_step(torchvision, theirs, batch, truth):
     theirs.transform.forward = lambda *_: (images, targets)
     losses = theirs.train()(list(images.tensors), targets)
     sum(losses.values()).backward()
-    return {name: value.item() for name, value in losses.items()}, what_was_drawn(notes)
+    grads = {name: parameter.grad.numpy() for name, parameter in theirs.named_parameters()}
+    return {name: value.item() for name, value in losses.items()}, grads, what_was_drawn(notes)
 
 
 def what_was_drawn(notes):

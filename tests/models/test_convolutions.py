@@ -35,6 +35,12 @@ def devices(request, monkeypatch):
     jax.clear_caches()
 
 
+@pytest.fixture(autouse=True)
+def few_channels_suffice(monkeypatch):
+    """Blocks for the small convolutions of these tests too."""
+    monkeypatch.setattr(convolutions, "MIN_BLOCKED_CHANNELS", 2)
+
+
 @pytest.mark.parametrize("margin", [0, 1])
 @pytest.mark.parametrize("channels", [(3, 5), (5, 3)])
 def test_value_and_gradients_are_xlas(devices, margin, channels):
@@ -61,9 +67,20 @@ def test_blocks_divide_the_height(monkeypatch):
 
 
 def test_blocks_are_for_one_device(devices):
-    x, kernel, dy = _normal(1, 4, 4, 2), _normal(3, 3, 2, 2), _normal(1, 4, 4, 2)
-    lowered = _value_and_gradients.lower(convolutions.conv_3x3, x, kernel, dy, 1).as_text()
-    assert ("while" in lowered) == (devices == 1)
+    assert has_blocks(2, 2) == (devices == 1)
+
+
+@pytest.mark.parametrize("devices", [1], indirect=True)
+def test_blocks_are_for_many_channels(devices):
+    assert has_blocks(2, 3)
+    assert not has_blocks(1, 3)
+    assert not has_blocks(3, 1)
+
+
+def has_blocks(c, f):
+    """Whether the gradient of a convolution from c to f channels comes in blocks."""
+    x, kernel, dy = _normal(1, 4, 4, c), _normal(3, 3, c, f), _normal(1, 4, 4, f)
+    return "while" in _value_and_gradients.lower(convolutions.conv_3x3, x, kernel, dy, 1).as_text()
 
 
 def test_bfloat16_gradients_are_summed_in_float32():

@@ -15,7 +15,7 @@ from jax import lax
 
 BLOCK_PIXELS = 400  # long enough for a matrix product, and nine copies of 64 or 128 channels fit a second-level cache
 
-# Fewer make small products, at which blocks lose: on two cores, 61 ms against 42 for 16 channels at 10 x 160 x 160; with
+# Fewer make small products, at which blocks lose: on two cores 61 ms against 42 for 16 channels at 10 x 160 x 160; with
 # 64 channels at 10 x 40 x 40 they win, 18 ms against 52.
 MIN_BLOCKED_CHANNELS = 32
 

@@ -3,8 +3,8 @@
     python -m jaxseg.main --config configs/unet_pets.py
 
 downloads the data set and trains on 6,390 of its images, with the other 1,000 for validation;
-``--config.data.source_dir=FOLDER`` reads a folder in the official layout, or a part of it, instead. Its score has not been
-measured yet.
+``--config.data.source_dir=FOLDER`` reads a folder in the official layout, or a part of it, instead. Its score has not
+been measured yet.
 """
 
 from configs import base

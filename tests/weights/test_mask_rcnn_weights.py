@@ -8,8 +8,8 @@ import pytest
 from random_weights import random_variables
 
 from jaxseg.models.mask_rcnn import MaskRCNN
-from jaxseg.weights.mappings import MASK_RCNN_V1, MASK_RCNN_V2, RESNET
-from jaxseg.weights.torchvision import from_state_dict, load_backbone, to_state_dict
+from jaxseg.weights.mappings import MASK_RCNN_V1, MASK_RCNN_V2
+from jaxseg.weights.torchvision import from_state_dict, to_state_dict
 
 MAPPINGS = {1: MASK_RCNN_V1, 2: MASK_RCNN_V2}
 
@@ -77,15 +77,3 @@ def test_other_classes_start_only_the_heads_anew():
         "roi_heads.box_predictor.bbox_pred",
         "roi_heads.mask_predictor.mask_fcn_logits",
     }
-
-
-def test_the_backbone_can_start_from_a_classification_network():
-    variables = narrow(1)
-    names = {f"backbone.body.{name}" for name in ("conv1.weight", "bn1.weight", "layer4.1.conv2.weight")}
-    other = to_state_dict(narrow(2), MASK_RCNN_V2)
-    classifier = {name.removeprefix("backbone.body."): x for name, x in other.items() if "backbone.body" in name}
-    loaded = load_backbone(classifier | {"fc.weight": np.zeros((9, 16))}, variables, RESNET, ("backbone",))
-    chex.assert_trees_all_equal_shapes(loaded, variables)
-    state = to_state_dict(loaded, MASK_RCNN_V1)
-    for name in names:
-        np.testing.assert_array_equal(state[name], other[name])

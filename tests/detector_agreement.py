@@ -177,7 +177,7 @@ def main():
     columns = [agreement(load_torchvision(), version) for version in (1, 2)]
     print("| largest difference | v1 | v2 |\n|---|---|---|")
     for name in columns[0]:
-        print(f"| {name} | " + " | ".join(f"{column[name]:.2g}" for column in columns) + " |")
+        print(f"| {name} | " + " | ".join(f"{column[name]:.3g}" for column in columns) + " |")
 
 
 if __name__ == "__main__":

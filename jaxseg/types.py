@@ -101,3 +101,29 @@ class Batch(NamedTuple):
     label: np.ndarray
     valid: np.ndarray
     weight: np.ndarray | None = None
+
+
+class InstanceBatch(NamedTuple):
+    """A batch of images with their objects, as detectors learn from it and are scored on it.
+
+    Attributes:
+      image: uint8 ``[b, h, w, 3]``, resized, then padded at the bottom and the right.
+      sizes: int32 ``[b, 2]``, height and width of each image before it was padded.
+      boxes: float32 ``[b, m, 4]``, in pixels of these images.
+      classes: int32 ``[b, m]``, from 1; 0 on padding.
+      masks: uint8 ``[b, m, h, w / 8]``, a bit a pixel, as ``np.packbits`` packs rows.
+      usable: bool ``[b, m]``, False on padding and on crowd regions.
+      original_sizes: int32 ``[b, 2]``, height and width of the image as its record has it.
+      index: int32 ``[b]``, which record of the source it is.
+      valid: bool ``[b]``; False marks filler that completes the last batch of an evaluation.
+    """
+
+    image: np.ndarray
+    sizes: np.ndarray
+    boxes: np.ndarray
+    classes: np.ndarray
+    masks: np.ndarray
+    usable: np.ndarray
+    original_sizes: np.ndarray
+    index: np.ndarray
+    valid: np.ndarray

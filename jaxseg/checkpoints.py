@@ -15,6 +15,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
+from jaxseg.processes import leader_first, leads
 from jaxseg.state import TrainState
 
 
@@ -30,7 +31,8 @@ def open_checkpoints(workdir: pathlib.Path, keep: int, best_metric: str) -> ocp.
       ValueError: there are checkpoints, but none can be read.
     """
     directory = (workdir / "checkpoints").absolute()
-    _set_aside_damaged_metadata(directory)
+    with leader_first():
+        _set_aside_damaged_metadata(directory)
 
     def score(scores):
         return scores[best_metric]
@@ -145,12 +147,11 @@ def _set_aside_damaged_metadata(directory: pathlib.Path) -> None:
 
 
 def _set_aside(directory: pathlib.Path, broken: Mapping[int, Exception]) -> None:
-    for step, error in broken.items():
+    for step, error in broken.items() if leads() else ():
         print(f"jaxseg: checkpoint {step} cannot be read ({_first_line(error)}); using an older one", file=sys.stderr)
-        if jax.process_index() == 0:
-            aside = directory.with_name("checkpoints_unreadable")
-            aside.mkdir(exist_ok=True)
-            (directory / str(step)).rename(aside / f"{step}_{len(list(aside.iterdir()))}")
+        aside = directory.with_name("checkpoints_unreadable")
+        aside.mkdir(exist_ok=True)
+        (directory / str(step)).rename(aside / f"{step}_{len(list(aside.iterdir()))}")
 
 
 def _all_unreadable(directory: Any, broken: Mapping[int, Exception]) -> ValueError:

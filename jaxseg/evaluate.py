@@ -12,6 +12,8 @@ from jaxseg import checkpoints, workdir
 from jaxseg.data.batches import eval_batches
 from jaxseg.data.sources import open_source
 from jaxseg.experiment import Experiment, build
+from jaxseg.processes import leader_first, leads
+from jaxseg.sharding import batch_share
 from jaxseg.state import TrainState
 from jaxseg.types import Source
 
@@ -45,13 +47,9 @@ def score(
 
 def batches_of(experiment: Experiment, source: Source) -> Any:
     """The share of a split that falls to this process, in order, as batches."""
-    config = experiment.config
+    config, (share, shares) = experiment.config, batch_share(experiment.mesh)
     return eval_batches(
-        source,
-        config.data,
-        batch_size=config.train.batch_size,
-        process_index=jax.process_index(),
-        process_count=jax.process_count(),
+        source, config.data, batch_size=config.train.batch_size, process_index=share, process_count=shares
     )
 
 
@@ -96,8 +94,11 @@ def evaluate(config: ml_collections.ConfigDict, folder: pathlib.Path, checkpoint
     if not kinds:
         raise ValueError("the config names no split to score: set data.val or data.test")
     state = load_state(experiment, folder, checkpoint)
-    print(f"scoring step {int(state.step)} of {folder}")
-    return {kind: score(experiment, state, open_source(saved.data, saved.data[kind])) for kind in kinds}
+    if leads():
+        print(f"scoring step {int(state.step)} of {folder}")
+    with leader_first():
+        sources = {kind: open_source(saved.data, saved.data[kind]) for kind in kinds}
+    return {kind: score(experiment, state, source) for kind, source in sources.items()}
 
 
 def load_state(experiment: Experiment, folder: pathlib.Path, checkpoint: str) -> TrainState:

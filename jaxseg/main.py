@@ -19,6 +19,12 @@ CONFIG = config_flags.DEFINE_config_file(
 WORKDIR = flags.DEFINE_string("workdir", None, "The run's folder; runs/<name of the config> unless given.")
 MODE = flags.DEFINE_enum("mode", "train", ["train", "evaluate"], "Train and score, or score what is there.")
 CHECKPOINT = flags.DEFINE_string("checkpoint", "latest", "Which to evaluate: latest, best, or a step.")
+COORDINATOR = flags.DEFINE_string("coordinator", None, "Of a run of several processes: host:port of process 0.")
+NUM_PROCESSES = flags.DEFINE_integer("num_processes", None, "How many processes share the run.")
+PROCESS_ID = flags.DEFINE_integer("process_id", None, "Which of them this is, from 0.")
+DISTRIBUTED = flags.DEFINE_enum(
+    "distributed", None, ["auto"], "auto: Slurm, Open MPI, Kubernetes or the TPU's metadata say who shares the run."
+)
 TRACEBACK = flags.DEFINE_bool("traceback", False, "On an error, show where it came from.")
 flags.mark_flag_as_required("config")
 
@@ -34,26 +40,68 @@ def main(arguments: list[str]) -> None:
     if CONFIG.value.deterministic:  # read by XLA when it starts
         os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_gpu_deterministic_ops=true"
 
-    from jaxseg.evaluate import evaluate
-    from jaxseg.train import Interrupted, train
+    import jax
+
+    from jaxseg import processes
+    from jaxseg.train import Interrupted
 
     try:
-        if MODE.value == "train":
-            train(CONFIG.value, folder)
-        else:
-            print(json.dumps(evaluate(CONFIG.value, folder, CHECKPOINT.value), indent=2))
-    except Interrupted as stop:
-        fail(str(stop), stop.exit_status)
+        join_processes()
+        run(folder)
+    except Interrupted as stop:  # all processes are here, and part in good order
+        if processes.leads():
+            complain(str(stop))
+        sys.exit(stop.exit_status)
     except (ValueError, OSError, FloatingPointError) as error:
-        fail(str(error))
+        complain(str(error))
+        processes.leave(2)
+    except jax.errors.JaxRuntimeError as error:
+        if jax.process_count() == 1:
+            raise
+        complain(f"a device or another process of the run has failed: {str(error).splitlines()[0]}")
+        processes.leave(1)
+    except Exception:
+        traceback.print_exc()
+        processes.leave(1)
+
+
+def join_processes() -> None:
+    """Joins the other processes of the run, if there are any."""
+    from jaxseg import processes
+
+    if DISTRIBUTED.value:
+        processes.join_cluster()
+    elif COORDINATOR.value:
+        processes.join(COORDINATOR.value, NUM_PROCESSES.value, PROCESS_ID.value)
+    elif NUM_PROCESSES.value or PROCESS_ID.value:
+        raise ValueError("--num_processes and --process_id are for runs with a --coordinator, which is not given")
+
+
+def run(folder: pathlib.Path) -> None:
+    """Trains or evaluates the config."""
+    from jaxseg.evaluate import evaluate
+    from jaxseg.processes import leads
+    from jaxseg.train import train
+
+    if MODE.value == "train":
+        train(CONFIG.value, folder)
+        return
+    scores = evaluate(CONFIG.value, folder, CHECKPOINT.value)
+    if leads():
+        print(json.dumps(scores, indent=2))
 
 
 def fail(message: str, status: int = 2) -> None:
-    """Ends the process with one line on stderr, and the traceback if it was asked for."""
+    """Ends the process with a complaint."""
+    complain(message)
+    sys.exit(status)
+
+
+def complain(message: str) -> None:
+    """Says in one line on stderr what went wrong, after the traceback if that was asked for."""
     if flags.FLAGS.is_parsed() and TRACEBACK.value:
         traceback.print_exc()
     print(f"jaxseg: {message}", file=sys.stderr)
-    sys.exit(status)
 
 
 def parse(arguments: list[str]) -> list[str]:

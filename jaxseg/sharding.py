@@ -55,6 +55,24 @@ def check_batch(mesh: Mesh, batch_size: int, accumulate: int, height: int) -> No
         )
 
 
+def batch_share(mesh: Mesh) -> tuple[int, int]:
+    """Which share of each batch this process reads, and how many shares there are.
+
+    Processes that hold different rows of the same images, over ``spatial``, read the same share.
+
+    Raises:
+      ValueError: a process whose devices hold images of two shares, some of them only in part.
+    """
+    holders = [{device.process_index for device in rows} for rows in mesh.devices.reshape(-1, mesh.shape["spatial"])]
+    shares = list(dict.fromkeys(map(frozenset, holders)))
+    if len(set().union(*shares)) != sum(map(len, shares)):
+        raise ValueError(
+            f"mesh.spatial={mesh.shape['spatial']} divides images over processes that hold other images too: make it a "
+            "divisor or a multiple of the number of devices of a process"
+        )
+    return next(number for number, share in enumerate(shares) if jax.process_index() in share), len(shares)
+
+
 def batch_sharding(mesh: Mesh, ndim: int) -> NamedSharding:
     """How an array ``[b, ...]`` of a batch lies on the mesh; ``[b, h, w, ...]`` is divided over rows too."""
     rows = ("spatial",) if ndim >= 3 else ()

@@ -17,7 +17,7 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from jaxseg import state as states
-from jaxseg.sharding import batch_sharding, state_sharding
+from jaxseg.sharding import batch_sharding, batch_share, state_sharding
 from jaxseg.state import TrainState
 
 
@@ -161,7 +161,7 @@ def compile_steps(
         init=jax.jit(create, out_shardings=shardings, compiler_options={"xla_backend_optimization_level": 0}),
         train=train,
         evaluate=evaluate,
-        predict=jax.jit(partial(predict_step, task=task)),
+        predict=jax.jit(partial(predict_step, task=task), out_shardings=NamedSharding(mesh, P())),
         place=place,
         abstract_state=jax.tree.map(
             lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), shapes, shardings
@@ -184,15 +184,16 @@ def _create(
 def _with_jit(mesh: Mesh, shardings: TrainState, train: Callable, evaluate: Callable) -> tuple[Callable, ...]:
     everywhere = NamedSharding(mesh, P())
 
-    def place(batch):
-        return jax.tree.map(
-            lambda array: jax.make_array_from_process_local_data(batch_sharding(mesh, array.ndim), array), batch
-        )
+    _, shares = batch_share(mesh)
+
+    def place_array(array):
+        whole = (shares * len(array), *array.shape[1:])
+        return jax.make_array_from_process_local_data(batch_sharding(mesh, array.ndim), array, whole)
 
     return (
         jax.jit(train, donate_argnums=0, out_shardings=(shardings, everywhere)),
         jax.jit(evaluate, out_shardings=everywhere),
-        place,
+        partial(jax.tree.map, place_array),
     )
 
 

@@ -17,7 +17,9 @@ from jaxseg.data.sources import open_source
 from jaxseg.describe import write_model_table
 from jaxseg.evaluate import examples_of, score, scored_splits
 from jaxseg.experiment import Experiment, build, resolve
+from jaxseg.processes import leader_first, leads
 from jaxseg.report import Report, read_lines
+from jaxseg.sharding import batch_share
 from jaxseg.state import TrainState
 from jaxseg.types import Source
 from jaxseg.weights.initialization import Beginning, find_beginning
@@ -43,7 +45,7 @@ class Run(NamedTuple):
       scored: the splits to score, by kind: "val", "test".
       manager: the checkpoints.
       report: where numbers go.
-      stopped: true once a signal asked the run to stop.
+      stopped: whether a signal asked the run to stop.
     """
 
     experiment: Experiment
@@ -71,14 +73,15 @@ def train(config: ml_collections.ConfigDict, folder: pathlib.Path) -> dict[str, 
       FloatingPointError: a loss that is not finite.
       Interrupted: SIGTERM or Ctrl-C came, and the run has saved.
     """
-    source = open_source(config.data, config.data.train)
-    scored = {kind: open_source(config.data, config.data[kind]) for kind in scored_splits(config)}
+    with leader_first():
+        source = open_source(config.data, config.data.train)
+        scored = {kind: open_source(config.data, config.data[kind]) for kind in scored_splits(config)}
     config = resolve(config, source)
     experiment = build(config, source.class_names, source.palette)
     beginning = beginning_of(experiment, folder)
-    changes = workdir.prepare(folder, config, source.class_names, source.palette)
-    leads = jax.process_index() == 0
-    if leads:
+    with leader_first():
+        changes = workdir.prepare(folder, config, source.class_names, source.palette, writes=leads())
+    if leads():
         write_model_table(folder / "model.txt", experiment.task.model, config.data.image_size)
 
     with contextlib.ExitStack() as stack:
@@ -88,7 +91,7 @@ def train(config: ml_collections.ConfigDict, folder: pathlib.Path) -> dict[str, 
         state = experiment.steps.init(beginning.variables) if state is None else state
         beginning.variables.clear()  # a copy of the whole model that nobody needs any more
         start, total = int(state.step), config.train.steps
-        report = stack.enter_context(Report(folder, start, total, config.train.batch_size, speaks=leads))
+        report = stack.enter_context(Report(folder, start, total, config.train.batch_size, speaks=leads()))
         if beginning.message:
             report.say(f"{folder} {beginning.message}")
         for change in changes:
@@ -100,7 +103,7 @@ def train(config: ml_collections.ConfigDict, folder: pathlib.Path) -> dict[str, 
         state = take_steps(run, state)
         scores = {kind: evaluate(run, state, kind) for kind in scored}
         save(run, state, scores.get("val"))
-    if leads:
+    if leads():
         pictures.draw_curves(folder / "curves.png", read_lines(folder / "metrics.jsonl"))
     return scores
 
@@ -120,14 +123,15 @@ def take_steps(run: Run, state: TrainState) -> TrainState:
     start, total = int(state.step), config.train.steps
     if start >= total:
         return state
+    share, shares = batch_share(run.experiment.mesh)
     batches = train_batches(
         run.train,
         config.data,
         batch_size=config.train.batch_size,
         seed=config.seed,
         start_step=start,
-        process_index=jax.process_index(),
-        process_count=jax.process_count(),
+        process_index=share,
+        process_count=shares,
     )
     with batches:
         logs = None
@@ -139,12 +143,13 @@ def take_steps(run: Run, state: TrainState) -> TrainState:
             logs = new_logs
             evaluates = is_due(step, config.train.evaluate_every) and "val" in run.scored and step < total
             saves = is_due(step, config.train.checkpoint_every) and step < total
-            if evaluates or saves or run.stopped or step == total:
+            stops = run.stopped.poll()
+            if evaluates or saves or stops or step == total:
                 note(run, step, logs)
                 logs = None
             if evaluates:
                 save(run, state, evaluate(run, state, "val"))
-            elif saves or run.stopped:
+            elif saves or stops:
                 save(run, state, None)
     return state
 
@@ -175,12 +180,13 @@ def note(run: Run, step: int, logs: Mapping[str, jax.Array]) -> None:
 def evaluate(run: Run, state: TrainState, kind: str) -> dict[str, Any] | None:
     """Scores the state on "val" or "test", reports it and draws a few examples; None if the run is to stop."""
     source, step = run.scored[kind], int(state.step)
-    scores = score(run.experiment, state, source, stopped=lambda: bool(run.stopped))
+    scores = score(run.experiment, state, source, stopped=run.stopped.poll)
     if scores is None:
         return None
     run.report.scores(step, kind, scores, source.class_names)
     picture = pictures.rows(*examples_of(run.experiment, state, source), source.palette)
-    pictures.write(run.folder / "pictures" / f"{kind}_{step:07d}.png", picture)
+    if leads():
+        pictures.write(run.folder / "pictures" / f"{kind}_{step:07d}.png", picture)
     run.report.picture(step, kind, picture)
     run.report.restart_clock(step)
     return scores
@@ -194,6 +200,6 @@ def save(run: Run, state: TrainState, scores: Mapping[str, Any] | None) -> None:
     """
     best = run.experiment.config.train.best_metric
     checkpoints.save(run.manager, state, {best: scores[best]} if scores else None)
-    if run.stopped:
+    if run.stopped.agreed:
         run.manager.wait_until_finished()
         raise Interrupted(run.stopped.received, int(state.step))

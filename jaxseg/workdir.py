@@ -11,7 +11,9 @@ import numpy as np
 IDENTITY = ("task", "model", "data.name", "data.splits", "seed")
 
 
-def prepare(workdir: pathlib.Path, config: Any, class_names: tuple[str, ...], palette: np.ndarray) -> list[str]:
+def prepare(
+    workdir: pathlib.Path, config: Any, class_names: tuple[str, ...], palette: np.ndarray, writes: bool = True
+) -> list[str]:
     """Makes the folder and writes ``config.json`` and ``classes.json``, or sees that they fit.
 
     Args:
@@ -19,6 +21,7 @@ def prepare(workdir: pathlib.Path, config: Any, class_names: tuple[str, ...], pa
       config: the resolved config.
       class_names: one a class.
       palette: uint8 ``[k, 3]``.
+      writes: whether this process writes; the others only look.
 
     Returns:
       What has changed since the folder was last used, a line a field.
@@ -37,9 +40,10 @@ def prepare(workdir: pathlib.Path, config: Any, class_names: tuple[str, ...], pa
     if before is not None and read_json(workdir, "classes.json") != classes:
         raise ValueError(f"workdir {workdir} belongs to a run on other classes: choose another --workdir")
     try:
-        (workdir / "pictures").mkdir(parents=True, exist_ok=True)
-        write_json(workdir, "config.json", json.loads(config.to_json()))
-        write_json(workdir, "classes.json", classes)
+        if writes:
+            (workdir / "pictures").mkdir(parents=True, exist_ok=True)
+            write_json(workdir, "config.json", json.loads(config.to_json()))
+            write_json(workdir, "classes.json", classes)
     except OSError as error:
         raise ValueError(f"workdir {workdir} cannot be written ({error}): choose another --workdir") from None
     return [f"{field}: {before.get(field)!r} -> {now.get(field)!r}" for field in changed]

@@ -21,6 +21,7 @@ ROWS = (
         "describe",
         "workdir",
         "sharding",
+        "processes",
     ),
     ("types",),
 )

@@ -1,0 +1,69 @@
+#!/usr/bin/env bash
+# Trains on this machine, in one process with all its devices or in several that share them.
+#
+#   bash launch/local.sh --config configs/unet_pets.py --workdir runs/unet_pets
+#   bash launch/local.sh --processes 2 --devices-per-process 2 --config configs/unet_shapes.py --workdir runs/two
+#
+# Edit:   nothing. --processes K and --devices-per-process N are for this script (both 1 unless given; a run of one
+#         process without N has all devices); whatever else follows goes to `python -m jaxseg.main`. With NVIDIA GPUs
+#         each process sees N of them; without any, N devices are made of the CPU's cores. PYTHON=... is another Python.
+# Watch:  the progress bar here, `tensorboard --logdir WORKDIR`, or WORKDIR/metrics.jsonl.
+# Stop:   Ctrl-C or SIGTERM, to this script or to one of the processes: all finish the step, save it, and go.
+# Resume: the same command. Neither K nor N need be what they were.
+set -euo pipefail
+
+processes=1 devices=""
+arguments=()
+while (($#)); do
+    case $1 in
+        --processes=*) processes=${1#*=} ;;
+        --processes) processes=$2 && shift ;;
+        --devices-per-process=*) devices=${1#*=} ;;
+        --devices-per-process) devices=$2 && shift ;;
+        *) arguments+=("$1") ;;
+    esac
+    shift
+done
+
+python=${PYTHON:-python}
+if ((processes > 1)); then
+    devices=${devices:-1}
+    port=$("$python" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+fi
+has_gpus() { command -v nvidia-smi >/dev/null && nvidia-smi -L >/dev/null 2>&1; }
+
+declare -A running=()
+# Ctrl-C on a terminal reaches the processes by itself; this script only has to outlive them.
+trap : INT
+trap 'kill -TERM "${!running[@]}" 2>/dev/null || true' TERM
+for ((id = 0; id < processes; id++)); do
+    run=(env)
+    if [[ -n $devices ]]; then
+        if has_gpus && [[ ${JAX_PLATFORMS:-} != cpu ]]; then
+            run+=("CUDA_VISIBLE_DEVICES=$(seq -s, $((id * devices)) $(((id + 1) * devices - 1)))")
+        else
+            run+=("JAX_PLATFORMS=cpu" "JAX_NUM_CPU_DEVICES=$devices")
+        fi
+    fi
+    run+=("$python" -m jaxseg.main)
+    if ((processes > 1)); then
+        run+=("--coordinator=127.0.0.1:$port" "--num_processes=$processes" "--process_id=$id")
+    fi
+    "${run[@]}" "${arguments[@]}" &
+    running[$!]=$id
+done
+
+# The first failure is the one that counts: without that process the others would wait in vain.
+status=0
+while ((${#running[@]})); do
+    code=0 ended=""
+    wait -n -p ended "${!running[@]}" || code=$?
+    [[ -n $ended ]] || continue # a signal came, and its trap has been run
+    unset "running[$ended]"
+    ((status)) || status=$code
+    if ((code && ${#running[@]})) && ((code < 128 || code == 137)); then
+        sleep 5
+        kill -KILL "${!running[@]}" 2>/dev/null || true
+    fi
+done
+exit "$status"

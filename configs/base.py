@@ -10,8 +10,10 @@ def get_config() -> ml_collections.ConfigDict:
     config.task = "semantic"
     config.seed = 0
     config.precision = "float32"  # or "bfloat16": the type of activations; parameters stay float32
+    config.remat = False  # compute activations within blocks again in the backward pass: less memory, more work
     config.parallel = "jit"  # or "pmap"
     config.deterministic = False  # the same bits on every run of a GPU too, at the price of speed
+    config.compilation_cache = ""  # a private folder that keeps compiled programs for later runs; "" for none
     config.mesh = {"data": -1, "fsdp": 1, "spatial": 1}  # -1: whatever devices are left
 
     config.data = {

@@ -25,6 +25,9 @@ PROCESS_ID = flags.DEFINE_integer("process_id", None, "Which of them this is, fr
 DISTRIBUTED = flags.DEFINE_enum(
     "distributed", None, ["auto"], "auto: Slurm, Open MPI, Kubernetes or the TPU's metadata say who shares the run."
 )
+PROFILE_STEPS = flags.DEFINE_list(
+    "profile_steps", None, "FIRST,LAST: trace these training steps into WORKDIR/profile, for TensorBoard and Perfetto."
+)
 TRACEBACK = flags.DEFINE_bool("traceback", False, "On an error, show where it came from.")
 flags.mark_flag_as_required("config")
 
@@ -46,6 +49,7 @@ def main(arguments: list[str]) -> None:
     from jaxseg.train import Interrupted
 
     try:
+        keep_compiled(CONFIG.value.compilation_cache)
         join_processes()
         run(folder)
     except Interrupted as stop:  # all processes are here, and part in good order
@@ -63,6 +67,16 @@ def main(arguments: list[str]) -> None:
     except Exception:
         traceback.print_exc()
         processes.leave(1)
+
+
+def keep_compiled(folder: str) -> None:
+    """Has JAX keep its compiled programs in a folder, which nobody else may write to, since they are executed."""
+    import jax
+
+    if folder:
+        path = pathlib.Path(folder).expanduser()
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        jax.config.update("jax_compilation_cache_dir", str(path))
 
 
 def join_processes() -> None:
@@ -84,11 +98,20 @@ def run(folder: pathlib.Path) -> None:
     from jaxseg.train import train
 
     if MODE.value == "train":
-        train(CONFIG.value, folder)
+        train(CONFIG.value, folder, first_and_last(PROFILE_STEPS.value))
         return
     scores = evaluate(CONFIG.value, folder, CHECKPOINT.value)
     if leads():
         print(json.dumps(scores, indent=2))
+
+
+def first_and_last(steps: list[str] | None) -> tuple[int, int] | None:
+    """The numbers of ``--profile_steps``."""
+    if not steps:
+        return None
+    if len(steps) != 2 or not all(step.isdigit() for step in steps):
+        raise ValueError(f"--profile_steps is {','.join(steps)}; expected two numbers, such as 10,20")
+    return int(steps[0]), int(steps[1])
 
 
 def fail(message: str, status: int = 2) -> None:

@@ -18,6 +18,7 @@ from jaxseg.describe import write_model_table
 from jaxseg.evaluate import examples_of, score, scored_splits
 from jaxseg.experiment import Experiment, build, resolve
 from jaxseg.processes import leader_first, leads
+from jaxseg.profiling import Profile
 from jaxseg.report import Report, read_lines
 from jaxseg.sharding import batch_share
 from jaxseg.state import TrainState
@@ -46,6 +47,7 @@ class Run(NamedTuple):
       manager: the checkpoints.
       report: where numbers go.
       stopped: whether a signal asked the run to stop.
+      profile: the steps to trace.
     """
 
     experiment: Experiment
@@ -55,14 +57,18 @@ class Run(NamedTuple):
     manager: ocp.CheckpointManager
     report: Report
     stopped: interruption.Interruption
+    profile: Profile
 
 
-def train(config: ml_collections.ConfigDict, folder: pathlib.Path) -> dict[str, Any]:
+def train(
+    config: ml_collections.ConfigDict, folder: pathlib.Path, profile_steps: tuple[int, int] | None = None
+) -> dict[str, Any]:
     """Trains a config to its end, from its newest checkpoint if there is one, and scores it.
 
     Args:
       config: the experiment.
       folder: the workdir, made if need be.
+      profile_steps: the first and the last step to trace into ``folder / "profile"``; None for none.
 
     Returns:
       The last scores, by kind of split.
@@ -99,7 +105,8 @@ def train(config: ml_collections.ConfigDict, folder: pathlib.Path) -> dict[str, 
         if start:
             report.say(f"{folder} goes on from step {start}" if start < total else f"{folder} is finished; scoring it")
 
-        run = Run(experiment, folder, source, scored, manager, report, stopped)
+        profile = stack.enter_context(Profile(folder / "profile", profile_steps if leads() else None))
+        run = Run(experiment, folder, source, scored, manager, report, stopped, profile)
         state = take_steps(run, state)
         scores = {kind: evaluate(run, state, kind) for kind in scored}
         save(run, state, scores.get("val"))
@@ -137,7 +144,9 @@ def take_steps(run: Run, state: TrainState) -> TrainState:
         logs = None
         for step in range(start + 1, total + 1):
             # Read the logs of the step before while the device works on this one.
-            state, new_logs = steps.train(state, steps.place(next(batches)))
+            with run.profile.step(step):
+                state, new_logs = steps.train(state, steps.place(next(batches)))
+            run.profile.done(step, new_logs)
             if logs is not None:
                 note(run, step - 1, logs)
             logs = new_logs

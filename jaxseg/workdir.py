@@ -10,6 +10,9 @@ import numpy as np
 # A run that changed one of these would no longer be the same run; anything else may be changed on resuming.
 IDENTITY = ("task", "model", "data.name", "data.splits", "seed")
 
+# What older runs, made before these fields were, did without.
+SINCE = {"remat": False}
+
 
 def prepare(
     workdir: pathlib.Path, config: Any, class_names: tuple[str, ...], palette: np.ndarray, writes: bool = True
@@ -55,7 +58,7 @@ def load(workdir: pathlib.Path) -> tuple[ml_collections.ConfigDict, tuple[str, .
     Raises:
       ValueError: the folder is not a run's.
     """
-    config = ml_collections.ConfigDict(as_tuples(read_json(workdir, "config.json")))
+    config = ml_collections.ConfigDict(SINCE | as_tuples(read_json(workdir, "config.json")))
     classes = read_json(workdir, "classes.json")
     return config, tuple(classes["class_names"]), np.asarray(classes["palette"], np.uint8)
 

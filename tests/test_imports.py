@@ -22,6 +22,7 @@ ROWS = (
         "workdir",
         "sharding",
         "processes",
+        "profiling",
     ),
     ("types",),
 )

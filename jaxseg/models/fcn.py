@@ -50,6 +50,7 @@ class FCNResNet(nn.Module):
       width: channels of the ResNet's stem.
       dropout: the share of activations dropped in front of the scores.
       auxiliary: whether there is a second head, on layer3, whose loss helps training.
+      remat: whether blocks forget their activations and compute them again in the backward pass.
       dtype: type of the computation; parameters, statistics and logits are float32.
       axis_name: the axis over which pmap's devices share batch statistics; jit needs none.
     """
@@ -59,6 +60,7 @@ class FCNResNet(nn.Module):
     width: int = 64
     dropout: float = 0.1
     auxiliary: bool = True
+    remat: bool = False
     dtype: Dtype = jnp.float32
     axis_name: str | None = None
 
@@ -78,6 +80,7 @@ class FCNResNet(nn.Module):
             self.depth,
             width=self.width,
             output_stride=8,
+            remat=self.remat,
             dtype=self.dtype,
             axis_name=self.axis_name,
             name="backbone",

@@ -33,6 +33,7 @@ class FCNVGG(nn.Module):
       hidden: channels of fc6 and fc7.
       batch_norm: whether norms follow the convolutions of VGG16, without which it hardly learns from scratch.
       dropout: the share of activations dropped behind fc6 and fc7.
+      remat: whether blocks forget their activations and compute them again in the backward pass.
       dtype: type of the computation; parameters, statistics, sums of scores and logits are float32.
       axis_name: the axis over which pmap's devices share batch statistics; jit needs none.
     """
@@ -43,6 +44,7 @@ class FCNVGG(nn.Module):
     hidden: int = 4096
     batch_norm: bool = False
     dropout: float = 0.5
+    remat: bool = False
     dtype: Dtype = jnp.float32
     axis_name: str | None = None
 
@@ -63,7 +65,8 @@ class FCNVGG(nn.Module):
           ``{"logits": float32 [b, h, w, k]}``.
         """
         height, width = image.shape[1:3]
-        backbone = VGG16(self.batch_norm, self.width, dtype=self.dtype, axis_name=self.axis_name, name="backbone")
+        shared = {"remat": self.remat, "dtype": self.dtype, "axis_name": self.axis_name}
+        backbone = VGG16(self.batch_norm, self.width, name="backbone", **shared)
         features = backbone(pad_to_multiple(image, 32), train=train)
         features["fc7"] = self._classifier(features["pool5"], train)
 

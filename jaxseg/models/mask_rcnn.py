@@ -82,6 +82,7 @@ class MaskRCNN(nn.Module):
       detecting: how detections are chosen.
       roi_align: "gather" or "einsum", see ``ops/roi_align.py``.
       train: whether live norms use the statistics of the batch.
+      remat: whether the backbone's blocks forget their activations and compute them again in the backward pass.
       dtype: type of the activations; parameters, logits, boxes and scores are float32.
       axis_name: the axis over which pmap's devices share batch statistics; jit needs none.
     """
@@ -103,6 +104,7 @@ class MaskRCNN(nn.Module):
     detecting: Detecting = Detecting()
     roi_align: str = "gather"
     train: bool = False
+    remat: bool = False
     dtype: Dtype = jnp.float32
     axis_name: str | None = None
 
@@ -119,6 +121,7 @@ class MaskRCNN(nn.Module):
             norm=self.norm,
             norm_epsilon=self.norm_epsilon,
             trainable_layers=self.trainable_layers,
+            remat=self.remat,
             **shared,
         )
         self.fpn = FPN(self.channels, norm if second else None, self.dtype)

@@ -101,6 +101,7 @@ class ResNet(nn.Module):
       norm: "batch" or "frozen".
       norm_epsilon: added to the variance.
       trainable_layers: 5 for all; 4 stops gradients above the stem, 3 above layer1, ..., 0 above layer4.
+      remat: whether blocks forget their activations and compute them again in the backward pass.
       dtype: type of the computation; parameters and statistics are float32.
       axis_name: the axis over which pmap's devices share batch statistics; jit needs none.
     """
@@ -112,6 +113,7 @@ class ResNet(nn.Module):
     norm: str = "batch"
     norm_epsilon: float = 1e-5
     trainable_layers: int = 5
+    remat: bool = False
     dtype: Dtype = jnp.float32
     axis_name: str | None = None
 
@@ -132,7 +134,7 @@ class ResNet(nn.Module):
         norm = norm_layer(self.norm, train=train, epsilon=self.norm_epsilon, dtype=self.dtype, axis_name=self.axis_name)
         conv = partial(convolution, dtype=self.dtype)
         kind, counts = BLOCKS[self.depth]
-        block = partial(kind, conv=conv, norm=norm)
+        block = partial(nn.remat(kind) if self.remat else kind, conv=conv, norm=norm)
 
         x = conv(self.width, 7, stride=2, name="conv1")(image.astype(self.dtype))
         mask = inside(extents, x.shape[1:3], 2)

@@ -60,6 +60,7 @@ class UNet(nn.Module):
       norm_epsilon: added to the variance.
       dropout: the share of activations dropped at the end of the bottleneck, as the paper does; 0 for none.
       initializer: of all kernels, a key of ``INITIALIZERS``.
+      remat: whether blocks forget their activations and compute them again in the backward pass.
       dtype: type of the computation; parameters, statistics and logits are float32.
       axis_name: the axis over which pmap's devices share batch statistics; jit needs none.
     """
@@ -74,6 +75,7 @@ class UNet(nn.Module):
     norm_epsilon: float = 1e-3
     dropout: float = 0.0
     initializer: str = "glorot_uniform"
+    remat: bool = False
     dtype: Dtype = jnp.float32
     axis_name: str | None = None
 
@@ -140,7 +142,8 @@ class UNet(nn.Module):
             kernel_init=INITIALIZERS[self.initializer],
             dtype=self.dtype,
         )
-        return partial(DoubleConv, conv=conv, norm=norms[self.norm])
+        block = nn.remat(DoubleConv) if self.remat else DoubleConv
+        return partial(block, conv=conv, norm=norms[self.norm])
 
     def _padded(self, image: jax.Array) -> jax.Array:
         """The image, filled up until every halving comes out even, where ``fit`` says so."""

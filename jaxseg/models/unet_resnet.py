@@ -30,6 +30,7 @@ class UNetResNet(nn.Module):
       depth: of the ResNet.
       width: channels of the ResNet's stem; 64 in the paper, fewer for small machines.
       norm: of the encoder, "batch" or "frozen"; the decoder, which starts from nothing, has live ones.
+      remat: whether blocks forget their activations and compute them again in the backward pass.
       dtype: type of the computation; parameters, statistics and logits are float32.
       axis_name: the axis over which pmap's devices share batch statistics; jit needs none.
     """
@@ -38,6 +39,7 @@ class UNetResNet(nn.Module):
     depth: int = 34
     width: int = 64
     norm: str = "batch"
+    remat: bool = False
     dtype: Dtype = jnp.float32
     axis_name: str | None = None
 
@@ -59,8 +61,9 @@ class UNetResNet(nn.Module):
         """
         height, width = image.shape[1:3]
         shared = {"dtype": self.dtype, "axis_name": self.axis_name}
-        backbone = ResNet(self.depth, width=self.width, norm=self.norm, name="backbone", **shared)
-        block = partial(ConvBlock, norm=norm_layer("batch", train=train, **shared), dtype=self.dtype)
+        backbone = ResNet(self.depth, width=self.width, norm=self.norm, remat=self.remat, name="backbone", **shared)
+        block = nn.remat(ConvBlock) if self.remat else ConvBlock
+        block = partial(block, norm=norm_layer("batch", train=train, **shared), dtype=self.dtype)
 
         features = backbone(pad_to_multiple(image, 32), train=train)
         x = features["layer4"]

@@ -24,6 +24,7 @@ class VGG16(nn.Module):
       batch_norm: whether a norm follows each convolution. The convolutions keep their bias, as torchvision's do.
       width: channels of the first stage; 64 in the paper, fewer for small machines.
       classes: of the classifier on top, whose logits are then among the features; 0 for none.
+      remat: whether blocks forget their activations and compute them again in the backward pass.
       dtype: type of the computation; parameters and statistics are float32.
       axis_name: the axis over which pmap's devices share batch statistics; jit needs none.
     """
@@ -31,6 +32,7 @@ class VGG16(nn.Module):
     batch_norm: bool = False
     width: int = 64
     classes: int = 0
+    remat: bool = False
     dtype: Dtype = jnp.float32
     axis_name: str | None = None
 
@@ -46,22 +48,25 @@ class VGG16(nn.Module):
           "pool1" to "pool5": ``[b, h / 2, w / 2, 64]`` to ``[b, h / 32, w / 32, 512]``, an odd last row or column left
           out. With a classifier also "logits", float32 ``[b, classes]``.
         """
-        norm = norm_layer("batch", train=train, dtype=self.dtype, axis_name=self.axis_name)
+        stage = nn.remat(VGG16._stage, static_argnums=(2, 3)) if self.remat else VGG16._stage
         x = image.astype(self.dtype)
         features = {}
-        for i, (convolutions, growth) in enumerate(zip(STAGES, GROWTH, strict=True), start=1):
-            for j in range(1, convolutions + 1):
-                conv = nn.Conv(
-                    self.width * growth, (3, 3), kernel_init=KERNEL_INIT, dtype=self.dtype, name=f"conv{i}_{j}"
-                )
-                x = conv(x)
-                if self.batch_norm:
-                    x = norm(name=f"bn{i}_{j}")(x)
-                x = nn.relu(x)
-            x = features[f"pool{i}"] = max_pool_2x2(x)
+        for i in range(1, len(STAGES) + 1):
+            x = features[f"pool{i}"] = stage(self, x, i, train)
         if self.classes:
             features["logits"] = self._classifier(x, train)
         return features
+
+    def _stage(self, x: jax.Array, i: int, train: bool) -> jax.Array:
+        """The convolutions of stage ``i``, and half the resolution."""
+        norm = norm_layer("batch", train=train, dtype=self.dtype, axis_name=self.axis_name)
+        width = self.width * GROWTH[i - 1]
+        for j in range(1, STAGES[i - 1] + 1):
+            x = nn.Conv(width, (3, 3), kernel_init=KERNEL_INIT, dtype=self.dtype, name=f"conv{i}_{j}")(x)
+            if self.batch_norm:
+                x = norm(name=f"bn{i}_{j}")(x)
+            x = nn.relu(x)
+        return max_pool_2x2(x)
 
     def _classifier(self, x: jax.Array, train: bool) -> jax.Array:
         """``[b, 7, 7, c] -> [b, classes]``; the first layer is the 7x7 convolution that the FCNs slide over a map."""

@@ -35,6 +35,7 @@ def make_model(table: dict[str, type[nn.Module]], config: Any, classes: int, axi
     if config.precision not in DTYPES:
         raise ValueError(f"precision is {config.precision!r}; known are {', '.join(DTYPES)}")
     try:
-        return table[name](classes=classes, dtype=DTYPES[config.precision], axis_name=axis_name, **fields)
+        shared = {"dtype": DTYPES[config.precision], "axis_name": axis_name, "remat": config.remat}
+        return table[name](classes=classes, **shared, **fields)
     except TypeError as error:
         raise ValueError(f"the model section does not fit {name}: {error}") from None

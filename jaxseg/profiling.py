@@ -1,0 +1,51 @@
+"""A window of training steps under JAX's profiler."""
+
+import pathlib
+from typing import Any
+
+import jax
+
+
+class Profile:
+    """Traces a few steps of a run into a folder, for TensorBoard and https://ui.perfetto.dev.
+
+    Args:
+      folder: where traces go: ``plugins/profile/DATE/HOST.xplane.pb``, and ``perfetto_trace.json.gz`` beside it.
+      window: the first step to trace and the last; None for none.
+
+    Raises:
+      ValueError: a window that ends before it begins.
+    """
+
+    def __init__(self, folder: pathlib.Path, window: tuple[int, int] | None):
+        if window and not 1 <= window[0] <= window[1]:
+            raise ValueError(
+                f"--profile_steps is {window[0]},{window[1]}; expected the first step and the last, from 1"
+            )
+        self._folder = folder
+        self._first, self._last = window or (0, 0)
+        self._tracing = False
+
+    def __enter__(self) -> "Profile":
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        self._stop()
+
+    def step(self, step: int) -> jax.profiler.StepTraceAnnotation:
+        """The context in which a step is started; the first one of the window begins the trace."""
+        if step == self._first:
+            jax.profiler.start_trace(self._folder, create_perfetto_trace=True)
+            self._tracing = True
+        return jax.profiler.StepTraceAnnotation("train", step_num=step)
+
+    def done(self, step: int, results: Any) -> None:
+        """Ends the trace when the results of the window's last step are there."""
+        if self._tracing and step >= self._last:
+            jax.block_until_ready(results)
+            self._stop()
+
+    def _stop(self) -> None:
+        if self._tracing:
+            jax.profiler.stop_trace()
+            self._tracing = False

@@ -1,0 +1,62 @@
+#!/usr/bin/env bash
+# Trains on a Cloud TPU slice: creates it, runs on all its workers, collects the workdir, deletes it.
+#
+#   bash launch/tpu_pod.sh create
+#   bash launch/tpu_pod.sh run --config configs/unet_pets.py --config.precision=bfloat16
+#   bash launch/tpu_pod.sh collect runs/unet_pets
+#   bash launch/tpu_pod.sh delete
+#
+# Needs:  gcloud, logged in, and an NFS share in the TPU's network, such as a Filestore instance: the workers write
+#         their checkpoints to one folder, which must rename like a disk, as buckets do not.
+# Edit:   the five settings below, or set them in the environment.
+# Watch:  bash launch/tpu_pod.sh watch
+# Stop:   bash launch/tpu_pod.sh stop: all workers finish the step, save it and go. A slice costs money until delete.
+# Resume: run again with the same arguments, on this slice or on a new one, also of another size.
+set -euo pipefail
+
+NAME=${NAME:-jaxseg}
+ZONE=${ZONE:-us-central2-b}
+TYPE=${TYPE:-v4-32}
+RUNTIME=${RUNTIME:-tpu-ubuntu2204-base}
+SHARE=${SHARE:-10.0.0.2:/share} # mounted on every worker as ~/jaxseg/runs
+
+root=$(cd "$(dirname "$0")/.." && pwd)
+tpu() { gcloud compute tpus tpu-vm "$1" "${@:2}" --zone="$ZONE"; }
+on_all() { tpu ssh "$NAME" --worker=all --command="$1"; }
+
+create() {
+    tpu create "$NAME" --accelerator-type="$TYPE" --version="$RUNTIME"
+    local archive
+    archive=$(mktemp --suffix=.tar.gz)
+    tar -C "$root" --exclude=.git --exclude=.venv --exclude=./runs --exclude=./data -czf "$archive" .
+    tpu scp "$archive" "$NAME:jaxseg.tar.gz" --worker=all
+    rm "$archive"
+    on_all "set -e; mkdir -p jaxseg/runs; tar -xzf jaxseg.tar.gz -C jaxseg; cd jaxseg
+        sudo apt-get update -q; sudo apt-get install -qy nfs-common python3-venv; sudo mount '$SHARE' runs
+        python3 -m venv .venv; .venv/bin/pip install -q -e '.[tpu]'"
+}
+
+run() {
+    local arguments
+    arguments=$(printf '%q ' "$@")
+    # It outlives this connection; every worker logs for itself.
+    on_all "cd jaxseg; nohup .venv/bin/python -m jaxseg.main --distributed=auto --config.data.dir=runs/data $arguments \
+        >log.txt 2>&1 </dev/null & echo \$! >pid"
+    watch
+}
+
+watch() { tpu ssh "$NAME" --worker=0 --command="tail -n +1 -f jaxseg/log.txt --pid=\$(cat jaxseg/pid)"; }
+
+stop() { on_all "kill -TERM \$(cat jaxseg/pid)"; }
+
+collect() {
+    mkdir -p "$(dirname "$1")"
+    tpu scp "$NAME:jaxseg/$1" "$(dirname "$1")" --worker=0 --recurse
+}
+
+case ${1:-} in
+    create | watch | stop) "$1" ;;
+    run | collect) "$@" ;;
+    delete) tpu delete "$NAME" --quiet ;;
+    *) sed -n '2,/^set/p' "$0" | sed '$d; s/^# \{0,1\}//' && exit 2 ;;
+esac

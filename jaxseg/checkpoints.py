@@ -4,10 +4,11 @@ The newest few are kept, and the best by one validation score. A step's director
 written, so a run that is killed while it saves has lost that save alone.
 """
 
+import contextlib
 import json
 import pathlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
@@ -56,12 +57,35 @@ def save(manager: ocp.CheckpointManager, state: TrainState, scores: Mapping[str,
       scores: the validation scores at this step, if there are any, ``best_metric`` among them.
 
     Raises:
-      Exception: what went wrong with the save before this one, such as a full disk.
+      OSError: this save, or the one before, went wrong, as on a full disk.
     """
-    manager.check_for_errors()
     step = int(state.step)
-    if step not in manager.all_steps():
-        manager.save(step, args=ocp.args.StandardSave(state), metrics=scores)
+    with _writing():
+        manager.check_for_errors()
+        if step not in manager.all_steps():
+            manager.save(step, args=ocp.args.StandardSave(state), metrics=scores)
+
+
+def finish(manager: ocp.CheckpointManager) -> None:
+    """Waits until the last save is on the disk.
+
+    Raises:
+      OSError: it went wrong.
+    """
+    with _writing():
+        manager.wait_until_finished()
+        manager.check_for_errors()
+
+
+@contextlib.contextmanager
+def _writing() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # whichever layer below it comes from
+        raise OSError(
+            f"a checkpoint could not be written ({_first_line(error)}): the older ones are good; once there is room "
+            "the same command goes on from the newest"
+        ) from error
 
 
 def restore(manager: ocp.CheckpointManager, abstract_state: TrainState, step: int) -> TrainState:

@@ -4,6 +4,7 @@ Only flags are handled here. The rest is imported when it is needed: ``--help`` 
 prepare batches, which import this module again, touch no device.
 """
 
+import errno
 import json
 import os
 import pathlib
@@ -57,7 +58,9 @@ def main(arguments: list[str]) -> None:
             complain(str(stop))
         sys.exit(stop.exit_status)
     except (ValueError, OSError, FloatingPointError) as error:
-        complain(str(error))
+        full = isinstance(error, OSError) and error.errno == errno.ENOSPC
+        room = f": make room in {folder}, and the same command goes on from the newest checkpoint"
+        complain(str(error) + (room if full else ""))
         processes.leave(2)
     except jax.errors.JaxRuntimeError as error:
         if jax.process_count() == 1:

@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import tensorboardX
 import tqdm
+from tensorboardX import summary
+from tensorboardX.event_file_writer import EventsWriter
+from tensorboardX.proto.event_pb2 import Event, SessionLog
 
 
 def read_lines(path: pathlib.Path) -> list[dict]:
@@ -65,7 +67,10 @@ class Report:
             path = workdir / "metrics.jsonl"
             self._written = {(line["step"], line["split"]) for line in rewind(path, start_step)}
             self._lines = path.open("a")
-            self._board = tensorboardX.SummaryWriter(str(workdir / "tensorboard"), purge_step=start_step + 1)
+            (workdir / "tensorboard").mkdir(exist_ok=True)
+            # Not the SummaryWriter, whose thread dies of a full disk, and whose queue then blocks for ever.
+            self._board = EventsWriter(str(workdir / "tensorboard" / "events"))
+            self._board.write_event(Event(step=start_step + 1, session_log=SessionLog(status=SessionLog.START)))
 
     def __enter__(self) -> "Report":
         return self
@@ -93,9 +98,10 @@ class Report:
             speed = (step - since) * self._batch_size / (now - then)
             self._clock = (step, now)
             self._bar.set_postfix_str(f"loss {logs['loss']:.4f}, {speed:.1f} images/s", refresh=False)
-            self._board.add_scalar("speed/images_per_second", speed, step)
+            self._show(step, summary.scalar("speed/images_per_second", speed))
+            self._board.flush()
         for name, value in logs.items():
-            self._board.add_scalar(f"train/{name}", value, step)
+            self._show(step, summary.scalar(f"train/{name}", value))
 
     def scores(self, step: int, split: str, scores: Mapping[str, Any], class_names: tuple[str, ...]) -> None:
         """The scores of an evaluation; a line that the run has written before is not written again."""
@@ -105,7 +111,7 @@ class Report:
             self._write({"step": step, "split": split, **scores})
         numbers = {name: value for name, value in scores.items() if isinstance(value, float)}
         for name, value in numbers.items():
-            self._board.add_scalar(f"{split}/{name}", value, step)
+            self._show(step, summary.scalar(f"{split}/{name}", value))
         self.say(f"step {step}, {split}: " + ", ".join(f"{name} {value:.4f}" for name, value in numbers.items()))
         if "iou" in scores:
             each = zip(class_names, scores["iou"], strict=True)
@@ -114,11 +120,14 @@ class Report:
     def picture(self, step: int, name: str, image: np.ndarray) -> None:
         """A picture, uint8 ``[h, w, 3]``, for TensorBoard."""
         if self._speaks:
-            self._board.add_image(name, image, step, dataformats="HWC")
+            self._show(step, summary.image(name, image, dataformats="HWC"))
 
     def restart_clock(self, step: int) -> None:
         """Leaves what was done since the last step, such as an evaluation, out of the speed."""
         self._clock = (step, time.perf_counter())
+
+    def _show(self, step: int, content: summary.Summary) -> None:
+        self._board.write_event(Event(wall_time=time.time(), step=step, summary=content))
 
     def _write(self, line: dict) -> None:
         self._lines.write(json.dumps(line) + "\n")

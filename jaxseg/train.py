@@ -110,6 +110,7 @@ def train(
         state = take_steps(run, state)
         scores = {kind: evaluate(run, state, kind) for kind in scored}
         save(run, state, scores.get("val"))
+        checkpoints.finish(manager)
     if leads():
         pictures.draw_curves(folder / "curves.png", read_lines(folder / "metrics.jsonl"))
     return scores
@@ -210,5 +211,5 @@ def save(run: Run, state: TrainState, scores: Mapping[str, Any] | None) -> None:
     best = run.experiment.config.train.best_metric
     checkpoints.save(run.manager, state, {best: scores[best]} if scores else None)
     if run.stopped.agreed:
-        run.manager.wait_until_finished()
+        checkpoints.finish(run.manager)
         raise Interrupted(run.stopped.received, int(state.step))

@@ -11,6 +11,7 @@ from jax.sharding import Mesh
 
 from jaxseg import optimizers, sharding, steps
 from jaxseg.tasks import Task, make_task
+from jaxseg.tasks.models import least_rows
 from jaxseg.types import Source
 
 
@@ -73,5 +74,7 @@ def build(
         known = ", ".join(task.score_names)
         raise ValueError(f"train.best_metric is {config.train.best_metric!r}; the scores of this task are {known}")
     optimizer, schedule = optimizers.make_optimizer(config.optimizer, config.train.steps)
-    sharding.check_batch(mesh, config.train.batch_size, config.train.accumulate, config.data.image_size[0])
+    sharding.check_batch(
+        mesh, config.train.batch_size, config.train.accumulate, config.data.image_size[0], least_rows(config)
+    )
     return Experiment(config, task, mesh, steps.compile_steps(task, optimizer, schedule, config, mesh))

@@ -35,8 +35,15 @@ def make_mesh(sizes: Any, devices: Sequence[jax.Device] | None = None) -> Mesh:
     return jax.make_mesh(shape, AXES, axis_types=(AxisType.Auto,) * len(AXES), devices=devices)
 
 
-def check_batch(mesh: Mesh, batch_size: int, accumulate: int, height: int) -> None:
+def check_batch(mesh: Mesh, batch_size: int, accumulate: int, height: int, least_rows: int) -> None:
     """Sees that a batch can be divided as the config asks.
+
+    Args:
+      mesh: the devices.
+      batch_size: images in a batch.
+      accumulate: microbatches that it is cut into.
+      height: rows of an image.
+      least_rows: of an image that a device must hold, where they are divided.
 
     Raises:
       ValueError: a batch that cannot, with the nearest one that can.
@@ -52,6 +59,11 @@ def check_batch(mesh: Mesh, batch_size: int, accumulate: int, height: int) -> No
         raise ValueError(
             f"images of {height} rows cannot be divided over mesh.spatial={mesh.shape['spatial']}: change "
             "data.image_size to a multiple of it"
+        )
+    if mesh.shape["spatial"] > 1 and height < least_rows * mesh.shape["spatial"]:
+        raise ValueError(
+            f"images of {height} rows are too small to be divided over mesh.spatial={mesh.shape['spatial']}: for this "
+            f"model each device needs {least_rows} rows; divide less, or take larger images"
         )
 
 

@@ -1,5 +1,7 @@
 """The same step on any number of devices, cut into any number of parts, under jit and under pmap."""
 
+from types import SimpleNamespace
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -111,6 +113,26 @@ def test_bfloat16_computes_close_to_float32(single):
     assert {leaf.dtype for leaf in jax.tree.leaves(state.params)} == {jnp.float32.dtype}
     assert rough[0]["loss"] != exact[0]["loss"]
     np.testing.assert_allclose(rough[0]["loss"], exact[0]["loss"], rtol=0.02)
+
+
+def test_processes_that_share_images_read_the_same_share():
+    def share(holders, spatial):
+        devices = np.array([SimpleNamespace(process_index=process) for process in holders])
+        return sharding.batch_share(SimpleNamespace(devices=devices, shape={"spatial": spatial}))
+
+    assert share([0, 0, 1, 1], 1) == (0, 2)
+    assert share([1, 1, 0, 0], 1) == (1, 2)
+    assert share([0, 0, 1, 1], 2) == (0, 2)
+    assert share([0, 0, 1, 1], 4) == (0, 1)
+    assert share([1, 2, 3, 0], 2) == (1, 2)
+    assert share([0, 1, 0, 1], 1) == (0, 2)
+    with pytest.raises(ValueError, match="mesh.spatial=3 divides images over processes"):
+        share([0, 0, 1, 1, 2, 2], 3)
+
+
+def test_images_too_small_for_their_mesh_are_refused():
+    with pytest.raises(ValueError, match="images of 16 rows are too small.*each device needs 8 rows"):
+        tiny_experiment(tiny_config(data__image_size=(16, 16), mesh__spatial=4, mesh__data=2))
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Whole runs: trained, stopped, killed, resumed, refused."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -177,9 +178,9 @@ def test_the_best_checkpoint_is_kept_beside_the_newest(tmp_path):
         assert checkpoints.best_step(manager, "mean_iou") == 2
 
 
-def start(folder, steps):
+def start(folder, steps, data=None):
     """A run in a process of its own."""
-    fields = {"data.image_size": "(32,32)", "data.workers": 1, "data.dir": folder / "data", "model.features": 4,
+    fields = {"data.image_size": "(32,32)", "data.workers": 1, "data.dir": data or folder / "data", "model.features": 4,
               "model.depth": 1, "train.batch_size": 8, "train.steps": steps, "train.evaluate_every": 4,
               "train.checkpoint_every": 3, "optimizer.warmup_steps": 2}  # fmt: skip
     command = [sys.executable, "-m", "jaxseg.main", "--config", "configs/unet_shapes.py", "--workdir", str(folder)]
@@ -198,6 +199,36 @@ def kill_at(process, folder, step):
         time.sleep(0.005)
     said = process.communicate()[0]
     assert process.returncode == -signal.SIGKILL, said
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of 4 MB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", folder], capture_output=True).returncode:
+        pytest.skip("a small disk is a tmpfs, which only root may mount")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+@pytest.mark.slow
+def test_a_full_disk_is_said_and_the_older_checkpoint_serves(small_disk, tmp_path, root, monkeypatch):
+    monkeypatch.chdir(root)
+    run = start(small_disk / "run", 24, tmp_path / "data")
+    while not (small_disk / "run" / "checkpoints" / "3").exists() and run.poll() is None:
+        time.sleep(0.01)
+    filler = (small_disk / "filler").open("wb", buffering=0)
+    with filler, contextlib.suppress(OSError):
+        while filler.write(b" " * 4096):
+            pass
+    said = run.communicate(timeout=120)[0]
+    assert run.returncode == 2, said
+    assert "No space left on device" in said.splitlines()[-1] or "could not be written" in said
+    (small_disk / "filler").unlink()
+    finish(start(small_disk / "run", 24, tmp_path / "data"))
+    finish(start(tmp_path / "undisturbed", 24, tmp_path / "data"))
+    chex.assert_trees_all_equal(arrays(small_disk / "run"), arrays(tmp_path / "undisturbed"))
 
 
 def finish(process):

@@ -16,6 +16,17 @@ INSTANCES = {"mask_rcnn": MaskRCNN}
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 
 
+def least_rows(config: Any) -> int:
+    """How many rows of an image a device must hold where rows are divided over devices.
+
+    So many that the coarsest map has rows enough on each device for what a convolution sees of its neighbours: on
+    fewer, XLA's partitioner fails, or computes wrong gradients without a word (seen in jaxlib 0.10.2, with one row of
+    a ResNet's last layer on each of two devices).
+    """
+    least = {"unet": 4 << config.model.get("depth", 3), "unet_resnet": 64, "fcn_resnet": 64, "fcn_vgg": 128}
+    return least.get(config.model.name, 1)
+
+
 def make_model(table: dict[str, type[nn.Module]], config: Any, classes: int, axis_name: str | None = None) -> nn.Module:
     """The module that ``config.model`` describes: its name, and the fields of that module.
 

@@ -209,12 +209,12 @@ def test_a_job_of_two_tasks_is_requeued_and_goes_on(slurm, root, tmp_path, monke
     job = slurm(
         "sbatch", "--parsable", "--nodes=1", "--ntasks-per-node=2", "--cpus-per-task=1", "--gpus-per-node=0",
         f"--output={said}", "launch/slurm.sbatch", "--config=tests/experiments.py", f"--workdir={run}",
-        "--config.train.steps=200", "--config.train.evaluate_every=0", "--config.train.checkpoint_every=0",
+        "--config.train.steps=100", "--config.train.evaluate_every=0", "--config.train.checkpoint_every=0",
     )  # fmt: skip
     until(lambda: any(line["step"] >= 3 for line in read_lines(run / "metrics.jsonl")), 200)
     slurm("scancel", "--signal=TERM", job)
-    until(lambda: slurm("squeue", "--noheader", f"--jobs={job}", "--states=all", "--format=%T") == "COMPLETED", 300)
+    until(lambda: slurm("squeue", "--noheader", f"--jobs={job}", "--states=all", "--format=%T") == "COMPLETED", 600)
     assert "Restarts=1" in slurm("scontrol", "show", "job", job)
     assert f"{run} goes on from step" in said.read_text()
     steps = [line["step"] for line in read_lines(run / "metrics.jsonl") if line["split"] == "train"]
-    assert steps == list(range(1, 201))
+    assert steps == list(range(1, 101))

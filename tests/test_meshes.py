@@ -8,18 +8,20 @@ from experiments import tiny_config, tiny_experiment
 from jaxseg import sharding
 from jaxseg.data.batches import train_batches
 
+# With images as high as the meshes below need them.
 NARROW = {
-    "fcn_vgg": {"width": 2, "hidden": 8},
-    "fcn_resnet": {"width": 4},
-    "unet_resnet": {"depth": 18, "width": 4},
+    "fcn_vgg": ({"width": 2, "hidden": 8}, (256, 32)),
+    "fcn_resnet": ({"width": 4}, (128, 32)),
+    "unet_resnet": ({"depth": 18, "width": 8}, (128, 32)),
 }
 MESHES = [(8, 1, 1), (1, 8, 1), (4, 2, 1), (2, 2, 2), (4, 1, 2)]
 
 
 def three_steps(name, mesh, devices=None):
     """The state and the logs after each of three steps of SGD, whose momentum begins as the gradient."""
-    config = tiny_config(optimizer__name="sgd", optimizer__learning_rate=0.1)
-    config.model = {"name": name, **NARROW[name]}
+    fields, size = NARROW[name]
+    config = tiny_config(optimizer__name="sgd", optimizer__learning_rate=0.01, data__image_size=size)
+    config.model = {"name": name, **fields}
     config.mesh = dict(zip(sharding.AXES, mesh, strict=True))
     experiment, source = tiny_experiment(config, devices)
     state, seen = experiment.steps.init(), []

@@ -61,7 +61,10 @@ def get_config() -> ml_collections.ConfigDict:
         "name": "adamw",
         "learning_rate": 1e-3,
         "schedule": "constant",
+        "milestones": (),  # of the schedule "steps": after which shares of the run the rate falls
+        "gamma": 0.1,  # and to how much of what it was
         "warmup_steps": 0,
+        "factors": (),  # pairs: with what the names of parameters begin, such as "backbone/", and times what rate they learn
         "weight_decay": 0.0,  # on kernels only
         "clip_norm": 0.0,  # 0: no clipping
         "ema": 0.0,  # decay of the average of parameters that evaluation uses; 0: none
@@ -74,6 +77,6 @@ def get_config() -> ml_collections.ConfigDict:
         "evaluate_every": 500,  # steps; 0: only at the end
         "checkpoint_every": 500,
         "keep": 2,  # the newest checkpoints kept, beside the best
-        "best_metric": "mean_iou",  # of the val split
+        "best_metric": "mean_iou",  # of the val split; detectors: "mask_ap"
     }
     return config

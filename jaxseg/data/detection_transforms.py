@@ -57,11 +57,11 @@ def resize_image(image: np.ndarray, size: Size) -> np.ndarray:
 
 def resize_masks(masks: np.ndarray, size: Size) -> np.ndarray:
     """Masks ``[m, h, w]``: row i of the result is row ⌊i · h / h'⌋, in float32, of the original."""
-    rows, columns = (_nearest(old, new) for old, new in zip(masks.shape[1:], size, strict=True))
+    rows, columns = (nearest(old, new) for old, new in zip(masks.shape[1:], size, strict=True))
     return masks[:, rows[:, None], columns[None, :]]
 
 
-def _nearest(old: int, new: int) -> np.ndarray:
+def nearest(old: int, new: int) -> np.ndarray:
     """For each of ``new`` positions the one of ``old`` that it takes."""
     positions = np.arange(new, dtype=np.float32) * (np.float32(old) / np.float32(new))
     return np.minimum(positions.astype(np.int64), old - 1)

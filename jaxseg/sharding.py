@@ -81,6 +81,5 @@ def from_all_processes(content: bytes) -> list[bytes]:
     padded = np.zeros(lengths.max(), np.uint8)
     padded[: len(content)] = np.frombuffer(content, np.uint8)
     return [
-        row[:length].tobytes()
-        for row, length in zip(multihost_utils.process_allgather(padded), lengths, strict=True)
+        row[:length].tobytes() for row, length in zip(multihost_utils.process_allgather(padded), lengths, strict=True)
     ]

@@ -12,10 +12,9 @@ import ml_collections
 import orbax.checkpoint as ocp
 
 from jaxseg import checkpoints, interruption, pictures, workdir
-from jaxseg.data.batches import train_batches
 from jaxseg.data.sources import open_source
 from jaxseg.describe import write_model_table
-from jaxseg.evaluate import examples_of, score, scored_splits
+from jaxseg.evaluate import draw_examples, score, scored_splits
 from jaxseg.experiment import Experiment, build, resolve
 from jaxseg.report import Report, read_lines
 from jaxseg.state import TrainState
@@ -76,10 +75,11 @@ def train(config: ml_collections.ConfigDict, folder: pathlib.Path) -> dict[str, 
     config = resolve(config, source)
     experiment = build(config, source.class_names, source.palette)
     beginning = beginning_of(experiment, folder)
-    changes = workdir.prepare(folder, config, source.class_names, source.palette)
+    category_ids = source.catalogue.category_ids if source.catalogue else ()
+    changes = workdir.prepare(folder, config, source.class_names, source.palette, category_ids)
     leads = jax.process_index() == 0
     if leads:
-        write_model_table(folder / "model.txt", experiment.task.model, config.data.image_size)
+        write_model_table(folder / "model.txt", experiment.task.model, experiment.task.example)
 
     with contextlib.ExitStack() as stack:
         stopped = stack.enter_context(interruption.watched())
@@ -120,7 +120,7 @@ def take_steps(run: Run, state: TrainState) -> TrainState:
     start, total = int(state.step), config.train.steps
     if start >= total:
         return state
-    batches = train_batches(
+    batches = run.experiment.task.train_batches(
         run.train,
         config.data,
         batch_size=config.train.batch_size,
@@ -179,7 +179,7 @@ def evaluate(run: Run, state: TrainState, kind: str) -> dict[str, Any] | None:
     if scores is None:
         return None
     run.report.scores(step, kind, scores, source.class_names)
-    picture = pictures.rows(*examples_of(run.experiment, state, source), source.palette)
+    picture = draw_examples(run.experiment, state, source)
     pictures.write(run.folder / "pictures" / f"{kind}_{step:07d}.png", picture)
     run.report.picture(step, kind, picture)
     run.report.restart_clock(step)

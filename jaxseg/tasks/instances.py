@@ -71,7 +71,7 @@ def _init(model: MaskRCNN, key: jax.Array) -> dict:
 
 
 def _inputs(data: Any, batch: InstanceBatch) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Images, sizes and extents as the detector takes them: what an image was padded with is 0 when it is normalised."""
+    """Images, sizes and extents as the detector takes them: the padding is 0 behind the normalisation."""
     image = normalize(batch.image, data.mean, data.std, data.scale)
     return hold(image, inside(batch.sizes, image.shape[1:3], 1)), batch.sizes, padded_to_stride(batch.sizes)
 

@@ -5,9 +5,9 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
+from jaxseg.models.detector_training import Drawing
 from jaxseg.models.fcn import FCNResNet
 from jaxseg.models.fcn_vgg import FCNVGG
-from jaxseg.models.detector_training import Drawing
 from jaxseg.models.mask_rcnn import MaskRCNN
 from jaxseg.models.roi_heads import Detecting
 from jaxseg.models.rpn import Proposing

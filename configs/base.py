@@ -18,6 +18,8 @@ def get_config() -> ml_collections.ConfigDict:
         "name": "shapes",
         "source_dir": "",  # the original files, in the data set's own layout
         "dir": "data",  # where prepared data is kept
+        "annotations": "",  # coco: the annotation file, under source_dir; {split} is a split's name; "": looked for
+        "images": "",  # coco: the folder of the images, likewise
         "splits": "official",  # how the data set is divided, where it knows several ways
         "val_share": 0.2,  # the share of images that chance takes for validation, where nobody has divided them
         "train": "train",  # names of splits; "" for none

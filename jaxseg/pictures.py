@@ -14,6 +14,7 @@ from jaxseg.types import IGNORE
 IGNORED_COLOR = (224, 224, 224)
 LEGIBLE = 320  # pixels; smaller images are enlarged before names are written into them
 GAP = 4  # pixels between panels
+CURVES = ("pixel_accuracy", "mean_pixel_accuracy", "mean_iou", "box_ap", "box_ap50", "mask_ap", "mask_ap50")
 
 
 def colored(label: np.ndarray, palette: np.ndarray) -> np.ndarray:
@@ -154,11 +155,15 @@ def draw_curves(path: pathlib.Path, lines: list[dict]) -> None:
     train = [(line["step"], line["loss"]) for line in lines if line["split"] == "train"]
     losses.plot(*zip(*train, strict=True), color="0.75", linewidth=0.8, label="train, each step")
     losses.plot(*_smoothed(train), color="C0", label="train, mean")
-    panels = ((losses, ("loss",)), (scores, SCORES))
+    panels = ((losses, ("loss",)), (scores, CURVES))
     for split, style in (("val", "o-"), ("test", "s")):
         for axes, names in panels:
             for color, name in enumerate(names, start=1):
-                points = [(line["step"], line[name]) for line in lines if line["split"] == split and name in line]
+                points = [
+                    (line["step"], line[name])
+                    for line in lines
+                    if line["split"] == split and line.get(name) is not None
+                ]
                 if points:
                     label = f"{split}, {name.replace('_', ' ')}"
                     axes.plot(*zip(*points, strict=True), style, color=f"C{color}", markersize=4, label=label)

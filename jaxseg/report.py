@@ -107,9 +107,10 @@ class Report:
         for name, value in numbers.items():
             self._board.add_scalar(f"{split}/{name}", value, step)
         self.say(f"step {step}, {split}: " + ", ".join(f"{name} {value:.4f}" for name, value in numbers.items()))
-        if "iou" in scores:
-            each = zip(class_names, scores["iou"], strict=True)
-            self.say("  iou: " + ", ".join(f"{name} {'-' if iou is None else f'{iou:.4f}'}" for name, iou in each))
+        for name, values in scores.items():
+            if isinstance(values, list):
+                each = zip(class_names, values, strict=True)
+                self.say(f"  {name}: " + ", ".join(f"{one} {value:.4f}" for one, value in each if value is not None))
 
     def picture(self, step: int, name: str, image: np.ndarray) -> None:
         """A picture, uint8 ``[h, w, 3]``, for TensorBoard."""

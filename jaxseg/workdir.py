@@ -35,7 +35,7 @@ def prepare(
       ValueError: the folder cannot be written, or belongs to another model, data set or seed.
     """
     classes = {"class_names": list(class_names), "palette": np.asarray(palette).tolist()}
-    if len(category_ids):
+    if list(category_ids) not in ([], list(range(len(class_names)))):
         classes["category_ids"] = [int(number) for number in category_ids]
     before = flatten(read_json(workdir, "config.json")) if (workdir / "config.json").exists() else None
     now = flatten(json.loads(config.to_json()))

@@ -62,9 +62,7 @@ def start(source: Source) -> Scoring:
       ValueError: the data set has no objects.
     """
     if source.catalogue is None:
-        raise ValueError(
-            "the data set has label maps but no objects: detectors cannot be scored on it"
-        )
+        raise ValueError("the data set has label maps but no objects: detectors cannot be scored on it")
     threads = ThreadPoolExecutor(THREADS, thread_name_prefix="jaxseg-metrics")
     return Scoring(source, threads, threads.submit(ground_truth, source))
 

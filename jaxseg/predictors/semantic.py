@@ -50,9 +50,7 @@ def make_predictor(
     return predictor
 
 
-def draw_examples(
-    config: Any, source: Source, predict: Callable[[np.ndarray], Any], most: int = 4
-) -> np.ndarray:
+def draw_examples(config: Any, source: Source, predict: Callable[[np.ndarray], Any], most: int = 4) -> np.ndarray:
     """The first few images of a split, a row each: image, truth, prediction; uint8 ``[h, w, 3]``.
 
     Args:

@@ -159,11 +159,8 @@ def draw_curves(path: pathlib.Path, lines: list[dict]) -> None:
     for split, style in (("val", "o-"), ("test", "s")):
         for axes, names in panels:
             for color, name in enumerate(names, start=1):
-                points = [
-                    (line["step"], line[name])
-                    for line in lines
-                    if line["split"] == split and line.get(name) is not None
-                ]
+                points = [(line["step"], line.get(name)) for line in lines if line["split"] == split]
+                points = [point for point in points if point[1] is not None]
                 if points:
                     label = f"{split}, {name.replace('_', ' ')}"
                     axes.plot(*zip(*points, strict=True), style, color=f"C{color}", markersize=4, label=label)

@@ -20,6 +20,8 @@ def get_config() -> ml_collections.ConfigDict:
         "dir": "data",  # where prepared data is kept
         "annotations": "",  # coco: the annotation file, under source_dir; {split} is a split's name; "": looked for
         "images": "",  # coco: the folder of the images, likewise
+        "instances": "",  # oxford_pets: "species" or "breed", the class of objects; "": label maps instead of objects
+        "heads": False,  # and whether the head is an object too
         "splits": "official",  # how the data set is divided, where it knows several ways
         "val_share": 0.2,  # the share of images that chance takes for validation, where nobody has divided them
         "train": "train",  # names of splits; "" for none

@@ -18,7 +18,10 @@ Annotation = dict[str, Any]
 
 KEPT = ("id", "image_id", "category_id", "bbox", "area", "iscrowd", "segmentation")
 TOLERANCE = 1.0  # pixels by which a box may leave its image without a warning, as rounding makes it
+CORNERS = 6  # numbers that a polygon has at least: three points
 CUT = "its box leaves the image"
+THIN = "a polygon of it has not three points"
+MENDED = {CUT: "cut off", THIN: "kept without it"}  # faults with which an annotation is still of use
 FAR = 2  # times an image's longer side; a polygon that goes farther is a mistake
 
 
@@ -62,9 +65,15 @@ def read_annotations(path: Path) -> AnnotationFile:
         if fault:
             faults[fault].append(annotation.get("id"))
             continue
-        if _leaves(annotation["bbox"], sizes[annotation["image_id"]]):
+        kept = {key: annotation[key] for key in KEPT if key in annotation}
+        kept["bbox"] = [float(number) for number in annotation["bbox"]]
+        if _leaves(kept["bbox"], sizes[annotation["image_id"]]):
             faults[CUT].append(annotation.get("id"))
-        used[annotation["image_id"]].append({key: annotation[key] for key in KEPT if key in annotation})
+        if isinstance(annotation["segmentation"], list):
+            kept["segmentation"] = [polygon for polygon in annotation["segmentation"] if len(polygon) >= CORNERS]
+            if len(kept["segmentation"]) < len(annotation["segmentation"]):
+                faults[THIN].append(annotation.get("id"))
+        used[annotation["image_id"]].append(kept)
     _warn(path, faults, [str(annotation.get("id")) for annotation in content["annotations"]])
     return AnnotationFile(path, categories, images, used)
 
@@ -95,14 +104,14 @@ def fault_of(annotation: Annotation, sizes: Mapping[int, Size], categories: Mapp
 
 def _fault_of_polygons(polygons: Any, far: float) -> str:
     try:
-        for polygon in polygons:
-            if len(polygon) < 6 or len(polygon) % 2:
-                return "a polygon of it has not three points"
-            if min(polygon) < -far or not max(polygon) <= far:
-                return "a polygon of it is far outside the image"
+        whole = [polygon for polygon in polygons if len(polygon) >= CORNERS]
+        if any(len(polygon) % 2 for polygon in whole):
+            return "a polygon of it has an odd number of numbers"
+        if any(min(polygon) < -far or max(polygon) > far for polygon in whole):
+            return "a polygon of it is far outside the image"
     except TypeError:
         return "a polygon of it is not a list of numbers"
-    return ""
+    return "" if whole else "no polygon of it has three points"
 
 
 def _fault_of_runs(code: Mapping[str, Any], size: Size) -> str:
@@ -112,7 +121,7 @@ def _fault_of_runs(code: Mapping[str, Any], size: Size) -> str:
         lengths = rle.run_lengths(code["counts"])
     except (KeyError, TypeError, ValueError, IndexError):
         return "its run-length code cannot be read"
-    if (lengths < 0).any() or lengths.sum() != size[0] * size[1]:
+    if lengths.ndim != 1 or (lengths < 0).any() or lengths.sum() != size[0] * size[1]:
         return "its run lengths do not add up to the image"
     return ""
 
@@ -124,8 +133,8 @@ def _leaves(box: list[float], size: Size) -> bool:
 
 def _warn(path: Path, faults: Mapping[str, list], numbers: list) -> None:
     for fault, named in faults.items():
-        what = "cut off" if fault == CUT else "left out"
-        warnings.warn(f"{path}: {len(named)} annotation(s) {what}, the first is {named[0]}: {fault}", stacklevel=3)
+        done = MENDED.get(fault, "left out")
+        warnings.warn(f"{path}: {len(named)} annotation(s) {done}, the first is {named[0]}: {fault}", stacklevel=3)
     twice = [number for number, times in Counter(numbers).items() if times > 1]
     if twice:
         warnings.warn(

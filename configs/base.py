@@ -79,7 +79,7 @@ def get_config() -> ml_collections.ConfigDict:
         "milestones": (),  # of the schedule "steps": after which shares of the run the rate falls
         "gamma": 0.1,  # and to how much of what it was
         "warmup_steps": 0,
-        "factors": (),  # pairs: how the names of parameters begin, such as "backbone/", and by what to multiply their rate
+        "factors": (),  # pairs: how names of parameters begin, such as "backbone/", and what multiplies their rate
         "weight_decay": 0.0,  # on kernels only
         "clip_norm": 0.0,  # 0: no clipping
         "ema": 0.0,  # decay of the average of parameters that evaluation uses; 0: none

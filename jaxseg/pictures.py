@@ -8,7 +8,6 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from jaxseg.data.coco_classes import distinct_colors
 from jaxseg.types import IGNORE
 
 IGNORED_COLOR = (224, 224, 224)
@@ -42,20 +41,18 @@ class Shown(NamedTuple):
       masks: bool ``[d, h, w]``.
       boxes: ``[d, 4]``.
       titles: d short texts.
+      colors: uint8 ``[d, 3]``.
     """
 
     masks: np.ndarray
     boxes: np.ndarray
     titles: list[str]
+    colors: np.ndarray
 
 
 def instances(image: np.ndarray, shown: Shown) -> np.ndarray:
-    """The image, uint8 ``[h, w, 3]``, with objects: translucent masks, outlines, boxes and what is written at them.
-
-    Object i has the colour ``distinct_colors(d)[i]``.
-    """
-    masks, boxes, titles = shown
-    colors = distinct_colors(len(titles))
+    """The image, uint8 ``[h, w, 3]``, with objects: translucent masks, outlines, boxes and what is written at them."""
+    masks, boxes, titles, colors = shown
     canvas = image.copy()
     thickness = max(1, round(min(image.shape[:2]) / 300))
     for mask, color in zip(masks[::-1], colors[::-1], strict=True):
@@ -111,7 +108,7 @@ def _instance_row(image: np.ndarray, truth: Shown, found: Shown) -> tuple[np.nda
 
     image = image.repeat(times, axis=0).repeat(times, axis=1)
     return image, *(
-        instances(image, Shown(enlarged(one.masks), one.boxes * times, one.titles)) for one in (truth, found)
+        instances(image, one._replace(masks=enlarged(one.masks), boxes=one.boxes * times)) for one in (truth, found)
     )
 
 

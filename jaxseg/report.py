@@ -53,6 +53,7 @@ class Report:
         self._speaks = speaks
         self._batch_size = batch_size
         self._clock = (start_step, time.perf_counter())
+        self._timed = (0, 0.0)  # steps, and the seconds that they took
         self._bar = tqdm.tqdm(
             total=total_steps,
             initial=start_step,
@@ -86,11 +87,14 @@ class Report:
         if not self._speaks:
             return
         self._write({"step": step, "split": "train", **logs})
+        if self._bar.n == self._bar.initial:  # the first step, which compiled
+            self.restart_clock(step)
         self._bar.update(step - self._bar.n)
         since, then = self._clock
         now = time.perf_counter()
         if now - then > 1:
             speed = (step - since) * self._batch_size / (now - then)
+            self._timed = (self._timed[0] + step - since, self._timed[1] + now - then)
             self._clock = (step, now)
             self._bar.set_postfix_str(f"loss {logs['loss']:.4f}, {speed:.1f} images/s", refresh=False)
             self._board.add_scalar("speed/images_per_second", speed, step)
@@ -116,6 +120,12 @@ class Report:
         """A picture, uint8 ``[h, w, 3]``, for TensorBoard."""
         if self._speaks:
             self._board.add_image(name, image, step, dataformats="HWC")
+
+    def costs(self, compiling: float, memory: str) -> None:
+        """What the run cost since it was last begun: how fast it was, how long it compiled, what memory it needed."""
+        steps, seconds = self._timed
+        speed = f"{steps * self._batch_size / seconds:.1f} images/s" if seconds else "no speed measured"
+        self.say(f"training: {speed} (without the first step); compiling: {compiling:.0f} s; peak: {memory}")
 
     def restart_clock(self, step: int) -> None:
         """Leaves what was done since the last step, such as an evaluation, out of the speed."""

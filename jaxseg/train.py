@@ -11,7 +11,7 @@ import jax
 import ml_collections
 import orbax.checkpoint as ocp
 
-from jaxseg import checkpoints, interruption, pictures, workdir
+from jaxseg import checkpoints, costs, interruption, pictures, workdir
 from jaxseg.data.sources import open_source
 from jaxseg.describe import write_model_table
 from jaxseg.evaluate import draw_examples, score, scored_splits
@@ -82,6 +82,7 @@ def train(config: ml_collections.ConfigDict, folder: pathlib.Path) -> dict[str, 
         write_model_table(folder / "model.txt", experiment.task.model, experiment.task.example)
 
     with contextlib.ExitStack() as stack:
+        compiling = stack.enter_context(costs.CompileTime())
         stopped = stack.enter_context(interruption.watched())
         manager = stack.enter_context(checkpoints.open_checkpoints(folder, config.train.keep, config.train.best_metric))
         state = checkpoints.restore_newest(manager, experiment.steps.abstract_state)
@@ -100,6 +101,7 @@ def train(config: ml_collections.ConfigDict, folder: pathlib.Path) -> dict[str, 
         state = take_steps(run, state)
         scores = {kind: evaluate(run, state, kind) for kind in scored}
         save(run, state, scores.get("val"))
+        report.costs(compiling.seconds, costs.peak_memory())
     if leads:
         pictures.draw_curves(folder / "curves.png", read_lines(folder / "metrics.jsonl"))
     return scores

@@ -81,7 +81,7 @@ def draw_examples(config: Any, source: Source, predict: Callable[..., Instances]
             f"{source.class_names[number]}{' (crowd)' if crowd else ''}"
             for number, crowd in zip(objects.classes, objects.crowd, strict=True)
         ]
-        truth = pictures.Shown(objects.masks.astype(bool), objects.boxes, titles)
+        truth = pictures.Shown(objects.masks.astype(bool), objects.boxes, titles, distinct_colors(len(titles)))
         rows.append((record.image, truth, _shown(*find(record.image), source.class_names)))
     return pictures.instance_rows(rows)
 
@@ -93,7 +93,7 @@ def _shown(found: Instances, masks: np.ndarray, class_names: tuple[str, ...]) ->
         f"{class_names[number]} {score:.2f}"
         for number, score in zip(found.classes[shown], found.scores[shown], strict=True)
     ]
-    return pictures.Shown(masks[shown], found.boxes[shown], titles)
+    return pictures.Shown(masks[shown], found.boxes[shown], titles, distinct_colors(len(titles)))
 
 
 def _describe(
@@ -115,7 +115,7 @@ def _describe(
     ]
     return Prediction(
         mask=_numbered(shown.masks),
-        palette=np.concatenate([np.zeros((1, 3), np.uint8), distinct_colors(len(shown.titles))]),
+        palette=np.concatenate([np.zeros((1, 3), np.uint8), shown.colors]),
         overlay=pictures.instances(image, shown),
         results=entries,
         summary=", ".join(shown.titles) or "nothing found",

@@ -98,6 +98,14 @@ def test_the_ground_truth_is_that_of_the_file(data, files):
     ]
 
 
+def test_the_ground_truth_has_what_the_evaluator_asks_for(data, files):
+    lacking = annotation(1)
+    del lacking["iscrowd"], lacking["area"]
+    write(files, content([lacking]))
+    (entry,) = ground_truth(open_source(data, "train"))["annotations"]
+    assert (entry["iscrowd"], entry["area"]) == (0, 60)
+
+
 FAULTS = {
     "image_id is that of no image": {"image_id": 99},
     "category_id is that of no category": {"category_id": 99},

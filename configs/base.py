@@ -32,6 +32,12 @@ def get_config() -> ml_collections.ConfigDict:
         "max_size": 1333,  # unless the long side would be longer than this
         "max_objects": 100,  # detectors: an image has room for so many objects; of more, the smallest are left out
         "empty_images": False,  # detectors: learn from images without objects too; evaluation has them all
+        "select": {  # of each split, only the images
+            "first": 0,  # that come first, so many; 0: all
+            "most_objects": 0,  # with at most so many objects; 0: whatever they have. With any of these, at least one
+            "least_share": 0.0,  # each of which covers at least this share of the image
+            "crowds": True,  # and that have a crowd region or not; False: those without
+        },
         "mean": (0.5, 0.5, 0.5),  # an image becomes (image / scale - mean) / std on the device
         "std": (0.5, 0.5, 0.5),
         "scale": 255.0,
@@ -48,10 +54,7 @@ def get_config() -> ml_collections.ConfigDict:
             "elastic": 0.0,  # elastic deformation: standard deviation of the shifts, in pixels; 0: none
             # Of detectors, which know flip and the colours too, but neither crop nor elastic:
             "min_sizes": (),  # the short sides of which chance takes one for each image; (): data.min_size
-            "scale_jitter": (
-                1.0,
-                1.0,
-            ),  # sizes relative to one that fits data.image_size, to which is cropped or padded
+            "scale_jitter": (1.0, 1.0),  # relative to what fits data.image_size, to which is then cropped or padded
             "copy_paste": 0.0,  # probability that objects of another image are pasted onto an image
         },
         "border_weight": 0.0,  # how much more a pixel weighs where it parts two objects that touch; 0: nothing more

@@ -20,7 +20,7 @@ def get_config():
     config.data.std = (0.25, 0.25, 0.25)
     config.model = {
         "name": "mask_rcnn",
-        "version": 2,
+        "version": 1,
         "depth": 18,
         "width": 16,
         "channels": 32,
@@ -29,7 +29,7 @@ def get_config():
         "norm": "batch",
         "norm_epsilon": 1e-5,
         "trainable_layers": 5,
-        "anchor_sizes": ((16,), (32,), (64,), (128,), (160,)),
+        "anchor_sizes": ((24,), (40,), (64,), (96,), (128,)),  # objects measure 26 to 80 pixels
         "proposing": {"per_level": 200, "total": 100},
         "proposing_in_training": {"per_level": 200, "total": 100},
         "drawing": {"anchors": 64, "regions": 32},

@@ -18,7 +18,7 @@ def ground_truth(source: Source) -> dict[str, Any]:
     evaluator takes number 0 for none.
     """
     catalogue = source.catalogue
-    annotations = [annotation for index in range(len(source.records)) for annotation in _annotations(source, index)]
+    annotations = [annotation for index in range(len(source.records)) for annotation in annotations_of(source, index)]
     return {
         "images": [
             {"id": int(image_id), "height": int(height), "width": int(width)}
@@ -51,7 +51,7 @@ def describe(record: Record, image_id: int, catalogue: Catalogue) -> list[dict[s
     ]
 
 
-def _annotations(source: Source, index: int) -> list[dict[str, Any]]:
+def annotations_of(source: Source, index: int) -> list[dict[str, Any]]:
     catalogue = source.catalogue
     if catalogue.annotations is None:
         return describe(source.records[index], int(catalogue.image_ids[index]), catalogue)

@@ -2,6 +2,7 @@
 
 import ml_collections
 
+from jaxseg.data.selection import select
 from jaxseg.data.sources import camvid, cityscapes, coco, folder, isbi, oxford_pets, shapes, voc
 from jaxseg.types import Source
 
@@ -26,4 +27,4 @@ def open_source(data_config: ml_collections.ConfigDict, split: str) -> Source:
     """
     if data_config.name not in SOURCES:
         raise ValueError(f"config.data.name is {data_config.name!r}; expected one of {', '.join(sorted(SOURCES))}")
-    return SOURCES[data_config.name](data_config, split)
+    return select(SOURCES[data_config.name](data_config, split), data_config)

@@ -57,8 +57,15 @@ def resize_image(image: np.ndarray, size: Size) -> np.ndarray:
 
 def resize_masks(masks: np.ndarray, size: Size) -> np.ndarray:
     """Masks ``[m, h, w]``: row i of the result is row ⌊i · h / h'⌋, in float32, of the original."""
-    rows, columns = (nearest(old, new) for old, new in zip(masks.shape[1:], size, strict=True))
-    return masks[:, rows[:, None], columns[None, :]]
+    return pick(masks, *(nearest(old, new) for old, new in zip(masks.shape[1:], size, strict=True)))
+
+
+def pick(masks: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Some rows and columns, which may be repeated, of masks ``[m, h, w]``."""
+    # Copying rows is fast, gathering columns slow: so that is done where there are fewer rows.
+    if len(rows) < masks.shape[1]:
+        return masks.take(rows, axis=1).take(columns, axis=2)
+    return masks.take(columns, axis=2).take(rows, axis=1)
 
 
 def nearest(old: int, new: int) -> np.ndarray:

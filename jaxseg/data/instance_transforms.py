@@ -11,8 +11,8 @@ import ml_collections
 import numpy as np
 
 from jaxseg.data.colour import random_colour
-from jaxseg.data.detection_transforms import Size, nearest, resized_size
-from jaxseg.data.geometry import boxes_of_masks
+from jaxseg.data.detection_transforms import Size, nearest, pick, resized_size
+from jaxseg.data.geometry import boxes_of_masks, occupied
 from jaxseg.data.transforms import check_shares, image_size
 from jaxseg.types import InstanceExample, Objects
 
@@ -130,18 +130,19 @@ def look(example: InstanceExample, view: View) -> InstanceExample:
     are dropped: those with an empty mask, or a box without area.
     """
     (top, left), (height, width) = view.corner, view.size
-    image = _resize(example.image, view.resized, view.smooth)[top : top + height, left : left + width]
     objects, old = example.objects, example.image.shape[:2]
+    image = _resize(example.image, view.resized, view.smooth)[top : top + height, left : left + width]
     rows, columns = (nearest(*sides) for sides in zip(old, view.resized, strict=True))
     rows, columns = rows[top : top + height], columns[left : left + width]
-    masks = objects.masks[:, rows[:, None], columns[None, :]]
     factors = np.asarray(view.resized, np.float32) / np.asarray(old, np.float32)
     boxes = objects.boxes * factors[[1, 0, 1, 0]] - np.array([left, top, left, top], np.float32)
-    seen = np.clip(boxes, 0, np.array([width, height, width, height], np.float32))
-    boxes = np.where((seen != boxes).any(axis=1, keepdims=True), boxes_of_masks(masks), boxes)
     if view.flip:
-        image, masks = image[:, ::-1], masks[:, :, ::-1]
-        boxes = np.stack([width - boxes[:, 2], boxes[:, 1], width - boxes[:, 0], boxes[:, 3]], axis=1)
+        image, columns = cv2.flip(image, 1), columns[::-1]
+        x1, y1, x2, y2 = boxes.T
+        boxes = np.stack([width - x2, y1, width - x1, y2], axis=1)
+    masks = pick(objects.masks, rows, columns)
+    cut = (boxes < 0).any(axis=1) | (boxes > np.array([width, height, width, height])).any(axis=1)
+    boxes[cut] = boxes_of_masks(masks[cut])
     objects = Objects(boxes.astype(np.float32), objects.classes, masks, objects.crowd)
     return InstanceExample(np.ascontiguousarray(image), drop_vanished(objects))
 
@@ -149,7 +150,8 @@ def look(example: InstanceExample, view: View) -> InstanceExample:
 def drop_vanished(objects: Objects) -> Objects:
     """The objects that have a mask and a box with an area."""
     x1, y1, x2, y2 = objects.boxes.T
-    return take(objects, (x1 < x2) & (y1 < y2) & objects.masks.any(axis=(1, 2)))
+    remain = (x1 < x2) & (y1 < y2) & occupied(objects.masks)
+    return objects if remain.all() else take(objects, remain)
 
 
 def take(objects: Objects, which: np.ndarray) -> Objects:

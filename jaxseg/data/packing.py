@@ -42,6 +42,8 @@ def fill_row(batch: InstanceBatch, row: int, example: InstanceExample, index: in
 
 def foremost(objects: Objects, most: int) -> Objects:
     """As many objects as ``most``, in their order: regions of many objects are left out first, then the smallest."""
+    if len(objects.classes) <= most:
+        return objects
     x1, y1, x2, y2 = objects.boxes.T
     size = np.where(objects.crowd, -1, (x2 - x1) * (y2 - y1))
     return take(objects, np.sort(np.argsort(-size, kind="stable")[:most]))

@@ -7,7 +7,7 @@ import ml_collections
 import numpy as np
 
 from jaxseg.data.coco_classes import distinct_colors
-from jaxseg.data.geometry import boxes_of_masks
+from jaxseg.data.geometry import boxes_of_masks, occupied
 from jaxseg.types import Catalogue, Objects, Record, Source
 
 BACKGROUND = 1  # in the label maps of oxford_pets
@@ -83,7 +83,7 @@ class PetInstances(Sequence):
             height, width = record.label.shape
             boxes = np.concatenate([boxes, np.clip(head, 0, [width, height, width, height])[None]])
             classes.append(self.class_names.index(HEAD))
-        seen = masks.any(axis=(1, 2))
+        seen = occupied(masks)
         objects = Objects(boxes.astype(np.float32), np.array(classes, np.int32), masks, np.zeros(len(masks), bool))
         return record._replace(label=None, objects=Objects(*(field[seen] for field in objects)))
 

@@ -41,7 +41,7 @@ def get_config() -> ml_collections.ConfigDict:
         "mean": (0.5, 0.5, 0.5),  # an image becomes (image / scale - mean) / std on the device
         "std": (0.5, 0.5, 0.5),
         "scale": 255.0,
-        "cache": True,  # keep decoded, resized images in a file under dir, for later epochs and runs
+        "cache": True,  # keep decoded, resized images and label maps in a file under dir, for later epochs and runs
         "workers": 1,  # processes that prepare batches; 0: the main process does
         "augment": {
             "crop_scale": (1.0, 1.0),  # the side of a random crop, as a share of the image's; above 1 pads
@@ -54,7 +54,7 @@ def get_config() -> ml_collections.ConfigDict:
             "elastic": 0.0,  # elastic deformation: standard deviation of the shifts, in pixels; 0: none
             # Of detectors, which know flip and the colours too, but neither crop nor elastic:
             "min_sizes": (),  # the short sides of which chance takes one for each image; (): data.min_size
-            "scale_jitter": (1.0, 1.0),  # relative to what fits data.image_size, to which is then cropped or padded
+            "scale_jitter": (1.0, 1.0),  # sizes relative to one that fits data.image_size, which all images then get
             "copy_paste": 0.0,  # probability that objects of another image are pasted onto an image
         },
         "border_weight": 0.0,  # how much more a pixel weighs where it parts two objects that touch; 0: nothing more

@@ -39,7 +39,8 @@ class DetectorImages(NamedTuple):
 def resized_size(size: Size, min_size: int, max_size: int) -> Size:
     """The size at which the short side is ``min_size``, or else the long one ``max_size``, whichever is smaller."""
     scale = min(min_size / min(size), max_size / max(size))
-    return int(np.floor(size[0] * scale)), int(np.floor(size[1] * scale))
+    height, width = (max(1, int(np.floor(side * scale))) for side in size)
+    return height, width
 
 
 def normalize(

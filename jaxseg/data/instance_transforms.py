@@ -13,7 +13,7 @@ import numpy as np
 from jaxseg.data.colour import random_colour
 from jaxseg.data.detection_transforms import Size, nearest, pick, resized_size
 from jaxseg.data.geometry import boxes_of_masks, occupied
-from jaxseg.data.transforms import check_shares, image_size
+from jaxseg.data.transforms import check_shares, check_unused, image_size
 from jaxseg.types import InstanceExample, Objects
 
 
@@ -71,12 +71,7 @@ def instance_augmentation(data_config: ml_collections.ConfigDict) -> InstanceAug
     if not 0 < low <= high:
         raise ValueError(f"config.data.augment.scale_jitter is ({low}, {high}); expected 0 < lowest <= highest")
     check_shares(data_config, "brightness", "contrast", "saturation", "hue", "copy_paste")
-    for field, unused in (("crop_scale", (1, 1)), ("crop_ratio", (1, 1)), ("elastic", 0)):
-        if chosen[field] != unused:
-            raise ValueError(
-                f"config.data.augment.{field} is {chosen[field]}, which detectors do not know; leave it at {unused}, "
-                "or set config.data.augment.scale_jitter"
-            )
+    check_unused(data_config, "detectors", crop_scale=(1, 1), crop_ratio=(1, 1), elastic=0)
     return InstanceAugmentation(
         min_sizes=tuple(chosen.min_sizes) or (data_config.min_size,),
         max_size=data_config.max_size,

@@ -39,6 +39,7 @@ def augmentation(data_config: ml_collections.ConfigDict) -> Augmentation:
         if not 0 < low <= high:
             raise ValueError(f"config.data.augment.{field} is ({low}, {high}); expected 0 < lowest <= highest")
     check_shares(data_config, "brightness", "contrast", "saturation", "hue")
+    check_unused(data_config, "semantic models", min_sizes=(), scale_jitter=(1, 1), copy_paste=0)
     if chosen.elastic < 0:
         raise ValueError(f"config.data.augment.elastic is {chosen.elastic}; expected 0 or more, in pixels")
     return chosen
@@ -49,6 +50,14 @@ def check_shares(data_config: ml_collections.ConfigDict, *fields: str) -> None:
     for field in fields:
         if not 0 <= data_config.augment[field] <= 1:
             raise ValueError(f"config.data.augment.{field} is {data_config.augment[field]}; expected 0 to 1")
+
+
+def check_unused(data_config: ml_collections.ConfigDict, who: str, **unused: object) -> None:
+    """Sees that fields of ``config.data.augment`` that ``who`` does not know are left at what means no change."""
+    for field, value in unused.items():
+        given = data_config.augment[field]
+        if given != value:
+            raise ValueError(f"config.data.augment.{field} is {given}, which {who} do not know; expected {value}")
 
 
 def image_size(data_config: ml_collections.ConfigDict) -> tuple[int, int]:

@@ -6,6 +6,7 @@ from drawn_objects import drawn_source
 
 from configs.base import get_config
 from jaxseg.data.instance_batches import eval_batches, padded_sizes, train_batches
+from jaxseg.data.sources import open_source
 from jaxseg.types import InstanceBatch
 
 SIZES = [(40, 60), (60, 40), (50, 50), (30, 90), (90, 30), (45, 60), (40, 60), (60, 45), (41, 60), (40, 62), (80, 50)]
@@ -160,3 +161,22 @@ def test_evaluation_of_no_images(data):
     empty = drawn_source([(40, 40)], [0])
     catalogue = empty.catalogue._replace(sizes=np.zeros((0, 2), np.int32), counts=np.zeros(0, np.int32), image_ids=())
     assert list(eval_batches(empty._replace(records=[], catalogue=catalogue), data, batch_size=4)) == []
+
+
+def test_real_images_of_coco(data, shared_data):
+    data.update(name="coco", source_dir=str(shared_data / "coco_tiny"), min_size=128, max_size=224, max_objects=50)
+    source = open_source(data, "val")
+    seen = np.zeros(80, int)
+    with eval_batches(source, data, batch_size=8) as stream:
+        for batch in stream:
+            assert batch.image.shape[1:3] in padded_sizes(data, training=False)
+            index = batch.index[batch.valid]
+            np.add.at(seen, index, 1)
+            np.testing.assert_array_equal(batch.original_sizes[batch.valid], source.catalogue.sizes[index])
+    np.testing.assert_array_equal(seen, 1)
+    data.augment.update(scale_jitter=(0.1, 2.0), flip=True, copy_paste=0.5)
+    for batch in train(source, data, 4):
+        objects = batch.classes > 0
+        assert (batch.boxes[objects][:, :2] < batch.boxes[objects][:, 2:]).all()
+        assert (batch.boxes[:, :, 2:] <= batch.sizes[:, None, ::-1]).all()
+        np.testing.assert_array_equal(batch.masks.any(axis=(2, 3)), objects)

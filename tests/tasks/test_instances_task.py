@@ -50,6 +50,7 @@ def sums(task, variables):
 KEY = jax.random.key(7)
 
 
+@pytest.mark.slow
 def test_sums_and_counts_of_parts_are_those_of_the_whole(sums, batch):
     """The draws among them, since they are a matter of the step and the image alone."""
     halves = [jax.tree.map(lambda array, rows=rows: array[rows], batch) for rows in (slice(0, 2), slice(2, 4))]
@@ -59,6 +60,7 @@ def test_sums_and_counts_of_parts_are_those_of_the_whole(sums, batch):
     assert other[0]["loss_objectness"] != sums(batch, KEY)[0]["loss_objectness"]
 
 
+@pytest.mark.slow
 def test_the_loss_is_the_sum_of_the_five(task, sums, batch):
     totals, counts = sums(batch, KEY)
     loss, logs = task.loss(totals, counts)

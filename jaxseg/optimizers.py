@@ -73,32 +73,32 @@ def make_optimizer(
     if config.weight_decay and config.name != "adamw":
         parts.append(optax.add_decayed_weights(config.weight_decay, mask=kernels))
     parts.append(optimizer)
-    factors = [*((begin, 0.0) for begin in frozen), *config.factors]
-    if factors:
-        parts.append(scale_by_name(factors))
+    if frozen or config.factors:
+        parts.append(scale_by_name(tuple(config.factors), tuple(frozen)))
     return optax.chain(*parts), schedule
 
 
-def scale_by_name(factors: Sequence[tuple[str, float]]) -> optax.GradientTransformation:
+def scale_by_name(factors: Sequence[tuple[str, float]], frozen: tuple[str, ...]) -> optax.GradientTransformation:
     """Multiplies updates: those of a parameter by the factor of the first pair with which its name begins.
 
     The name is a path such as "backbone/conv1/kernel". Behind an optimiser this is a rate of the parameter's own, for
-    its weight decay too; with a factor of 0 nothing moves it.
+    its weight decay too. Parameters whose names begin as one of ``frozen`` do not move.
     """
 
-    def factor(name: str) -> float:
-        return next((factor for begin, factor in factors if name.startswith(begin)), 1.0)
-
     def scaled(path: tuple, update: jax.Array) -> jax.Array:
-        times = factor(_name(path))
-        return jnp.zeros_like(update) if times == 0 else update * times
+        name = _name(path)
+        if name.startswith(frozen):
+            return jnp.zeros_like(update)
+        return update * next((factor for begin, factor in factors if name.startswith(begin)), 1.0)
 
     def init(params: Any) -> optax.EmptyState:
         names = [_name(path) for path, _ in jax.tree_util.tree_leaves_with_path(params)]
         for begin, _ in factors:
             if not any(name.startswith(begin) for name in names):
+                modules = dict.fromkeys("/".join(name.split("/")[:2]) for name in names)
                 raise ValueError(
-                    f"optimizer.factors names {begin!r}, but no parameter's name begins so; they are {', '.join(names)}"
+                    f"optimizer.factors names {begin!r}, but no parameter's name begins so; they begin with "
+                    f"{', '.join(modules)}"
                 )
         return optax.EmptyState()
 

@@ -22,7 +22,7 @@ from jaxseg.report import read_lines
 pytestmark = pytest.mark.slow
 
 FIVE = {"loss_objectness", "loss_rpn_box_reg", "loss_classifier", "loss_box_reg", "loss_mask"}
-FEW = {"data__select__first": 8}
+FEW = {"data__select__first": 8, "train__batch_size": 8}
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +67,7 @@ def start(folder):
     return subprocess.Popen(
         [*command, *(f"--config.{name}={value}" for name, value in fields.items())],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=os.getcwd(),
+        env=os.environ | {"XLA_FLAGS": "--xla_backend_optimization_level=0"},  # one device is enough
     )  # fmt: skip
 
 

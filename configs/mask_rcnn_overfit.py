@@ -18,8 +18,8 @@ def get_config():
     config.data.name = "coco"
     config.data.val = config.data.train
     config.data.select = {"first": 10, "most_objects": 5, "least_share": 0.03, "crowds": False}
-    config.data.min_size = 160
-    config.data.max_size = 224
+    config.data.min_size = 192  # both sides alike: all images share one padded size, and one program
+    config.data.max_size = 192
     config.data.augment.flip = False
     config.data.mean = (0.485, 0.456, 0.406)
     config.data.std = (0.229, 0.224, 0.225)

@@ -1,13 +1,12 @@
 """Mask R-CNN on data of your own in COCO's format, from weights that know COCO.
 
-    python -m jaxseg.main --config configs/mask_rcnn_folder.py --config.data.source_dir=FOLDER \
-        --config.init.weights=maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth
+    python -m jaxseg.main --config configs/mask_rcnn_folder.py --config.data.source_dir=FOLDER
 
 FOLDER has train/ and val/ with images and annotations/instances_train.json and instances_val.json; other places are
 named with data.annotations and data.images, and data.splits=seed_1337 divides a single file. Classes are the file's
 categories. All that knows COCO's classes, the last layer of each head, starts anew, and learns at the full rate; the
-rest, which knows its trade, at a tenth of it. Weights saved by torchvision's older versions, such as the file above,
-need --config.model.norm_epsilon=0.0, and the run says so if they do.
+rest of the backbone, the pyramid and the RPN at a tenth of it. Other weights, by file or by torchvision's name, are
+given with --config.init.weights; if their frozen norms need another epsilon, the run says which.
 
 One GPU will do. How long it takes and what it scores depends on the data, and is not measured.
 """

@@ -98,9 +98,11 @@ def test_microbatches_and_devices_take_the_steps_of_one_device(source, fields):
         state, logs = experiment.steps.init(), []
         with experiment.task.train_batches(source, config.data, batch_size=8, seed=0, start_step=0) as batches:
             for _ in range(2):
-                state, log = experiment.steps.train(state, experiment.steps.place(next(batches)))
+                batch = next(batches)
+                state, log = experiment.steps.train(state, experiment.steps.place(batch))
                 logs.append(log)
-        return jax.device_get((state.params, logs))
+        _, found = experiment.steps.fetch(experiment.steps.evaluate(state, experiment.steps.place(batch)))
+        return jax.device_get((state.params, logs, found.scores))
 
     eight = {"train__batch_size": 8}
     single = states(eight, jax.devices()[:1])

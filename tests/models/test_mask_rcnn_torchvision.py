@@ -1,6 +1,5 @@
 """Mask R-CNN beside torchvision's, with the same lively random weights on real photographs."""
 
-import copy
 
 import chex
 import jax

@@ -15,8 +15,6 @@ def get_config():
     config.data.name = "coco"
     config.data.mean = (0.485, 0.456, 0.406)
     config.data.std = (0.229, 0.224, 0.225)
-    config.data.min_size = 800  # the short side that an image is resized to,
-    config.data.max_size = 1333  # unless the long side would be longer than this
     config.model = {
         "name": "mask_rcnn",
         "version": 1,

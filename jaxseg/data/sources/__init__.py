@@ -2,13 +2,14 @@
 
 import ml_collections
 
-from jaxseg.data.sources import camvid, cityscapes, folder, isbi, oxford_pets, shapes, voc
+from jaxseg.data.sources import camvid, cityscapes, coco, folder, isbi, oxford_pets, shapes, voc
 from jaxseg.types import Source
 
 # name -> function of (config.data, split name)
 SOURCES = {
     "camvid": camvid.open_split,
     "cityscapes": cityscapes.open_split,
+    "coco": coco.open_split,
     "folder": folder.open_split,
     "isbi": isbi.open_split,
     "oxford_pets": oxford_pets.open_split,

@@ -12,7 +12,7 @@ import ml_collections
 import numpy as np
 
 from jaxseg.data.geometry import boxes_of_masks
-from jaxseg.types import Objects, Record, Source
+from jaxseg.types import Catalogue, Objects, Record, Source
 
 CLASS_NAMES = ("background", "disc", "square", "triangle")
 PALETTE = np.array([[0, 0, 0], [230, 80, 60], [60, 160, 230], [250, 200, 60]], np.uint8)
@@ -28,7 +28,10 @@ def open_split(data_config: ml_collections.ConfigDict, split: str) -> Source:
     del data_config  # there is nothing to choose
     if split not in SPLITS:
         raise ValueError(f"the data set shapes has no split {split!r}; expected one of {', '.join(SPLITS)}")
-    return Source(ShapesRecords(split), CLASS_NAMES, PALETTE, f"shapes {VERSION} {split}")
+    count = SPLITS[split]
+    sizes, counts = np.full((count, 2), SIZE, np.int32), np.full(count, MOST_OBJECTS, np.int32)
+    catalogue = Catalogue(sizes, counts, range(count), range(len(CLASS_NAMES)))
+    return Source(ShapesRecords(split), CLASS_NAMES, PALETTE, f"shapes {VERSION} {split}", catalogue)
 
 
 class ShapesRecords(Sequence):

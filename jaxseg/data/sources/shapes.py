@@ -20,7 +20,7 @@ SIZE = 160  # pixels, both sides
 SPLITS = {"train": 2000, "val": 200, "test": 200}
 MOST_OBJECTS = 6
 LEAST_VISIBLE = 0.4  # of an object's area
-VERSION = 1  # changes whenever the images do, so that nothing kept of older ones is taken for new
+VERSION = 2  # changes whenever the images do, so that nothing kept of older ones is taken for new
 
 
 def open_split(data_config: ml_collections.ConfigDict, split: str) -> Source:
@@ -95,7 +95,7 @@ def _place(rng: np.random.Generator, owner: np.ndarray, areas: list[int]) -> tup
 
 def _shape(rng: np.random.Generator) -> Shape:
     class_number = int(rng.integers(1, len(CLASS_NAMES)))
-    radius = int(rng.integers(SIZE // 12, SIZE // 4))
+    radius = int(rng.integers(SIZE // 12, SIZE // 6))
     centre = tuple(int(c) for c in rng.integers(radius, SIZE - radius, 2))
     first = rng.uniform(0, 2 * math.pi)
     corners = {"disc": 0, "square": 4, "triangle": 3}[CLASS_NAMES[class_number]]

@@ -20,16 +20,30 @@ def get_config() -> ml_collections.ConfigDict:
         "name": "shapes",
         "source_dir": "",  # the original files, in the data set's own layout
         "dir": "data",  # where prepared data is kept
+        "annotations": "",  # coco: the annotation file, under source_dir; {split} is a split's name; "": looked for
+        "images": "",  # coco: the folder of the images, likewise
+        "instances": "",  # oxford_pets: "species" or "breed", the class of objects; "": label maps instead of objects
+        "heads": False,  # and whether the head is an object too
         "splits": "official",  # how the data set is divided, where it knows several ways
         "val_share": 0.2,  # the share of images that chance takes for validation, where nobody has divided them
         "train": "train",  # names of splits; "" for none
         "val": "val",  # scored every train.evaluate_every steps
         "test": "",  # scored once, when the run ends
         "image_size": (160, 160),  # (height, width); one number means square
+        "min_size": 800,  # detectors: the short side that images are resized to,
+        "max_size": 1333,  # unless the long side would be longer than this
+        "max_objects": 100,  # detectors: an image has room for so many objects; of more, the smallest are left out
+        "empty_images": False,  # detectors: learn from images without objects too; evaluation has them all
+        "select": {  # of each split, only the images
+            "first": 0,  # that come first, so many; 0: all
+            "most_objects": 0,  # with at most so many objects; 0: whatever they have. With any of these, at least one
+            "least_share": 0.0,  # each of which covers at least this share of the image
+            "crowds": True,  # and that have a crowd region or not; False: those without
+        },
         "mean": (0.5, 0.5, 0.5),  # an image becomes (image / scale - mean) / std on the device
         "std": (0.5, 0.5, 0.5),
         "scale": 255.0,
-        "cache": True,  # keep decoded, resized images in a file under dir, for later epochs and runs
+        "cache": True,  # keep decoded, resized images and label maps in a file under dir, for later epochs and runs
         "workers": 1,  # processes that prepare batches; 0: the main process does
         "augment": {
             "crop_scale": (1.0, 1.0),  # the side of a random crop, as a share of the image's; above 1 pads
@@ -40,6 +54,10 @@ def get_config() -> ml_collections.ConfigDict:
             "saturation": 0.0,
             "hue": 0.0,  # in turns of the colour circle
             "elastic": 0.0,  # elastic deformation: standard deviation of the shifts, in pixels; 0: none
+            # Of detectors, which know flip and the colours too, but neither crop nor elastic:
+            "min_sizes": (),  # the short sides of which chance takes one for each image; (): data.min_size
+            "scale_jitter": (1.0, 1.0),  # sizes relative to one that fits data.image_size, which all images then get
+            "copy_paste": 0.0,  # probability that objects of another image are pasted onto an image
         },
         "border_weight": 0.0,  # how much more a pixel weighs where it parts two objects that touch; 0: nothing more
         "border_width": 5.0,  # and how wide such a border is, the sigma of the weight, in pixels
@@ -63,7 +81,10 @@ def get_config() -> ml_collections.ConfigDict:
         "name": "adamw",
         "learning_rate": 1e-3,
         "schedule": "constant",
+        "milestones": (),  # of the schedule "steps": after which shares of the run the rate falls
+        "gamma": 0.1,  # and to how much of what it was
         "warmup_steps": 0,
+        "factors": (),  # pairs: how names of parameters begin, such as "backbone/", and what multiplies their rate
         "weight_decay": 0.0,  # on kernels only
         "clip_norm": 0.0,  # 0: no clipping
         "ema": 0.0,  # decay of the average of parameters that evaluation uses; 0: none
@@ -76,6 +97,6 @@ def get_config() -> ml_collections.ConfigDict:
         "evaluate_every": 500,  # steps; 0: only at the end
         "checkpoint_every": 500,
         "keep": 2,  # the newest checkpoints kept, beside the best
-        "best_metric": "mean_iou",  # of the val split
+        "best_metric": "mean_iou",  # of the val split; detectors: "mask_ap"
     }
     return config

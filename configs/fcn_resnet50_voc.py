@@ -3,8 +3,8 @@
     python -m jaxseg.main --config configs/fcn_resnet50_voc.py --config.data.source_dir=FOLDER
 
 trains on the 10,582 images that VOC and SBD label, both unpacked in FOLDER: SGD, 32 images, 0.02 falling polynomially,
-30 epochs, crops of random size brought to 480x480, flips. torchvision itself trains on COCO's images of VOC's classes,
-and its auxiliary head at ten times the rate.
+30 epochs, crops of random size brought to 480x480, flips, the auxiliary head at ten times the rate. torchvision itself
+trains on COCO's images of VOC's classes.
 """
 
 from configs import fcn8s_voc
@@ -20,6 +20,7 @@ def get_config():
     config.init.weights = "ResNet50_Weights.IMAGENET1K_V1"
     config.optimizer.learning_rate = 0.02
     config.optimizer.schedule = "poly"
+    config.optimizer.factors = (("aux_classifier/", 10.0),)
     config.optimizer.weight_decay = 1e-4
     config.train.batch_size = 32
     config.train.epochs = 30.0

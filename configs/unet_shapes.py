@@ -2,8 +2,8 @@
 
     python -m jaxseg.main --config configs/unet_shapes.py
 
-On two cores of a shared Xeon (jax 0.10.2), it reached a validation mean IoU of 0.851 (background 0.998,
-disc 0.867, square 0.768, triangle 0.771) in 6 minutes 26 seconds.
+On two cores of a Xeon (jax 0.10.2), it reached a validation mean IoU of 0.918 (background 0.999, disc 0.925,
+square 0.877, triangle 0.870) in 2 minutes 33 seconds, from the start of the command to its end.
 """
 
 from configs import base
@@ -16,13 +16,13 @@ def get_config():
     config.data.workers = 0  # at this size threads are faster, and there at once
     config.data.mean = (0.5, 0.5, 0.5)
     config.data.std = (0.25, 0.25, 0.25)
-    config.model = {"name": "unet", "features": 16, "depth": 4, "norm_momentum": 0.9}
+    config.model = {"name": "unet", "features": 8, "depth": 4, "norm_momentum": 0.9}
     config.optimizer.schedule = "cosine"
-    config.optimizer.learning_rate = 5e-3
+    config.optimizer.learning_rate = 1e-2
     config.optimizer.warmup_steps = 50
     config.optimizer.weight_decay = 1e-4
-    config.train.batch_size = 16
-    config.train.steps = 700
-    config.train.evaluate_every = 350
-    config.train.checkpoint_every = 350
+    config.train.batch_size = 8
+    config.train.steps = 1700
+    config.train.evaluate_every = 850
+    config.train.checkpoint_every = 850
     return config

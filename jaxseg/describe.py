@@ -4,16 +4,22 @@ import pathlib
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 
 
-def write_model_table(path: pathlib.Path, model: nn.Module, size: tuple[int, int]) -> None:
-    """Writes every layer with its output, its parameters and its floating-point operations for one image of a size."""
+def write_model_table(path: pathlib.Path, model: nn.Module, example: tuple[tuple, dict]) -> None:
+    """Writes every layer with its output, its parameters and its floating-point operations.
+
+    Args:
+      path: the file.
+      model: the module.
+      example: arguments and keyword arguments to call it with.
+    """
+    arguments, options = example
     table = nn.tabulate(
         model,
         jax.random.key(0),
         compute_flops=True,
         console_kwargs={"width": 150, "force_terminal": False},
         column_kwargs={"overflow": "fold"},
-    )(jnp.zeros((1, *size, 3)), train=False)
+    )(*arguments, **options)
     path.write_text(table)

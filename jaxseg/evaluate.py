@@ -2,16 +2,16 @@
 
 import pathlib
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-import jax
 import ml_collections
 import numpy as np
 
 from jaxseg import checkpoints, workdir
-from jaxseg.data.batches import eval_batches
 from jaxseg.data.sources import open_source
 from jaxseg.experiment import Experiment, build
+from jaxseg.predictors import EXAMPLES
 from jaxseg.processes import leader_first, leads
 from jaxseg.sharding import batch_share
 from jaxseg.state import TrainState
@@ -30,40 +30,40 @@ def score(
       stopped: asked before every batch; when it says True, scoring ends without a result.
     """
     task, steps = experiment.task, experiment.steps
-    total, waiting = task.start(), None
+    metric, waiting = task.start(source), None
+
+    def add(metric: Any, scored: Any, batch: Any) -> Any:
+        return task.add(metric, steps.fetch(scored), batch)
+
     with batches_of(experiment, source) as batches:
         for batch in batches:
             if stopped():
                 return None
-            # The sums of one batch come to the host while the device works on the next.
-            sums = steps.evaluate(state, steps.place(batch))
+            # What one batch gave comes to the host while the device works on the next.
+            scored = steps.evaluate(state, steps.place(batch))
             if waiting is not None:
-                total = task.add(total, jax.device_get(waiting))
-            waiting = sums
+                metric = add(metric, *waiting)
+            waiting = scored, batch
     if waiting is not None:
-        total = task.add(total, jax.device_get(waiting))
-    return task.result(total)
+        metric = add(metric, *waiting)
+    return task.result(metric)
 
 
 def batches_of(experiment: Experiment, source: Source) -> Any:
     """The share of a split that falls to this process, in order, as batches."""
     config, (share, shares) = experiment.config, batch_share(experiment.mesh)
-    return eval_batches(
+    return experiment.task.eval_batches(
         source, config.data, batch_size=config.train.batch_size, process_index=share, process_count=shares
     )
 
 
-def examples_of(
-    experiment: Experiment, state: TrainState, source: Source, most: int = 4
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The first few images of a split ``[b, h, w, 3]`` with their labels and predictions ``[b, h, w]``.
+def draw_examples(experiment: Experiment, state: TrainState, source: Source) -> np.ndarray:
+    """A picture, uint8 ``[h, w, 3]``, of the first few images of a split with their truths and predictions.
 
     Every process predicts the same images, since they all hold a part of the state.
     """
-    with eval_batches(source, experiment.config.data, batch_size=most) as batches:
-        batch = next(batches)
-    logits = jax.device_get(experiment.steps.predict(state, batch.image))
-    return batch.image[batch.valid], batch.label[batch.valid], logits.argmax(axis=-1)[batch.valid]
+    predict = partial(experiment.steps.predict, state)
+    return EXAMPLES[experiment.config.task](experiment.config, source, predict)
 
 
 def scored_splits(config: ml_collections.ConfigDict) -> list[str]:

@@ -73,7 +73,7 @@ def build(
     if config.train.best_metric not in task.score_names:
         known = ", ".join(task.score_names)
         raise ValueError(f"train.best_metric is {config.train.best_metric!r}; the scores of this task are {known}")
-    optimizer, schedule = optimizers.make_optimizer(config.optimizer, config.train.steps)
+    optimizer, schedule = optimizers.make_optimizer(config.optimizer, config.train.steps, task.frozen)
     sharding.check_batch(
         mesh, config.train.batch_size, config.train.accumulate, config.data.image_size[0], least_rows(config)
     )

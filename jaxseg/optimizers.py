@@ -1,8 +1,10 @@
 """A config's optimizer section into an optax transformation and its learning-rate schedule."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import optax
 
 
@@ -22,6 +24,7 @@ def make_schedule(config: Any, total_steps: int) -> optax.Schedule:
     schedules = {
         "constant": lambda: optax.constant_schedule(peak),
         "cosine": lambda: optax.cosine_decay_schedule(peak, total_steps - warmup),
+        "steps": lambda: optax.piecewise_constant_schedule(peak, _falls(config, total_steps)),
         "poly": lambda: optax.polynomial_schedule(peak, 0.0, power=0.9, transition_steps=total_steps - warmup),
     }
     main = _choose(schedules, config.schedule, "optimizer.schedule")()
@@ -32,12 +35,25 @@ def make_schedule(config: Any, total_steps: int) -> optax.Schedule:
     return optax.join_schedules([rise, main], [warmup])
 
 
-def make_optimizer(config: Any, total_steps: int) -> tuple[optax.GradientTransformation, optax.Schedule]:
+def _falls(config: Any, total_steps: int) -> dict[int, float]:
+    """By what the rate is multiplied at which step after the warm-up."""
+    if not config.milestones or not all(0 < share < 1 for share in config.milestones):
+        raise ValueError(
+            f"optimizer.milestones is {tuple(config.milestones)}: the schedule 'steps' needs shares of the run, "
+            "each between 0 and 1"
+        )
+    return {round(share * total_steps) - config.warmup_steps: config.gamma for share in config.milestones}
+
+
+def make_optimizer(
+    config: Any, total_steps: int, frozen: Sequence[str] = ()
+) -> tuple[optax.GradientTransformation, optax.Schedule]:
     """The optimiser and the schedule that it follows.
 
     Args:
       config: the ``optimizer`` section of a config.
       total_steps: the length of the run.
+      frozen: with what the names of parameters begin that stay as they are, such as "backbone/conv1/".
 
     Raises:
       ValueError: an unknown optimiser or schedule.
@@ -56,7 +72,45 @@ def make_optimizer(config: Any, total_steps: int) -> tuple[optax.GradientTransfo
         parts.append(optax.clip_by_global_norm(config.clip_norm))
     if config.weight_decay and config.name != "adamw":
         parts.append(optax.add_decayed_weights(config.weight_decay, mask=kernels))
-    return optax.chain(*parts, optimizer), schedule
+    parts.append(optimizer)
+    if frozen or config.factors:
+        parts.append(scale_by_name(tuple(config.factors), tuple(frozen)))
+    return optax.chain(*parts), schedule
+
+
+def scale_by_name(factors: Sequence[tuple[str, float]], frozen: tuple[str, ...]) -> optax.GradientTransformation:
+    """Multiplies updates: those of a parameter by the factor of the first pair with which its name begins.
+
+    The name is a path such as "backbone/conv1/kernel". Behind an optimiser this is a rate of the parameter's own, for
+    its weight decay too. Parameters whose names begin as one of ``frozen`` do not move.
+    """
+
+    def scaled(path: tuple, update: jax.Array) -> jax.Array:
+        name = _name(path)
+        if name.startswith(frozen):
+            return jnp.zeros_like(update)
+        return update * next((factor for begin, factor in factors if name.startswith(begin)), 1.0)
+
+    def init(params: Any) -> optax.EmptyState:
+        names = [_name(path) for path, _ in jax.tree_util.tree_leaves_with_path(params)]
+        for begin, _ in factors:
+            if not any(name.startswith(begin) for name in names):
+                modules = dict.fromkeys("/".join(name.split("/")[:2]) for name in names)
+                raise ValueError(
+                    f"optimizer.factors names {begin!r}, but no parameter's name begins so; they begin with "
+                    f"{', '.join(modules)}"
+                )
+        return optax.EmptyState()
+
+    def update(updates: Any, state: optax.EmptyState, params: Any = None) -> tuple[Any, optax.EmptyState]:
+        del params
+        return jax.tree_util.tree_map_with_path(scaled, updates), state
+
+    return optax.GradientTransformation(init, update)
+
+
+def _name(path: tuple) -> str:
+    return "/".join(entry.key for entry in path)
 
 
 def kernels(params: Any) -> Any:

@@ -1,6 +1,8 @@
 """Arrays into pictures that people look at: overlays, rows of examples, curves."""
 
 import pathlib
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -9,6 +11,9 @@ from PIL import Image
 from jaxseg.types import IGNORE
 
 IGNORED_COLOR = (224, 224, 224)
+LEGIBLE = 320  # pixels; smaller images are enlarged before names are written into them
+GAP = 4  # pixels between panels
+CURVES = ("pixel_accuracy", "mean_pixel_accuracy", "mean_iou", "box_ap", "box_ap50", "mask_ap", "mask_ap50")
 
 
 def colored(label: np.ndarray, palette: np.ndarray) -> np.ndarray:
@@ -29,18 +34,25 @@ def overlay(image: np.ndarray, label: np.ndarray, palette: np.ndarray, opacity: 
     return blend
 
 
-def instances(
-    image: np.ndarray, masks: np.ndarray, boxes: np.ndarray, titles: list[str], colors: np.ndarray
-) -> np.ndarray:
-    """The image ``[h, w, 3]`` with its objects: translucent masks, outlines, boxes and what is written at them.
+class Shown(NamedTuple):
+    """Objects as they are drawn into an image, the most important first: it is drawn last.
 
-    Args:
-      image: uint8 ``[h, w, 3]``.
-      masks: bool ``[d, h, w]``, the most important first: it is drawn last.
+    Attributes:
+      masks: bool ``[d, h, w]``.
       boxes: ``[d, 4]``.
       titles: d short texts.
       colors: uint8 ``[d, 3]``.
     """
+
+    masks: np.ndarray
+    boxes: np.ndarray
+    titles: list[str]
+    colors: np.ndarray
+
+
+def instances(image: np.ndarray, shown: Shown) -> np.ndarray:
+    """The image, uint8 ``[h, w, 3]``, with objects: translucent masks, outlines, boxes and what is written at them."""
+    masks, boxes, titles, colors = shown
     canvas = image.copy()
     thickness = max(1, round(min(image.shape[:2]) / 300))
     for mask, color in zip(masks[::-1], colors[::-1], strict=True):
@@ -75,16 +87,40 @@ def rows(images: np.ndarray, labels: np.ndarray, predictions: np.ndarray, palett
       predictions: ``[b, h', w']``; a model of valid convolutions predicts the middle, and is shown there.
       palette: uint8 ``[k, 3]``.
     """
-    gap = 4
-    lines = []
-    for image, label, prediction in zip(images, labels, predictions, strict=True):
-        panels = (image, colored(label, palette), colored(_centered(prediction, label.shape), palette))
-        lines.append(
-            np.concatenate(
-                [np.pad(panel, ((gap, 0), (gap, 0), (0, 0)), constant_values=255) for panel in panels], axis=1
-            )
-        )
-    return np.pad(np.concatenate(lines), ((0, gap), (0, gap), (0, 0)), constant_values=255)
+    return _grid(
+        [
+            (image, colored(label, palette), colored(_centered(prediction, label.shape), palette))
+            for image, label, prediction in zip(images, labels, predictions, strict=True)
+        ]
+    )
+
+
+def instance_rows(examples: Sequence[tuple[np.ndarray, Shown, Shown]]) -> np.ndarray:
+    """One row an image: the image, its objects, what was found; uint8 ``[h, w, 3]``. Small images are enlarged."""
+    return _grid([_instance_row(*example) for example in examples])
+
+
+def _instance_row(image: np.ndarray, truth: Shown, found: Shown) -> tuple[np.ndarray, ...]:
+    times = -(-LEGIBLE // min(image.shape[:2]))
+
+    def enlarged(array: np.ndarray) -> np.ndarray:
+        return array.repeat(times, axis=-2).repeat(times, axis=-1)
+
+    image = image.repeat(times, axis=0).repeat(times, axis=1)
+    return image, *(
+        instances(image, one._replace(masks=enlarged(one.masks), boxes=one.boxes * times)) for one in (truth, found)
+    )
+
+
+def _grid(lines: Sequence[Sequence[np.ndarray]]) -> np.ndarray:
+    """Lines of panels with white between them, and on the right of lines that are shorter."""
+    lines = [
+        np.concatenate([np.pad(panel, ((GAP, 0), (GAP, 0), (0, 0)), constant_values=255) for panel in panels], axis=1)
+        for panels in lines
+    ]
+    width = max(line.shape[1] for line in lines) + GAP
+    lines = [np.pad(line, ((0, 0), (0, width - line.shape[1]), (0, 0)), constant_values=255) for line in lines]
+    return np.pad(np.concatenate(lines), ((0, GAP), (0, 0), (0, 0)), constant_values=255)
 
 
 def _centered(prediction: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
@@ -116,11 +152,12 @@ def draw_curves(path: pathlib.Path, lines: list[dict]) -> None:
     train = [(line["step"], line["loss"]) for line in lines if line["split"] == "train"]
     losses.plot(*zip(*train, strict=True), color="0.75", linewidth=0.8, label="train, each step")
     losses.plot(*_smoothed(train), color="C0", label="train, mean")
-    panels = ((losses, ("loss",)), (scores, ("pixel_accuracy", "mean_pixel_accuracy", "mean_iou")))
+    panels = ((losses, ("loss",)), (scores, CURVES))
     for split, style in (("val", "o-"), ("test", "s")):
         for axes, names in panels:
             for color, name in enumerate(names, start=1):
-                points = [(line["step"], line[name]) for line in lines if line["split"] == split and name in line]
+                points = [(line["step"], line.get(name)) for line in lines if line["split"] == split]
+                points = [point for point in points if point[1] is not None]
                 if points:
                     label = f"{split}, {name.replace('_', ' ')}"
                     axes.plot(*zip(*points, strict=True), style, color=f"C{color}", markersize=4, label=label)

@@ -95,7 +95,7 @@ def of_run(folder: pathlib.Path, checkpoint: str) -> Callable[[Any], Any]:
     experiment = build(config, class_names, palette)
     state = load_state(experiment, folder, checkpoint)
     model = functools.partial(experiment.steps.predict, state)
-    return PREDICTORS[config.task](config, class_names, palette, model)
+    return PREDICTORS[config.task](config, class_names, palette, model, workdir.category_ids(folder))
 
 
 def of_weights(config: Any, weights: str) -> Callable[[Any], Any]:

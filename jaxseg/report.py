@@ -55,6 +55,7 @@ class Report:
         self._speaks = speaks
         self._batch_size = batch_size
         self._clock = (start_step, time.perf_counter())
+        self._timed = (0, 0.0)  # steps, and the seconds that they took
         self._bar = tqdm.tqdm(
             total=total_steps,
             initial=start_step,
@@ -91,11 +92,14 @@ class Report:
         if not self._speaks:
             return
         self._write({"step": step, "split": "train", **logs})
+        if self._bar.n == self._bar.initial:  # the first step, which compiled
+            self.restart_clock(step)
         self._bar.update(step - self._bar.n)
         since, then = self._clock
         now = time.perf_counter()
         if now - then > 1:
             speed = (step - since) * self._batch_size / (now - then)
+            self._timed = (self._timed[0] + step - since, self._timed[1] + now - then)
             self._clock = (step, now)
             self._bar.set_postfix_str(f"loss {logs['loss']:.4f}, {speed:.1f} images/s", refresh=False)
             self._show(step, summary.scalar("speed/images_per_second", speed))
@@ -113,14 +117,21 @@ class Report:
         for name, value in numbers.items():
             self._show(step, summary.scalar(f"{split}/{name}", value))
         self.say(f"step {step}, {split}: " + ", ".join(f"{name} {value:.4f}" for name, value in numbers.items()))
-        if "iou" in scores:
-            each = zip(class_names, scores["iou"], strict=True)
-            self.say("  iou: " + ", ".join(f"{name} {'-' if iou is None else f'{iou:.4f}'}" for name, iou in each))
+        for name, values in scores.items():
+            if isinstance(values, list):
+                each = zip(class_names, values, strict=True)
+                self.say(f"  {name}: " + ", ".join(f"{one} {value:.4f}" for one, value in each if value is not None))
 
     def picture(self, step: int, name: str, image: np.ndarray) -> None:
         """A picture, uint8 ``[h, w, 3]``, for TensorBoard."""
         if self._speaks:
             self._show(step, summary.image(name, image, dataformats="HWC"))
+
+    def costs(self, compiling: float, memory: str) -> None:
+        """What the run cost since it was last begun: how fast it was, how long it compiled, what memory it needed."""
+        steps, seconds = self._timed
+        speed = f"{steps * self._batch_size / seconds:.1f} images/s" if seconds else "no speed measured"
+        self.say(f"training: {speed} (without the first step); compiling: {compiling:.0f} s; peak: {memory}")
 
     def restart_clock(self, step: int) -> None:
         """Leaves what was done since the last step, such as an evaluation, out of the speed."""

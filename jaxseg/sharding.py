@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
+import numpy as np
+from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
@@ -99,3 +101,15 @@ def state_sharding(mesh: Mesh, leaf: Any) -> NamedSharding:
         return NamedSharding(mesh, P())
     longest = max(axes, key=lambda axis: leaf.shape[axis])
     return NamedSharding(mesh, P(*(None,) * longest, "fsdp"))
+
+
+def from_all_processes(content: bytes) -> list[bytes]:
+    """What each process gives, in the order of their numbers; all call this together, and all get the same."""
+    if jax.process_count() == 1:
+        return [content]
+    lengths = multihost_utils.process_allgather(np.int64(len(content)))
+    padded = np.zeros(lengths.max(), np.uint8)
+    padded[: len(content)] = np.frombuffer(content, np.uint8)
+    return [
+        row[:length].tobytes() for row, length in zip(multihost_utils.process_allgather(padded), lengths, strict=True)
+    ]

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from flax.traverse_util import flatten_dict, unflatten_dict
+from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
@@ -28,9 +29,10 @@ class Steps(NamedTuple):
       init: ``(given={}) -> state``, where variables given by path, ``("params", module, ..., leaf)``, replace random
         ones.
       train: ``(state, batch) -> (state, logs)``; the state given is used up.
-      evaluate: ``(state, batch) -> sums``.
-      predict: ``(state, image) -> predictions``.
+      evaluate: ``(state, batch) -> (totals, each)``, see ``tasks.task.Task.score``.
+      predict: ``(state, *inputs) -> predictions``.
       place: a host's share of a batch -> the global batch on the mesh.
+      fetch: what ``evaluate`` returns, as numpy arrays: the totals, and this host's share of each.
       abstract_state: shapes and shardings of a state, to restore a checkpoint into.
     """
 
@@ -39,6 +41,7 @@ class Steps(NamedTuple):
     evaluate: Callable[..., Any]
     predict: Callable[..., Any]
     place: Callable[[Any], Any]
+    fetch: Callable[[Any], Any]
     abstract_state: TrainState
 
 
@@ -58,7 +61,7 @@ def train_step(
 
     Args:
       state: the run so far.
-      batch: a NamedTuple of arrays ``[b, ...]``, as the task's loss takes it.
+      batch: a NamedTuple of arrays ``[b, ...]``, as the task takes it.
       task: the ``Task``.
       optimizer: the optimiser that made ``state.opt_state``.
       schedule: its learning rate by step, for the logs.
@@ -72,9 +75,8 @@ def train_step(
       The state after the step, and its logs, all scalars: loss, its terms, the gradients' norm and the learning rate.
     """
     across_devices = partial(jax.lax.psum, axis_name=axis_name) if axis_name else lambda sums: sums
-    denominators = across_devices(task.denominators(batch))
     key = jax.random.fold_in(jax.random.key(seed), state.step)
-    grads, batch_stats, logs = _gradients(task, state, batch, denominators, key, accumulate)
+    grads, batch_stats, logs = _gradients(task, state, batch, key, accumulate, across_devices)
     grads, logs = across_devices((grads, logs))
     updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
     new = TrainState(state.step + 1, optax.apply_updates(state.params, updates), batch_stats, opt_state, state.ema)
@@ -85,31 +87,42 @@ def train_step(
 
 
 def _gradients(
-    task: Any, state: TrainState, batch: Any, denominators: Any, key: jax.Array, parts: int
+    task: Any, state: TrainState, batch: Any, key: jax.Array, parts: int, across_devices: Callable[[Any], Any]
 ) -> tuple[Any, Any, dict[str, jax.Array]]:
-    """The gradients of a batch's loss, the batch statistics after it, and its logs; computed in so many parts."""
+    """The gradients of a batch's loss, the batch statistics after it, and its logs; computed in so many parts.
 
-    def loss_with_logs(params, batch_stats, microbatch, number):
-        part_key = jax.random.fold_in(key, number)
-        loss, (batch_stats, logs) = task.loss(params, batch_stats, microbatch, denominators, part_key)
+    The sums of each part are divided by the counts of the whole batch, on all devices. Where these are known only when
+    the model has run, as with regions drawn from its proposals, several parts run forwards once more to count them.
+    """
+
+    def loss_with_logs(params, batch_stats, microbatch, number, counts):
+        sums, own_counts, batch_stats = task.sums(params, batch_stats, microbatch, key, number)
+        counts = jax.lax.stop_gradient(across_devices(own_counts) if counts is None else counts)
+        loss, logs = task.loss(sums, counts)
         return loss, (batch_stats, {"loss": loss, **logs})
 
     gradient = jax.grad(loss_with_logs, has_aux=True)
     if parts == 1:
-        grads, (batch_stats, logs) = gradient(state.params, state.batch_stats, batch, 0)
+        grads, (batch_stats, logs) = gradient(state.params, state.batch_stats, batch, 0, None)
         return grads, batch_stats, logs
+
+    def count_part(batch_stats, microbatch_and_number):
+        microbatch, number = microbatch_and_number
+        _, counts, batch_stats = task.sums(state.params, batch_stats, microbatch, key, number)
+        return batch_stats, counts
 
     def add_part(carry, microbatch_and_number):
         batch_stats, total = carry
-        grads, (batch_stats, logs) = gradient(state.params, batch_stats, *microbatch_and_number)
+        grads, (batch_stats, logs) = gradient(state.params, batch_stats, *microbatch_and_number, counts)
         return (batch_stats, jax.tree.map(jnp.add, total, (grads, logs))), None
 
-    microbatches = jax.tree.map(partial(_microbatches, parts), batch)
+    microbatches = jax.tree.map(partial(_microbatches, parts), batch), jnp.arange(parts)
+    _, counts = jax.lax.scan(count_part, state.batch_stats, microbatches)
+    counts = across_devices(jax.tree.map(lambda of_parts: of_parts.sum(axis=0), counts))
     first = jax.tree.map(lambda array: array[0], microbatches)
-    grads, (_, logs) = jax.eval_shape(gradient, state.params, state.batch_stats, first, 0)
+    grads, (_, logs) = jax.eval_shape(gradient, state.params, state.batch_stats, *first, counts)
     zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), (grads, logs))
-    carry, _ = jax.lax.scan(add_part, (state.batch_stats, zeros), (microbatches, jnp.arange(parts)))
-    batch_stats, (grads, logs) = carry
+    (batch_stats, (grads, logs)), _ = jax.lax.scan(add_part, (state.batch_stats, zeros), microbatches)
     return grads, batch_stats, logs
 
 
@@ -119,14 +132,14 @@ def _microbatches(count: int, array: jax.Array) -> jax.Array:
 
 
 def eval_step(state: TrainState, batch: Any, *, task: Any, axis_name: str | None = None) -> Any:
-    """The sums that a batch adds to an evaluation."""
-    sums = task.score(states.evaluated(state), batch)
-    return jax.lax.psum(sums, axis_name) if axis_name else sums
+    """What an evaluation needs of a batch: totals over all devices, and arrays ``[b, ...]`` of each image."""
+    totals, each = task.score(states.evaluated(state), batch)
+    return jax.lax.psum(totals, axis_name) if axis_name else totals, each
 
 
-def predict_step(state: TrainState, image: jax.Array, *, task: Any) -> Any:
-    """The task's predictions for uint8 images ``[b, h, w, 3]``."""
-    return task.predict(states.evaluated(state), image)
+def predict_step(state: TrainState, *inputs: jax.Array, task: Any) -> Any:
+    """The task's predictions."""
+    return task.predict(states.evaluated(state), *inputs)
 
 
 def compile_steps(
@@ -154,7 +167,7 @@ def compile_steps(
         ema_decay=config.optimizer.ema,
         axis_name=axis_name,
     )
-    train, evaluate, place = bind(mesh, shardings, train, partial(eval_step, task=task, axis_name=axis_name))
+    train, evaluate, place, fetch = bind(mesh, shardings, train, partial(eval_step, task=task, axis_name=axis_name))
     return Steps(
         # It runs once, but optimising its random numbers takes XLA half a minute on a CPU (25 s against 1.6 s for a
         # U-Net of 14 kernels, on two cores with jax 0.10.2).
@@ -163,6 +176,7 @@ def compile_steps(
         evaluate=evaluate,
         predict=jax.jit(partial(predict_step, task=task), out_shardings=NamedSharding(mesh, P())),
         place=place,
+        fetch=fetch,
         abstract_state=jax.tree.map(
             lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), shapes, shardings
         ),
@@ -182,7 +196,11 @@ def _create(
 
 
 def _with_jit(mesh: Mesh, shardings: TrainState, train: Callable, evaluate: Callable) -> tuple[Callable, ...]:
-    everywhere = NamedSharding(mesh, P())
+    everywhere, by_image = NamedSharding(mesh, P()), batch_sharding(mesh, 1)
+
+    def fetch(scored):
+        totals, each = scored
+        return jax.device_get((totals, multihost_utils.global_array_to_host_local_array(each, mesh, by_image.spec)))
 
     _, shares = batch_share(mesh)
 
@@ -192,8 +210,9 @@ def _with_jit(mesh: Mesh, shardings: TrainState, train: Callable, evaluate: Call
 
     return (
         jax.jit(train, donate_argnums=0, out_shardings=(shardings, everywhere)),
-        jax.jit(evaluate, out_shardings=everywhere),
+        jax.jit(evaluate, out_shardings=(everywhere, by_image)),
         partial(jax.tree.map, place_array),
+        fetch,
     )
 
 
@@ -208,8 +227,17 @@ def _with_pmap(mesh: Mesh, shardings: TrainState, train: Callable, evaluate: Cal
     def place(batch):
         return jax.tree.map(lambda array: array.reshape(devices, -1, *array.shape[1:]), batch)
 
-    over_devices = {"axis_name": "data", "in_axes": (None, 0), "out_axes": None}
-    return jax.pmap(train, donate_argnums=0, **over_devices), jax.pmap(evaluate, **over_devices), place
+    def fetch(scored):
+        totals, each = jax.device_get(scored)
+        return totals, jax.tree.map(lambda array: array.reshape(-1, *array.shape[2:]), each)
+
+    over_devices = partial(jax.pmap, axis_name="data", in_axes=(None, 0))
+    return (
+        over_devices(train, donate_argnums=0, out_axes=None),
+        over_devices(evaluate, out_axes=(None, 0)),
+        place,
+        fetch,
+    )
 
 
 _COMPILERS = {"jit": _with_jit, "pmap": _with_pmap}

@@ -11,11 +11,10 @@ import jax
 import ml_collections
 import orbax.checkpoint as ocp
 
-from jaxseg import checkpoints, interruption, pictures, workdir
-from jaxseg.data.batches import train_batches
+from jaxseg import checkpoints, costs, interruption, pictures, workdir
 from jaxseg.data.sources import open_source
 from jaxseg.describe import write_model_table
-from jaxseg.evaluate import examples_of, score, scored_splits
+from jaxseg.evaluate import draw_examples, score, scored_splits
 from jaxseg.experiment import Experiment, build, resolve
 from jaxseg.processes import leader_first, leads
 from jaxseg.profiling import Profile
@@ -85,12 +84,15 @@ def train(
     config = resolve(config, source)
     experiment = build(config, source.class_names, source.palette)
     beginning = beginning_of(experiment, folder)
+    category_ids = source.catalogue.category_ids if source.catalogue else ()
     with leader_first():
-        changes = workdir.prepare(folder, config, source.class_names, source.palette, writes=leads())
+        classes = (source.class_names, source.palette, category_ids)
+        changes = workdir.prepare(folder, config, *classes, writes=leads())
     if leads():
-        write_model_table(folder / "model.txt", experiment.task.model, config.data.image_size)
+        write_model_table(folder / "model.txt", experiment.task.model, experiment.task.example)
 
     with contextlib.ExitStack() as stack:
+        compiling = stack.enter_context(costs.CompileTime())
         stopped = stack.enter_context(interruption.watched())
         manager = stack.enter_context(checkpoints.open_checkpoints(folder, config.train.keep, config.train.best_metric))
         state = checkpoints.restore_newest(manager, experiment.steps.abstract_state)
@@ -111,6 +113,7 @@ def train(
         scores = {kind: evaluate(run, state, kind) for kind in scored}
         save(run, state, scores.get("val"))
         checkpoints.finish(manager)
+        report.costs(compiling.seconds, costs.peak_memory())
     if leads():
         pictures.draw_curves(folder / "curves.png", read_lines(folder / "metrics.jsonl"))
     return scores
@@ -132,7 +135,7 @@ def take_steps(run: Run, state: TrainState) -> TrainState:
     if start >= total:
         return state
     share, shares = batch_share(run.experiment.mesh)
-    batches = train_batches(
+    batches = run.experiment.task.train_batches(
         run.train,
         config.data,
         batch_size=config.train.batch_size,
@@ -194,7 +197,7 @@ def evaluate(run: Run, state: TrainState, kind: str) -> dict[str, Any] | None:
     if scores is None:
         return None
     run.report.scores(step, kind, scores, source.class_names)
-    picture = pictures.rows(*examples_of(run.experiment, state, source), source.palette)
+    picture = draw_examples(run.experiment, state, source)
     if leads():
         pictures.write(run.folder / "pictures" / f"{kind}_{step:07d}.png", picture)
     run.report.picture(step, kind, picture)

@@ -13,7 +13,7 @@ pixel is 0, and the width is ``x2 - x1``. A label map holds class numbers; ``IGN
 metric counts.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -55,6 +55,25 @@ class Record(NamedTuple):
     tags: Mapping[str, Any] = {}
 
 
+class Catalogue(NamedTuple):
+    """What is known of the objects of a split before any image is read; n images.
+
+    Attributes:
+      sizes: int32 ``[n, 2]``, height and width of each image.
+      counts: int32 ``[n]``, how many objects that are no crowd each image has at most; 0 where it has none.
+      image_ids: ``[n]``, the numbers under which results files have the images.
+      category_ids: ``[k]``, the numbers under which results files have the classes.
+      annotations: ``i -> [annotation, ...]``, the objects of image i as its file in COCO's format has them; None where
+        there is no such file, and the records say all there is.
+    """
+
+    sizes: np.ndarray
+    counts: np.ndarray
+    image_ids: Sequence[int]
+    category_ids: Sequence[int]
+    annotations: Callable[[int], list[dict[str, Any]]] | None = None
+
+
 class Source(NamedTuple):
     """One split of a data set.
 
@@ -65,12 +84,14 @@ class Source(NamedTuple):
       palette: uint8 ``[k, 3]``, the colour in which each class is shown.
       fingerprint: equal ones mean equal records, so that what was made of them can be kept between runs; "" where a
         source cannot promise it.
+      catalogue: of the objects; None where the records have none.
     """
 
     records: Sequence[Record]
     class_names: tuple[str, ...]
     palette: np.ndarray
     fingerprint: str = ""
+    catalogue: Catalogue | None = None
 
 
 class Example(NamedTuple):
@@ -85,6 +106,18 @@ class Example(NamedTuple):
     image: np.ndarray
     label: np.ndarray
     weight: np.ndarray | None = None
+
+
+class InstanceExample(NamedTuple):
+    """One image as detectors see it: resized, augmented, not yet padded.
+
+    Attributes:
+      image: uint8 ``[h, w, 3]``.
+      objects: in its pixels.
+    """
+
+    image: np.ndarray
+    objects: Objects
 
 
 class Batch(NamedTuple):
@@ -107,14 +140,14 @@ class InstanceBatch(NamedTuple):
     """A batch of images with their objects, as detectors learn from it and are scored on it.
 
     Attributes:
-      image: uint8 ``[b, h, w, 3]``, resized, then padded at the bottom and the right.
+      image: uint8 ``[b, h, w, 3]``, resized, then padded with zeros at the bottom and the right.
       sizes: int32 ``[b, 2]``, height and width of each image before it was padded.
       boxes: float32 ``[b, m, 4]``, in pixels of these images.
       classes: int32 ``[b, m]``, from 1; 0 on padding.
       masks: uint8 ``[b, m, h, w / 8]``, a bit a pixel, as ``np.packbits`` packs rows.
       usable: bool ``[b, m]``, False on padding and on crowd regions.
       original_sizes: int32 ``[b, 2]``, height and width of the image as its record has it.
-      index: int32 ``[b]``, which record of the source it is.
+      index: int32 ``[b]``, which record of the source it is; -1 on filler.
       valid: bool ``[b]``; False marks filler that completes the last batch of an evaluation.
     """
 

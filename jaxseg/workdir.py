@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 import ml_collections
@@ -15,7 +16,12 @@ SINCE = {"remat": False}
 
 
 def prepare(
-    workdir: pathlib.Path, config: Any, class_names: tuple[str, ...], palette: np.ndarray, writes: bool = True
+    workdir: pathlib.Path,
+    config: Any,
+    class_names: tuple[str, ...],
+    palette: np.ndarray,
+    category_ids: Sequence[int] = (),
+    writes: bool = True,
 ) -> list[str]:
     """Makes the folder and writes ``config.json`` and ``classes.json``, or sees that they fit.
 
@@ -24,6 +30,7 @@ def prepare(
       config: the resolved config.
       class_names: one a class.
       palette: uint8 ``[k, 3]``.
+      category_ids: the numbers under which the data set has the classes, where it numbers them itself.
       writes: whether this process writes; the others only look.
 
     Returns:
@@ -33,6 +40,8 @@ def prepare(
       ValueError: the folder cannot be written, or belongs to another model, data set or seed.
     """
     classes = {"class_names": list(class_names), "palette": np.asarray(palette).tolist()}
+    if list(category_ids) not in ([], list(range(len(class_names)))):
+        classes["category_ids"] = [int(number) for number in category_ids]
     before = flatten(read_json(workdir, "config.json")) if (workdir / "config.json").exists() else None
     now = flatten(json.loads(config.to_json()))
     changed = [] if before is None else [field for field in sorted(before | now) if before.get(field) != now.get(field)]
@@ -61,6 +70,16 @@ def load(workdir: pathlib.Path) -> tuple[ml_collections.ConfigDict, tuple[str, .
     config = ml_collections.ConfigDict(SINCE | as_tuples(read_json(workdir, "config.json")))
     classes = read_json(workdir, "classes.json")
     return config, tuple(classes["class_names"]), np.asarray(classes["palette"], np.uint8)
+
+
+def category_ids(workdir: pathlib.Path) -> list[int]:
+    """The numbers under which results have the classes of a run.
+
+    Raises:
+      ValueError: the folder is not a run's.
+    """
+    classes = read_json(workdir, "classes.json")
+    return classes.get("category_ids", list(range(len(classes["class_names"]))))
 
 
 def read_json(workdir: pathlib.Path, name: str) -> Any:

@@ -20,6 +20,34 @@ def tiny_config(**fields):
     return config
 
 
+def tiny_detector(**fields):
+    """A config of a detector that trains in seconds, once it is compiled."""
+    config = tiny_config(
+        task="instances",
+        data__min_size=64,
+        data__max_size=64,
+        data__max_objects=6,
+        train__batch_size=4,
+        train__best_metric="mask_ap",
+        optimizer__name="sgd",
+        optimizer__learning_rate=0.01,
+    )
+    config.model = {
+        "name": "mask_rcnn",
+        "depth": 18,
+        "width": 4,
+        "channels": 8,
+        "hidden": 8,
+        "anchor_sizes": ((8,), (16,), (32,), (48,), (64,)),
+        "proposing": {"per_level": 20, "total": 12},
+        "proposing_in_training": {"per_level": 20, "total": 12},
+        "drawing": {"anchors": 16, "regions": 8},
+        "detecting": {"count": 5},
+    }
+    config.update_from_flattened_dict({name.replace("__", "."): value for name, value in fields.items()})
+    return config
+
+
 get_config = tiny_config  # this file is a config, too, for runs in processes of their own
 
 

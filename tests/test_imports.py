@@ -15,6 +15,7 @@ ROWS = (
         "state",
         "optimizers",
         "report",
+        "costs",
         "pictures",
         "photographs",
         "interruption",

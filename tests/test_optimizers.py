@@ -1,6 +1,7 @@
 """Schedules and optimisers by their formulas."""
 
 import chex
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -75,3 +76,48 @@ def test_the_gradients_norm_is_clipped_over_all_parameters():
     chex.assert_trees_all_close(
         updates, {"a": {"kernel": jnp.array([-0.6])}, "b": {"bias": jnp.array([-0.8])}}, rtol=1e-5
     )
+
+
+def test_steps_fall_at_shares_of_the_run_and_the_warm_up_is_part_of_it():
+    fields = {"learning_rate": 2.0, "schedule": "steps", "milestones": (0.5, 0.8), "gamma": 0.1, "warmup_steps": 4}
+    values = rates(20, **fields)
+    np.testing.assert_allclose(values[:5], [0.5, 1, 1.5, 2, 2], rtol=1e-6)
+    np.testing.assert_allclose(values[[9, 10, 15, 16, 19]], [2, 0.2, 0.2, 0.02, 0.02], rtol=1e-5)
+    with pytest.raises(ValueError, match="milestones is .*between 0 and 1"):
+        rates(20, schedule="steps", milestones=(16, 22))
+
+
+PARAMS = {
+    "backbone": {name: {"kernel": jnp.full((2,), 3.0)} for name in ("conv1", "layer1_0", "layer2_0")},
+    "head": {"kernel": jnp.full((2,), 3.0), "bias": jnp.full((2,), 3.0)},
+}
+
+
+@pytest.mark.parametrize("name", ["adamw", "sgd"])
+def test_factors_are_rates_of_their_own_and_what_is_frozen_stays(name):
+    """Also where weights decay."""
+    fields = {"name": name, "learning_rate": 0.1, "weight_decay": 0.5}
+    config = tiny_config(**{f"optimizer__{field}": value for field, value in fields.items()}).optimizer
+    grads = jax.tree.map(jnp.ones_like, PARAMS)
+
+    def updates(config, frozen=()):
+        optimizer, _ = optimizers.make_optimizer(config, 10, frozen)
+        return optimizer.update(grads, optimizer.init(PARAMS), PARAMS)[0]
+
+    plain = updates(config)
+    config.factors = (("backbone/layer2_", 0.5), ("head/bias", 10.0))
+    own = updates(config, ("backbone/conv1/", "backbone/layer1_"))
+    for stage in ("conv1", "layer1_0"):
+        chex.assert_trees_all_equal(own["backbone"][stage]["kernel"], jnp.zeros(2))
+    chex.assert_trees_all_close(
+        own["backbone"]["layer2_0"], jax.tree.map(lambda x: 0.5 * x, plain["backbone"]["conv1"])
+    )
+    chex.assert_trees_all_close(own["head"]["bias"], 10 * plain["head"]["bias"])
+    chex.assert_trees_all_equal(own["head"]["kernel"], plain["head"]["kernel"])
+
+
+def test_a_factor_of_no_parameter_is_refused():
+    config = tiny_config(optimizer__factors=(("backbnoe/", 0.1),)).optimizer
+    optimizer, _ = optimizers.make_optimizer(config, 10)
+    with pytest.raises(ValueError, match="'backbnoe/'.*begin with backbone/conv1,"):
+        optimizer.init(PARAMS)

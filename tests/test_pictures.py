@@ -47,3 +47,23 @@ def test_a_picture_is_written_in_its_own_colours(tmp_path):
     pictures.write(tmp_path / "picture.png", image)
     with Image.open(tmp_path / "picture.png") as written:
         np.testing.assert_array_equal(np.asarray(written), image)
+
+
+def test_rows_of_instances_are_enlarged_until_names_can_be_read():
+    image = np.full((80, 100, 3), 50, np.uint8)
+    masks = np.zeros((1, 80, 100), bool)
+    masks[0, 40:60, 30:70] = True
+    color = np.array([[250, 10, 10]], np.uint8)
+    nothing = pictures.Shown(masks[:0], np.zeros((0, 4)), [], color[:0])
+    truth = pictures.Shown(masks, np.array([[30.0, 40, 70, 60]]), ["disc"], color)
+    large = np.full((400, 500, 3), 90, np.uint8)
+    empty = pictures.Shown(np.zeros((0, 400, 500), bool), np.zeros((0, 4)), [], color[:0])
+    shown = pictures.instance_rows([(image, truth, nothing), (large, empty, empty)])
+    assert shown.shape == (4 + 320 + 4 + 400 + 4, 3 * 504 + 4, 3)
+    first, second, third = (shown[4:324, 4 + 404 * i : 404 * (i + 1)] for i in range(3))
+    assert (first == 50).all()
+    assert (third == 50).all()
+    np.testing.assert_array_equal(second[200, 200], np.rint(0.55 * 50 + 0.45 * color[0]))
+    np.testing.assert_array_equal(second[165:235, 120], np.broadcast_to(color[0], (70, 3)))
+    np.testing.assert_array_equal(second[300, 300], [50, 50, 50])
+    assert (shown[4:324, 1216:] == 255).all()

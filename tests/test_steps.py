@@ -55,7 +55,8 @@ def test_pmap_evaluates_what_jit_evaluates():
         with train_batches(source, config.data, batch_size=8, seed=0, start_step=0) as batches:
             batch = next(batches)
         batch = batch._replace(valid=np.arange(8) < 5)
-        return jax.device_get(experiment.steps.evaluate(experiment.steps.init(), experiment.steps.place(batch)))
+        scored = experiment.steps.evaluate(experiment.steps.init(), experiment.steps.place(batch))
+        return experiment.steps.fetch(scored)[0]
 
     with_jit, with_pmap = confusion(tiny_config()), confusion(tiny_config(parallel="pmap"))
     chex.assert_trees_all_close(with_jit, with_pmap, rtol=1e-6)

@@ -43,7 +43,7 @@ def train_batches(
     Returns:
       An iterator of ``Batch`` with ``b / n`` examples each; close it, or use it in a ``with`` statement.
     """
-    share = _share(batch_size, process_index, process_count)
+    share = share_of(batch_size, process_index, process_count)
     if len(source.records) == 0:
         raise ValueError(f"the split config.data.train of {data_config.name} is empty")
     chosen = transforms.augmentation(data_config)
@@ -71,7 +71,7 @@ def eval_batches(
     Evaluations are short and come often, so they are read by threads (OpenCV decodes and resizes outside Python's
     lock): processes would spend longer starting than reading.
     """
-    share = _share(batch_size, process_index, process_count)
+    share = share_of(batch_size, process_index, process_count)
     size = transforms.image_size(data_config)
     make = EvalBatch(_examples(source, data_config, size), size, batch_size, share)
     steps = -(-len(source.records) // batch_size)
@@ -141,7 +141,12 @@ def _examples(source: Source, data_config: ml_collections.ConfigDict, size: tupl
     return CachedExamples(examples, size, source.fingerprint, Path(data_config.dir) / "cache")
 
 
-def _share(batch_size: int, process_index: int, process_count: int) -> slice:
+def share_of(batch_size: int, process_index: int, process_count: int) -> slice:
+    """The rows of each batch that are a process' own.
+
+    Raises:
+      ValueError: the processes cannot share a batch evenly.
+    """
     if batch_size < 1 or batch_size % process_count:
         raise ValueError(
             f"config.train.batch_size is {batch_size}; expected a positive multiple of the {process_count} processes"

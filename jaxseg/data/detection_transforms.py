@@ -39,7 +39,8 @@ class DetectorImages(NamedTuple):
 def resized_size(size: Size, min_size: int, max_size: int) -> Size:
     """The size at which the short side is ``min_size``, or else the long one ``max_size``, whichever is smaller."""
     scale = min(min_size / min(size), max_size / max(size))
-    return int(np.floor(size[0] * scale)), int(np.floor(size[1] * scale))
+    height, width = (max(1, int(np.floor(side * scale))) for side in size)
+    return height, width
 
 
 def normalize(
@@ -57,11 +58,18 @@ def resize_image(image: np.ndarray, size: Size) -> np.ndarray:
 
 def resize_masks(masks: np.ndarray, size: Size) -> np.ndarray:
     """Masks ``[m, h, w]``: row i of the result is row ⌊i · h / h'⌋, in float32, of the original."""
-    rows, columns = (_nearest(old, new) for old, new in zip(masks.shape[1:], size, strict=True))
-    return masks[:, rows[:, None], columns[None, :]]
+    return pick(masks, *(nearest(old, new) for old, new in zip(masks.shape[1:], size, strict=True)))
 
 
-def _nearest(old: int, new: int) -> np.ndarray:
+def pick(masks: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Some rows and columns, which may be repeated, of masks ``[m, h, w]``."""
+    # Copying rows is fast, gathering columns slow: so that is done where there are fewer rows.
+    if len(rows) < masks.shape[1]:
+        return masks.take(rows, axis=1).take(columns, axis=2)
+    return masks.take(columns, axis=2).take(rows, axis=1)
+
+
+def nearest(old: int, new: int) -> np.ndarray:
     """For each of ``new`` positions the one of ``old`` that it takes."""
     positions = np.arange(new, dtype=np.float32) * (np.float32(old) / np.float32(new))
     return np.minimum(positions.astype(np.int64), old - 1)

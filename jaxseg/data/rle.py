@@ -1,6 +1,5 @@
-"""Run-length encoding of masks in COCO's compressed form, by pycocotools, as results files hold it."""
+"""Run-length encoding of masks in COCO's compressed form, by pycocotools, as results and annotation files hold it."""
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -14,10 +13,49 @@ def encode(masks: np.ndarray) -> list[dict[str, Any]]:
 
 
 def decode(codes: list[dict[str, Any]], image_size: tuple[int, int]) -> np.ndarray:
-    """The masks, uint8 ``[d, h, w]``; image_size says h and w where there is no mask to tell them."""
-    if not codes:
-        return np.zeros((0, *image_size), np.uint8)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # pycocotools 2.0.11 speaks numpy 1's array protocol
-        masks = coco_mask.decode(codes)
-    return np.ascontiguousarray(np.moveaxis(masks, -1, 0))
+    """The masks, uint8 ``[d, h, w]``, of an image of ``image_size`` (height, width).
+
+    Not by pycocotools, whose decoder warns under numpy 2, and warnings cannot be silenced in one thread alone.
+    """
+    masks = np.zeros((len(codes), *image_size), np.uint8)
+    for mask, code in zip(masks, codes, strict=True):
+        lengths = run_lengths(code["counts"])
+        runs = np.repeat(np.arange(len(lengths)) % 2 == 1, lengths)
+        mask[:] = runs.reshape(image_size[::-1]).T  # runs go down columns
+    return masks
+
+
+def encode_segmentation(segmentation: list | dict[str, Any], image_size: tuple[int, int]) -> dict[str, Any]:
+    """A segmentation of an annotation file in compressed form, whichever of the three forms it has.
+
+    Args:
+      segmentation: polygons ``[x1, y1, x2, y2, ...]``, which together are the mask; or run lengths,
+        ``{"size": [h, w], "counts": ...}``, as a list of numbers or compressed.
+      image_size: (height, width), for polygons.
+    """
+    if isinstance(segmentation, list):
+        return coco_mask.merge(coco_mask.frPyObjects(segmentation, *image_size))
+    if isinstance(segmentation["counts"], list):
+        return coco_mask.frPyObjects(segmentation, *segmentation["size"])
+    return segmentation
+
+
+def run_lengths(counts: list[int] | str | bytes) -> np.ndarray:
+    """The lengths of runs of 0 and of 1 in turn, int64 ``[n]``, of counts in either form.
+
+    In compressed counts, each length from the fourth on is its difference to the last but one before, written in
+    digits of 5 bits, the lowest first, of characters from "0" on whose sixth bit says that another digit follows.
+    """
+    if isinstance(counts, list):
+        return np.asarray(counts, np.int64)
+    counts = counts.encode() if isinstance(counts, str) else counts
+    characters = np.frombuffer(counts, np.uint8).astype(np.int64) - 48
+    last = np.flatnonzero(characters & 32 == 0)
+    first = np.concatenate([[0], last[:-1] + 1])
+    places = np.arange(len(characters)) - np.repeat(first, last - first + 1)
+    lengths = np.add.reduceat((characters & 31) << 5 * places, first)
+    negative = characters[last] & 16 != 0
+    lengths -= negative.astype(np.int64) << 5 * (last - first + 1)
+    lengths[1::2] = np.cumsum(lengths[1::2])
+    lengths[2::2] = np.cumsum(lengths[2::2])
+    return lengths

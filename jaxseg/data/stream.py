@@ -12,7 +12,9 @@ import grain
 import numpy as np
 from absl import flags
 
-from jaxseg.types import Batch
+from jaxseg.types import Batch, InstanceBatch
+
+AnyBatch = Batch | InstanceBatch
 
 TIMEOUT = 300.0  # seconds; nothing that is alive takes as long for one batch
 THREADS = 4  # where threads of this process prepare the batches
@@ -51,7 +53,7 @@ class BatchStream:
     def __iter__(self) -> "BatchStream":
         return self
 
-    def __next__(self) -> Batch:
+    def __next__(self) -> AnyBatch:
         if self._closed:
             raise StopIteration
         try:
@@ -103,7 +105,7 @@ def _in_background(batches: grain.MapDataset, workers: int) -> grain.IterDataset
     return tuned.mp_prefetch(options, worker_init_fn=_start_worker)
 
 
-def _following(iterator: grain.DatasetIterator) -> Batch | None:
+def _following(iterator: grain.DatasetIterator) -> AnyBatch | None:
     try:
         batch = next(iterator, None)
     except RuntimeError as error:
@@ -112,10 +114,10 @@ def _following(iterator: grain.DatasetIterator) -> Batch | None:
             "containers; config.data.workers=0 needs none.)"
         ) from error
     # Copied, so that the shared memory is free again as soon as possible, whatever is done with the batch.
-    return None if batch is None else Batch(*(None if array is None else np.array(array) for array in batch))
+    return None if batch is None else type(batch)(*(None if array is None else np.array(array) for array in batch))
 
 
-def _first(iterator: grain.DatasetIterator) -> Batch | None:
+def _first(iterator: grain.DatasetIterator) -> AnyBatch | None:
     """The first batch, for which the workers are started: in an environment in which they find no accelerator."""
     before = os.environ.get("JAX_PLATFORMS")
     os.environ["JAX_PLATFORMS"] = "cpu"

@@ -19,7 +19,7 @@ Colour = tuple[float, float, float]
 
 
 class Augmentation(NamedTuple):
-    """The fields of ``config.data.augment``, described in configs/base.py."""
+    """The fields of ``config.data.augment`` that semantic models know, described in configs/base.py."""
 
     crop_scale: tuple[float, float]
     crop_ratio: tuple[float, float]
@@ -33,17 +33,31 @@ class Augmentation(NamedTuple):
 
 def augmentation(data_config: ml_collections.ConfigDict) -> Augmentation:
     """Reads and checks ``config.data.augment``."""
-    chosen = Augmentation(**data_config.augment)
+    chosen = Augmentation(*(data_config.augment[field] for field in Augmentation._fields))
     for field in ("crop_scale", "crop_ratio"):
         low, high = data_config.augment[field]
         if not 0 < low <= high:
             raise ValueError(f"config.data.augment.{field} is ({low}, {high}); expected 0 < lowest <= highest")
-    for field in ("brightness", "contrast", "saturation", "hue"):
-        if not 0 <= data_config.augment[field] <= 1:
-            raise ValueError(f"config.data.augment.{field} is {data_config.augment[field]}; expected 0 to 1")
+    check_shares(data_config, "brightness", "contrast", "saturation", "hue")
+    check_unused(data_config, "semantic models", min_sizes=(), scale_jitter=(1, 1), copy_paste=0)
     if chosen.elastic < 0:
         raise ValueError(f"config.data.augment.elastic is {chosen.elastic}; expected 0 or more, in pixels")
     return chosen
+
+
+def check_shares(data_config: ml_collections.ConfigDict, *fields: str) -> None:
+    """Sees that fields of ``config.data.augment`` are in 0..1."""
+    for field in fields:
+        if not 0 <= data_config.augment[field] <= 1:
+            raise ValueError(f"config.data.augment.{field} is {data_config.augment[field]}; expected 0 to 1")
+
+
+def check_unused(data_config: ml_collections.ConfigDict, who: str, **unused: object) -> None:
+    """Sees that fields of ``config.data.augment`` that ``who`` does not know are left at what means no change."""
+    for field, value in unused.items():
+        given = data_config.augment[field]
+        if given != value:
+            raise ValueError(f"config.data.augment.{field} is {given}, which {who} do not know; expected {value}")
 
 
 def image_size(data_config: ml_collections.ConfigDict) -> tuple[int, int]:

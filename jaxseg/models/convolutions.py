@@ -2,7 +2,7 @@
 
 XLA computes the gradient of a kernel as a convolution whose window is the whole feature map. Its CPU backend does that
 at a fraction of the speed of a matrix product, so there the gradient becomes a sum of matrix products over blocks of
-rows, each block small enough for a core's cache.
+rows or small images, each block small enough for a core's cache.
 """
 
 from functools import partial
@@ -83,7 +83,7 @@ def _plain_gradient(x, dy, kernel, margin):
 
 
 def blocked_gradient(x: jax.Array, dy: jax.Array, margin: int) -> jax.Array:
-    """The gradient ``[3, 3, c, f]`` of a 3x3 kernel, from the input and the gradient of the output, in blocks of rows.
+    """The gradient ``[3, 3, c, f]`` of a 3x3 kernel, from the input and the gradient of the output, in blocks.
 
     ``dk[r, s] = sum over i, j of x[i + r - margin, j + s - margin] dy[i, j]^T``. Nine shifted copies of one of the two
     are made: of the one with fewer channels.
@@ -102,22 +102,30 @@ def _correlate(x: jax.Array, y: jax.Array) -> jax.Array:
     """``out[r, s] = sum over i, j of x[i + r, j + s] y[i, j]^T``: ``[b h+2 w+2 c], [b h w f] -> float32 [3 3 c f]``."""
     b, h, w, f = y.shape
     c = x.shape[-1]
-    rows = _block_rows(h, w)
+    images, rows = _block(b, h, w)
     blocks = h // rows
 
     def add_block(total, i):
-        start = (i // blocks, i % blocks * rows, 0, 0)
-        x_block = lax.dynamic_slice(x, start, (1, rows + 2, w + 2, c))[0]
-        y_block = lax.dynamic_slice(y, start, (1, rows, w, f))[0]
-        copies = jnp.concatenate([x_block[r : r + rows, s : s + w] for r in range(3) for s in range(3)], axis=-1)
+        start = (i // blocks * images, i % blocks * rows, 0, 0)
+        x_block = lax.dynamic_slice(x, start, (images, rows + 2, w + 2, c))
+        y_block = lax.dynamic_slice(y, start, (images, rows, w, f))
+        copies = [x_block[:, r : r + rows, s : s + w] for r in range(3) for s in range(3)]
         # In this order it is y, the smaller, that is transposed for the product.
-        return total + jnp.einsum("hwf,hwc->fc", y_block, copies, preferred_element_type=jnp.float32), None
+        product = jnp.einsum(
+            "bhwf,bhwc->fc", y_block, jnp.concatenate(copies, axis=-1), preferred_element_type=jnp.float32
+        )
+        return total + product, None
 
-    total, _ = lax.scan(add_block, jnp.zeros((f, 9 * c), jnp.float32), jnp.arange(b * blocks))
+    total, _ = lax.scan(add_block, jnp.zeros((f, 9 * c), jnp.float32), jnp.arange(b // images * blocks))
     return total.reshape(f, 3, 3, c).transpose(1, 2, 3, 0)
 
 
-def _block_rows(height: int, width: int) -> int:
-    """The largest divisor of the height that makes a block of at most ``BLOCK_PIXELS``; at least one row."""
-    fitting = min(height, max(1, BLOCK_PIXELS // width))
-    return next(rows for rows in range(fitting, 0, -1) if height % rows == 0)
+def _block(images: int, height: int, width: int) -> tuple[int, int]:
+    """Images and rows of a block of at most ``BLOCK_PIXELS``, or one row: several images only if they are whole."""
+    rows = _largest_divisor(height, BLOCK_PIXELS // width)
+    return (_largest_divisor(images, BLOCK_PIXELS // (height * width)) if rows == height else 1), rows
+
+
+def _largest_divisor(number: int, most: int) -> int:
+    """The largest divisor that is no more than ``most``; at least 1."""
+    return next(divisor for divisor in range(max(1, min(number, most)), 0, -1) if number % divisor == 0)

@@ -16,8 +16,21 @@ from jaxseg.ops.masks import crop_targets
 from jaxseg.ops.matching import match
 from jaxseg.ops.sampling import Samples, sample
 
-ANCHOR_SLOTS, ANCHOR_SHARE = 256, 0.5  # drawn an image, and the largest share of objects among them
-REGION_SLOTS, REGION_SHARE = 512, 0.25
+
+class Drawing(NamedTuple):
+    """How much of each image is learned from.
+
+    Attributes:
+      anchors: how many are drawn for the RPN.
+      anchor_share: the largest share of objects among them.
+      regions: how many are drawn for the heads.
+      region_share: the largest share of objects among them; so many masks are predicted.
+    """
+
+    anchors: int = 256
+    anchor_share: float = 0.5
+    regions: int = 512
+    region_share: float = 0.25
 
 
 class GroundTruth(NamedTuple):
@@ -26,7 +39,7 @@ class GroundTruth(NamedTuple):
     Attributes:
       boxes: float32 ``[b, m, 4]``, in pixels of the resized images.
       classes: int32 ``[b, m]``, from 1.
-      masks: uint8 ``[b, m, h, w]``, 1 on the object.
+      masks: uint8 ``[b, m, h, w]``, 1 on the object; or ``[b, m, h, w / 8]``, a bit a pixel, as np.packbits packs rows.
       usable: bool ``[b, m]``, False on padding and on crowd regions.
     """
 
@@ -96,22 +109,26 @@ class TrainingOutputs(NamedTuple):
 
 
 def draw_anchors(
-    key: jax.Array, anchors: Sequence[jax.Array], usable: Sequence[jax.Array], truth: GroundTruth
+    keys: jax.Array,
+    anchors: Sequence[jax.Array],
+    usable: Sequence[jax.Array],
+    truth: GroundTruth,
+    drawing: Drawing,
 ) -> Samples:
     """Anchors to learn from, by index into those of all levels, one after another.
 
     Args:
-      key: the source of randomness.
+      keys: ``[b]``, each image's source of randomness.
       anchors: ``[b, a, 4]`` a level.
       usable: bool ``[b, a]`` a level.
       truth: the objects.
+      drawing: how many.
     """
 
     def draw(key, anchors, usable, boxes, objects):
         matches = match(anchors, boxes, objects, object_iou=0.7, background_iou=0.3, low_quality=True)
-        return sample(key, matches.labels, usable, ANCHOR_SLOTS, ANCHOR_SHARE)
+        return sample(key, matches.labels, usable, drawing.anchors, drawing.anchor_share)
 
-    keys = jax.random.split(key, truth.usable.shape[0])
     anchors, usable = jnp.concatenate(anchors, axis=1), jnp.concatenate(usable, axis=1)
     return jax.vmap(draw)(keys, anchors, usable, truth.boxes, truth.usable)
 
@@ -135,14 +152,13 @@ def anchor_samples(
     return jax.vmap(look_up)(drawn, logits, deltas, anchors, truth.boxes, truth.usable)
 
 
-def draw_regions(key: jax.Array, proposals: Proposals, truth: GroundTruth) -> Samples:
+def draw_regions(keys: jax.Array, proposals: Proposals, truth: GroundTruth, drawing: Drawing) -> Samples:
     """Regions to learn from, by index into the proposals followed by the objects' own boxes."""
 
     def draw(key, candidates, usable, boxes, objects):
         matches = match(candidates, boxes, objects, object_iou=0.5, background_iou=0.5, low_quality=False)
-        return sample(key, matches.labels, usable, REGION_SLOTS, REGION_SHARE)
+        return sample(key, matches.labels, usable, drawing.regions, drawing.region_share)
 
-    keys = jax.random.split(key, truth.usable.shape[0])
     return jax.vmap(draw)(keys, *_candidates(proposals, truth), truth.boxes, truth.usable)
 
 
@@ -160,17 +176,26 @@ def regions_to_learn_from(drawn: Samples, proposals: Proposals, truth: GroundTru
     return jax.vmap(look_up)(drawn, candidates, truth.boxes, truth.classes, truth.usable)
 
 
-def possibly_positive(regions: Regions) -> Regions:
+def possibly_positive(regions: Regions, share: float) -> Regions:
     """The slots that can be positive: the first ones, as many as the largest share of objects allows."""
-    count = int(regions.positive.shape[1] * REGION_SHARE)
+    count = int(regions.positive.shape[1] * share)
     return jax.tree.map(lambda x: x[:, :count], regions)
 
 
-def mask_targets(regions: Regions, truth: GroundTruth, sizes: jax.Array, size: int) -> jax.Array:
-    """What the mask head is to say of regions of images of these sizes ``[b, 2]``: ``[b, r', size, size]``."""
+def mask_targets(regions: Regions, truth: GroundTruth, sizes: jax.Array, size: int, width: int) -> jax.Array:
+    """What the mask head is to say of regions: ``[b, r', size, size]``.
+
+    Args:
+      regions: the boxes, and which objects they are matched to.
+      truth: the objects.
+      sizes: int32 ``[b, 2]``, height and width of the images without any padding.
+      size: rows and columns of a target.
+      width: columns of an image with its padding, by which packed masks are told from others.
+    """
+    packed_width = width if truth.masks.shape[-1] != width else None
 
     def crop(masks, boxes, objects, extent):
-        return crop_targets(masks, boxes, objects, size, extent)
+        return crop_targets(masks, boxes, objects, size, extent, packed_width)
 
     return jax.vmap(crop)(truth.masks, regions.boxes, regions.objects, sizes)
 

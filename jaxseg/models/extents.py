@@ -27,3 +27,8 @@ def inside(extents: jax.Array | None, size: Sequence[int], stride: int) -> jax.A
 def hold(x: jax.Array, mask: jax.Array | None) -> jax.Array:
     """``x [b, h, w, c]``, and zero where ``mask`` is False."""
     return x if mask is None else jnp.where(mask, x, jnp.zeros((), x.dtype))
+
+
+def padded_to_stride(sizes: jax.Array, stride: int = 32) -> jax.Array:
+    """The extents of images of these sizes ``[b, 2]``, each rounded up to whole strides of the highest level."""
+    return -(-sizes // stride) * stride

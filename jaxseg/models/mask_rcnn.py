@@ -15,7 +15,7 @@ from flax.typing import Dtype
 
 from jaxseg.models import detector_training as targets
 from jaxseg.models import roi_heads, rpn
-from jaxseg.models.detector_training import GroundTruth, TrainingOutputs
+from jaxseg.models.detector_training import Drawing, GroundTruth, TrainingOutputs
 from jaxseg.models.fpn import FPN
 from jaxseg.models.norms import norm_layer
 from jaxseg.models.resnet import LAYERS, ResNet
@@ -79,6 +79,7 @@ class MaskRCNN(nn.Module):
       anchor_ratios: height / width, on each level.
       proposing: how proposals are chosen when testing.
       proposing_in_training: and when training.
+      drawing: how much of each image is learned from.
       detecting: how detections are chosen.
       roi_align: "gather" or "einsum", see ``ops/roi_align.py``.
       train: whether live norms use the statistics of the batch.
@@ -101,6 +102,7 @@ class MaskRCNN(nn.Module):
     anchor_ratios: Sequence[float] = (0.5, 1.0, 2.0)
     proposing: Proposing = rpn.IN_TESTING
     proposing_in_training: Proposing = rpn.IN_TRAINING
+    drawing: Drawing = Drawing()
     detecting: Detecting = Detecting()
     roi_align: str = "gather"
     train: bool = False
@@ -168,25 +170,26 @@ class MaskRCNN(nn.Module):
           image: as above.
           sizes: as above.
           truth: the objects.
-          key: draws anchors and regions.
+          key: draws anchors and regions: one for all images, or one for each, ``[b]``.
           extents: as above.
           drawn: what to take instead of drawing it; for comparisons.
         """
-        anchor_key, region_key = jax.random.split(key)
+        keys = key if key.ndim else jax.random.split(key, image.shape[0])
+        anchor_keys, region_keys = jax.vmap(jax.random.split, out_axes=1)(keys)
         pyramid = self.pyramid(image, extents)
         logits, deltas = self.rpn_head(pyramid, extents)
         anchors, usable = self.anchors(pyramid, image, extents)
-        of_anchors = drawn.anchors or targets.draw_anchors(anchor_key, anchors, usable, truth)
+        of_anchors = drawn.anchors or targets.draw_anchors(anchor_keys, anchors, usable, truth, self.drawing)
         rpn_samples = targets.anchor_samples(of_anchors, logits, deltas, anchors, truth)
 
         proposals = drawn.proposals or rpn.propose(logits, deltas, anchors, usable, sizes, self.proposing_in_training)
-        of_regions = drawn.regions or targets.draw_regions(region_key, proposals, truth)
+        of_regions = drawn.regions or targets.draw_regions(region_keys, proposals, truth, self.drawing)
         regions = targets.regions_to_learn_from(of_regions, proposals, truth)
         logits, deltas = self.box_outputs(pyramid, regions.boxes, regions.valid, extents)
 
-        first = targets.possibly_positive(regions)
+        first = targets.possibly_positive(regions, self.drawing.region_share)
         mask_logits = self.mask_logits(pyramid, first.boxes, first.positive, extents)
-        gt_masks = targets.mask_targets(first, truth, sizes, mask_logits.shape[2])
+        gt_masks = targets.mask_targets(first, truth, sizes, mask_logits.shape[2], image.shape[2])
         return TrainingOutputs(rpn_samples, regions, logits, deltas, mask_logits, gt_masks)
 
     def pyramid(self, image: jax.Array, extents: jax.Array | None = None) -> tuple[jax.Array, ...]:

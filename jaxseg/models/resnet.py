@@ -164,6 +164,12 @@ class ResNet(nn.Module):
         return jax.lax.stop_gradient(x) if i + self.trainable_layers < 5 else x
 
 
+def frozen_modules(trainable_layers: int) -> tuple[str, ...]:
+    """With what the names of the modules begin that do not learn, see ``ResNet.trainable_layers``."""
+    stages = (("conv1/", "bn1/"), *((f"{layer}_",) for layer in LAYERS))
+    return tuple(name for stage in stages[: 5 - trainable_layers] for name in stage)
+
+
 def convolution(features: int, kernel: int, *, name: str, dtype: Dtype, stride: int = 1, dilation: int = 1) -> nn.Conv:
     """A convolution without bias, padded on all sides alike: a stride of 2 then starts at the first pixel."""
     padding = (kernel - 1) // 2 * dilation

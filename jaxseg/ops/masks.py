@@ -12,7 +12,12 @@ _AT_ONCE = 8
 
 
 def crop_targets(
-    gt_masks: jax.Array, boxes: jax.Array, objects: jax.Array, size: int, extent: jax.Array | None = None
+    gt_masks: jax.Array,
+    boxes: jax.Array,
+    objects: jax.Array,
+    size: int,
+    extent: jax.Array | None = None,
+    packed_width: int | None = None,
 ) -> jax.Array:
     """The part of its object's mask that each box frames, as the mask head is to predict it.
 
@@ -20,18 +25,19 @@ def crop_targets(
     so, since torchvision trains on them without a threshold.
 
     Args:
-      gt_masks: ``[m, h, w]``, of any type, 1 on the object.
+      gt_masks: ``[m, h, w]``, of any type, 1 on the object; or packed, uint8 ``[m, h, w / 8]``.
       boxes: ``[p, 4]``, in pixels of these masks.
       objects: int32 ``[p]``, which mask belongs to each box.
       size: rows and columns of a target, commonly 28.
       extent: int32 ``[2]``, height and width of the image within its padding; a mask that reaches the border goes on
         beyond it, for the half pixel that matters. None: all of the masks' size.
+      packed_width: w, of masks that ``np.packbits`` packed along their rows; they are unpacked a few at a time.
 
     Returns:
       float32 ``[p, size, size]``, in 0..1.
     """
     chex.assert_rank([gt_masks, boxes, objects], [3, 2, 1])
-    height, width = gt_masks.shape[1:]
+    height, width = gt_masks.shape[1], packed_width or gt_masks.shape[2]
     if extent is None:
         extent = jnp.array([height, width], jnp.int32)
     boxes = jax.lax.stop_gradient(boxes.astype(jnp.float32))
@@ -40,7 +46,10 @@ def crop_targets(
         (x1, y1, x2, y2), number = box_and_object
         rows = axis_matrix(y1[None], y2[None], 1.0, size, height, extent[0], ADAPTIVE, aligned=False)[0]
         columns = axis_matrix(x1[None], x2[None], 1.0, size, width, extent[1], ADAPTIVE, aligned=False)[0]
-        mask = gt_masks[number].astype(jnp.float32)
+        mask = gt_masks[number]
+        if packed_width:
+            mask = jnp.unpackbits(mask, axis=-1, count=packed_width)
+        mask = mask.astype(jnp.float32)
         # Highest: a mask in 0..1 shall not be rounded to bfloat16 where that is the precision of a network's products.
         return jnp.linalg.multi_dot([rows, mask, columns.T], precision=jax.lax.Precision.HIGHEST)
 

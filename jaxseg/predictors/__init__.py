@@ -3,3 +3,4 @@
 from jaxseg.predictors import instances, semantic
 
 PREDICTORS = {"semantic": semantic.make_predictor, "instances": instances.make_predictor}
+EXAMPLES = {"semantic": semantic.draw_examples, "instances": instances.draw_examples}

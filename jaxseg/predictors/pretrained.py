@@ -44,7 +44,8 @@ def from_weights(config: Any, weights: str) -> Callable[[np.ndarray], Prediction
         config.model.norm_epsilon = frozen_norm_epsilon(path)
     model = make_model(INSTANCES, config, len(class_names))
     variables = from_state_dict(read_weights(path), abstract_variables(model), MAPPINGS[config.model.version]).variables
-    return instances.make_predictor(config, class_names, palette, partial(jax.jit(partial(_detect, model)), variables))
+    predict = partial(jax.jit(partial(_detect, model)), variables)
+    return instances.make_predictor(config, class_names, palette, predict, range(len(class_names)))
 
 
 def abstract_variables(model: MaskRCNN) -> dict[str, Any]:

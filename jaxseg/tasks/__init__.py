@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from jaxseg.tasks import semantic
+from jaxseg.tasks import instances, semantic
 from jaxseg.tasks.task import Task
 
-TASKS = {"semantic": semantic.make_task}
+TASKS = {"semantic": semantic.make_task, "instances": instances.make_task}
 
 
 def make_task(config: Any, class_names: tuple[str, ...], palette: Any, axis_name: str | None = None) -> Task:

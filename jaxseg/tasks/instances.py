@@ -1,8 +1,54 @@
-"""What ties the detector, its losses, predictions and metrics together."""
+"""Instance segmentation: a box, a class and a mask for every object."""
 
+import json
+from functools import partial
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxseg.data import instance_batches
+from jaxseg.data.detection_transforms import buckets
 from jaxseg.losses import instances as losses
 from jaxseg.losses.instances import Mean
-from jaxseg.models.detector_training import TrainingOutputs
+from jaxseg.metrics import instances as metrics
+from jaxseg.models.detector_training import GroundTruth, TrainingOutputs
+from jaxseg.models.extents import hold, inside, padded_to_stride
+from jaxseg.models.mask_rcnn import MaskRCNN, in_original_pixels
+from jaxseg.models.resnet import frozen_modules
+from jaxseg.ops.images import normalize
+from jaxseg.sharding import from_all_processes
+from jaxseg.tasks.models import INSTANCES, make_model
+from jaxseg.tasks.task import Task
+from jaxseg.types import InstanceBatch
+
+
+def make_task(config: Any, class_names: tuple[str, ...], palette: np.ndarray, axis_name: str | None) -> Task:
+    """Ties the config's detector, its five losses and COCO's scores into a Task."""
+    if config.mesh.spatial != 1:
+        raise ValueError(f"mesh.spatial is {config.mesh.spatial}: detectors do not divide images, set it to 1")
+    model = make_model(INSTANCES, config, len(class_names), axis_name)
+    size = buckets(config.data.min_size, config.data.max_size)[0]
+    example = (np.zeros((1, *size, 3), np.float32), np.array([size], np.int32))
+    detect = partial(_detect, model, config.precision)
+    return Task(
+        model=model,
+        example=(example, {}),
+        init=partial(_init, model),
+        train_batches=instance_batches.train_batches,
+        eval_batches=instance_batches.eval_batches,
+        sums=partial(_sums, model.clone(train=True), config),
+        loss=_loss,
+        score=partial(_score, detect, config.data),
+        start=metrics.start,
+        add=_add,
+        result=_result,
+        score_names=metrics.SCORES,
+        predict=detect,
+        frozen=tuple(f"backbone/{name}" for name in frozen_modules(model.trainable_layers)),
+        class_names=class_names,
+        palette=palette,
+    )
 
 
 def five_losses(outputs: TrainingOutputs) -> dict[str, Mean]:
@@ -17,3 +63,70 @@ def five_losses(outputs: TrainingOutputs) -> dict[str, Mean]:
         "loss_box_reg": losses.head_boxes(outputs.box_deltas, regions.gt_deltas, classes, valid),
         "loss_mask": losses.masks(outputs.mask_logits, outputs.gt_masks, classes[:, :first], valid[:, :first]),
     }
+
+
+def _init(model: MaskRCNN, key: jax.Array) -> dict:
+    # The variables are the same for images of any size.
+    return model.init(key, np.zeros((1, 64, 64, 3), np.float32), np.full((1, 2), 64, np.int32))
+
+
+def _inputs(data: Any, batch: InstanceBatch) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Images, sizes and extents as the detector takes them: the padding is 0 behind the normalisation."""
+    image = normalize(batch.image, data.mean, data.std, data.scale)
+    return hold(image, inside(batch.sizes, image.shape[1:3], 1)), batch.sizes, padded_to_stride(batch.sizes)
+
+
+def _sums(model, config, params, batch_stats, batch, key, part):
+    del part  # what is drawn for an image is a matter of the step and of the image, whatever else is in its batch
+    keys = jax.vmap(partial(jax.random.fold_in, key))(batch.index)
+    image, sizes, extents = _inputs(config.data, batch)
+    truth = GroundTruth(batch.boxes, batch.classes, batch.masks, batch.usable)
+    with _matmul_precision(config.precision):
+        outputs, changed = model.apply(
+            {"params": params, "batch_stats": batch_stats},
+            image,
+            sizes,
+            truth,
+            keys,
+            extents,
+            method="training",
+            mutable=["batch_stats"],
+        )
+    means = five_losses(outputs)
+    sums, counts = ({name: mean[i] for name, mean in means.items()} for i in range(2))
+    return sums, counts, changed["batch_stats"]
+
+
+def _loss(sums, counts):
+    logs = {name: Mean(total, counts[name]).value() for name, total in sums.items()}
+    return sum(logs.values()), logs
+
+
+def _detect(model, precision, variables, image, sizes, extents):
+    with _matmul_precision(precision):
+        return model.apply(variables, image, sizes, extents)
+
+
+def _matmul_precision(precision: str) -> Any:
+    # float32 means float32: left alone, GPUs and TPUs would round the factors of a product.
+    return jax.default_matmul_precision("highest" if precision == "float32" else "default")
+
+
+def _score(detect, data, variables, batch):
+    found = detect(variables, *_inputs(data, batch))
+    return (), in_original_pixels(found, batch.sizes, batch.original_sizes)
+
+
+def _add(scoring: metrics.Scoring, scored: tuple, batch: InstanceBatch) -> metrics.Scoring:
+    _, found = scored
+    rows = np.flatnonzero(batch.valid)
+    for row in rows:
+        one = jax.tree.map(lambda array, row=row: array[row], found)
+        scoring = metrics.add(scoring, one, int(batch.index[row]), tuple(batch.original_sizes[row]))
+    return scoring
+
+
+def _result(scoring: metrics.Scoring) -> dict:
+    own = json.dumps(metrics.results(scoring)).encode()
+    shares = [json.loads(share) for share in from_all_processes(own)]
+    return metrics.scores(scoring, [result for share in shares for result in share])

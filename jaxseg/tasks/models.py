@@ -5,14 +5,24 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
+from jaxseg.models.detector_training import Drawing
 from jaxseg.models.fcn import FCNResNet
 from jaxseg.models.fcn_vgg import FCNVGG
 from jaxseg.models.mask_rcnn import MaskRCNN
+from jaxseg.models.roi_heads import Detecting
+from jaxseg.models.rpn import Proposing
 from jaxseg.models.unet import UNet
 from jaxseg.models.unet_resnet import UNetResNet
 
 SEMANTIC = {"unet": UNet, "unet_resnet": UNetResNet, "fcn_vgg": FCNVGG, "fcn_resnet": FCNResNet}
 INSTANCES = {"mask_rcnn": MaskRCNN}
+# Fields of a model that are sections of its config.
+SECTIONS = {
+    "proposing": Proposing,
+    "proposing_in_training": Proposing,
+    "drawing": Drawing,
+    "detecting": Detecting,
+}
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 
 
@@ -46,6 +56,7 @@ def make_model(table: dict[str, type[nn.Module]], config: Any, classes: int, axi
     if config.precision not in DTYPES:
         raise ValueError(f"precision is {config.precision!r}; known are {', '.join(DTYPES)}")
     try:
+        fields |= {section: make(**fields[section]) for section, make in SECTIONS.items() if section in fields}
         shared = {"dtype": DTYPES[config.precision], "axis_name": axis_name, "remat": config.remat}
         return table[name](classes=classes, **shared, **fields)
     except TypeError as error:

@@ -8,13 +8,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxseg.data import batches
 from jaxseg.losses import semantic as losses
 from jaxseg.metrics import semantic as metrics
 from jaxseg.models.resampling import center_crop
 from jaxseg.ops.images import confusion_matrix, normalize
 from jaxseg.tasks.models import DTYPES, SEMANTIC, make_model
 from jaxseg.tasks.task import Task
-from jaxseg.types import IGNORE, Batch
+from jaxseg.types import IGNORE, Batch, Source
 
 
 def make_task(config: Any, class_names: tuple[str, ...], palette: np.ndarray, axis_name: str | None) -> Task:
@@ -25,25 +26,24 @@ def make_task(config: Any, class_names: tuple[str, ...], palette: np.ndarray, ax
     weights = {name: config.loss[name] for name in terms if config.loss[name]}
     if not weights:
         raise ValueError(f"the loss section gives every term the weight 0: choose at least one of {', '.join(terms)}")
+    terms = {name: terms[name] for name in weights}
     forward = partial(_forward, model, config)
-    size = config.data.image_size
-
-    def init(key):
-        return model.init(key, jnp.zeros((1, *size, 3)), train=False)
-
-    output = jax.eval_shape(forward, jax.eval_shape(init, jax.random.key(0)), np.zeros((1, *size, 3), np.uint8))
-    output_size = output["logits"].shape[1:3]
+    image = jnp.zeros((1, *config.data.image_size, 3))
     return Task(
         model=model,
-        init=init,
-        denominators=partial(_denominators, {name: terms[name] for name in weights}, output_size),
-        loss=partial(_loss, forward, terms, weights, config.loss),
-        score=partial(_score, forward, terms, weights),
+        example=((image,), {"train": False}),
+        init=lambda key: model.init(key, image, train=False),
+        train_batches=batches.train_batches,
+        eval_batches=batches.eval_batches,
+        sums=partial(_sums, forward, terms),
+        loss=partial(_loss, weights, config.loss.auxiliary),
+        score=partial(_score, forward, terms),
         start=partial(_start, classes, tuple(weights)),
         add=_add,
         result=partial(_result, weights),
         score_names=metrics.SCORES,
         predict=lambda variables, image: forward(variables, image)["logits"],
+        frozen=(),
         class_names=class_names,
         palette=palette,
     )
@@ -64,64 +64,70 @@ def _visible(batch: Batch, size: tuple[int, int]) -> tuple[jax.Array, jax.Array 
     return center_crop(label, *size), weight
 
 
-def _denominators(terms: dict[str, losses.Term], size: tuple[int, int], batch: Batch) -> dict[str, jax.Array]:
-    visible = _visible(batch, size)
+def _counts(terms: dict[str, losses.Term], visible: tuple) -> dict[str, jax.Array]:
     return {name: jnp.sum(jax.vmap(term.count)(*visible)) for name, term in terms.items()}
 
 
-def _sums(terms: dict[str, losses.Term], names: Any, logits: jax.Array, visible: tuple) -> dict[str, jax.Array]:
-    return {name: jnp.sum(jax.vmap(terms[name].sum)(logits, *visible)) for name in names}
+def _term_sums(terms: dict[str, losses.Term], logits: jax.Array, visible: tuple) -> dict[str, jax.Array]:
+    return {name: jnp.sum(jax.vmap(term.sum)(logits, *visible)) for name, term in terms.items()}
 
 
-def _loss(forward, terms, weights, config, params, batch_stats, batch, denominators, key):
+def _sums(forward, terms, params, batch_stats, batch, key, part):
     outputs, changed = forward(
         {"params": params, "batch_stats": batch_stats},
         batch.image,
         train=True,
         mutable=["batch_stats"],
-        rngs={"dropout": key},
+        rngs={"dropout": jax.random.fold_in(key, part)},
     )
     visible = _visible(batch, outputs["logits"].shape[1:3])
+    sums = {head: _term_sums(terms, logits, visible) for head, logits in outputs.items()}
+    return sums, _counts(terms, visible), changed.get("batch_stats", {})
 
-    def means(logits):
-        sums = _sums(terms, weights, logits, visible)
+
+def _loss(weights, auxiliary, sums, counts):
+    def means(sums):
         # A batch without a labelled pixel has sum 0 and count 0: its loss is 0.
-        return {name: total / jnp.maximum(denominators[name], 1e-12) for name, total in sums.items()}
+        return {name: total / jnp.maximum(counts[name], 1e-12) for name, total in sums.items()}
 
-    logs = means(outputs["logits"])
+    logs = means(sums["logits"])
     loss = _weighted(weights, logs)
-    if "aux_logits" in outputs:
-        logs["auxiliary"] = _weighted(weights, means(outputs["aux_logits"]))
-        loss += config.auxiliary * logs["auxiliary"]
-    return loss, (changed.get("batch_stats", {}), logs)
+    if "aux_logits" in sums:
+        logs["auxiliary"] = _weighted(weights, means(sums["aux_logits"]))
+        loss += auxiliary * logs["auxiliary"]
+    return loss, logs
 
 
 def _weighted(weights: dict[str, float], values: dict[str, Any]) -> Any:
     return sum(weights[name] * value for name, value in values.items())
 
 
-def _score(forward, terms, weights, variables, batch):
+def _score(forward, terms, variables, batch):
     logits = forward(variables, batch.image)["logits"]
     visible = _visible(batch, logits.shape[1:3])
-    return {
+    totals = {
         "confusion": confusion_matrix(visible[0], jnp.argmax(logits, axis=-1), logits.shape[-1]),
-        "sum": _sums(terms, weights, logits, visible),
-        "count": {name: jnp.sum(jax.vmap(terms[name].count)(*visible)) for name in weights},
+        "sum": _term_sums(terms, logits, visible),
+        "count": _counts(terms, visible),
     }
+    return totals, ()
 
 
-def _start(classes: int, names: tuple[str, ...]) -> dict:
+def _start(classes: int, names: tuple[str, ...], source: Source) -> dict:
+    del source  # labels travel with the images
     zeros = dict.fromkeys(names, 0.0)
     return {"confusion": metrics.start(classes), "sum": zeros, "count": zeros}
 
 
-def _add(total: dict, sums: dict) -> dict:
+def _add(state: dict, scored: tuple[dict, tuple], batch: Batch) -> dict:
+    del batch
+    totals, _ = scored
     added = {
-        part: {name: total[part][name] + float(sums[part][name]) for name in total[part]} for part in ("sum", "count")
+        part: {name: state[part][name] + float(totals[part][name]) for name in state[part]} for part in ("sum", "count")
     }
-    return {"confusion": metrics.add(total["confusion"], sums["confusion"]), **added}
+    return {"confusion": metrics.add(state["confusion"], totals["confusion"]), **added}
 
 
-def _result(weights: dict[str, float], total: dict) -> dict:
-    means = {name: total["sum"][name] / max(total["count"][name], 1e-12) for name in weights}
-    return {"loss": _weighted(weights, means), **metrics.result(total["confusion"])}
+def _result(weights: dict[str, float], state: dict) -> dict:
+    means = {name: state["sum"][name] / max(state["count"][name], 1e-12) for name in weights}
+    return {"loss": _weighted(weights, means), **metrics.result(state["confusion"])}

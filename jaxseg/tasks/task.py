@@ -1,4 +1,4 @@
-"""What a training loop needs to know of a task, tied together."""
+"""What the loops need to know of a task, tied together."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -7,34 +7,46 @@ import flax.linen as nn
 
 
 class Task(NamedTuple):
-    """A model with its loss, its predictions and its metric, as functions.
+    """A model with its data, its loss, its predictions and its metric, as functions.
 
     The functions of a batch are pure, and are compiled by ``jaxseg.steps``; those of the metric run on the host.
 
+    A loss is made of sums and of the counts by which they are divided. Sums and counts of the parts of a batch, on
+    whatever device, add up to those of the whole, so that a batch cut into parts has the loss of the whole.
+
     Attributes:
       model: the module itself, for those who describe or export it.
+      example: arguments and keyword arguments with which the module can be called.
       init: ``key -> variables``.
-      denominators: ``batch -> counts`` by which the sums in the loss are divided. They depend on the batch alone, so
-        that a batch cut into parts has the loss of the whole: each part is divided by the counts of all.
-      loss: ``(params, batch_stats, batch, denominators, key) -> (loss, (batch_stats, logs))``; ``logs`` holds the
-        scalars that make up the loss.
-      score: ``(variables, batch) -> sums`` of an evaluation, a pytree that adds up over batches.
-      start, add, result: the metric: ``() -> total``, ``(total, sums) -> total``, ``total -> scores``.
+      train_batches: ``(source, config.data, ...) -> batches``, see ``data.batches.train_batches``.
+      eval_batches: ``(source, config.data, ...) -> batches``, see ``data.batches.eval_batches``.
+      sums: ``(params, batch_stats, batch, key, part) -> (sums, counts, batch_stats)``; ``key`` is that of the step,
+        ``part`` the number of the microbatch. No gradient goes through the counts.
+      loss: ``(sums, counts) -> (loss, logs)``; linear in the sums. ``logs`` holds the scalars that make up the loss.
+      score: ``(variables, batch) -> (totals, each)``, what an evaluation needs of a batch: ``totals`` adds up over
+        batches and devices, ``each`` holds arrays ``[b, ...]``. Either may be empty.
+      start, add, result: the metric: ``source -> state``, ``(state, (totals, each), batch) -> state`` where batch and
+        ``each`` are this process's share, ``state -> scores``, which are the same in all processes.
       score_names: those of the scores that are one number, the more the better.
-      predict: ``(variables, image) -> predictions`` for uint8 images ``[b, h, w, 3]``.
+      predict: ``(variables, *inputs) -> predictions``.
+      frozen: with what the paths of the parameters begin that do not learn, such as "backbone/conv1/".
       class_names: one a class.
       palette: uint8 ``[k, 3]``.
     """
 
     model: nn.Module
+    example: tuple[tuple, dict]
     init: Callable[..., Any]
-    denominators: Callable[..., Any]
+    train_batches: Callable[..., Any]
+    eval_batches: Callable[..., Any]
+    sums: Callable[..., Any]
     loss: Callable[..., Any]
     score: Callable[..., Any]
-    start: Callable[[], Any]
-    add: Callable[[Any, Any], Any]
+    start: Callable[..., Any]
+    add: Callable[..., Any]
     result: Callable[[Any], dict]
     score_names: tuple[str, ...]
     predict: Callable[..., Any]
+    frozen: tuple[str, ...]
     class_names: tuple[str, ...]
     palette: Any

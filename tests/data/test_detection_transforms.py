@@ -22,10 +22,20 @@ def rng():
 
 @pytest.mark.parametrize(
     ("size", "resized"),
-    [((480, 640), (800, 1066)), ((640, 480), (1066, 800)), ((100, 1000), (133, 1333)), ((800, 800), (800, 800))],
+    [
+        ((480, 640), (800, 1066)),
+        ((640, 480), (1066, 800)),
+        ((100, 1000), (133, 1333)),
+        ((800, 800), (800, 800)),
+        ((2, 4000), (1, 1333)),
+    ],
 )
 def test_the_short_side_or_else_the_long_one_decides(size, resized):
     assert resized_size(size, 800, 1333) == resized
+
+
+def test_a_long_strip_keeps_a_pixel_of_its_short_side():
+    assert resized_size((2, 4000), 800, 1333) == (1, 1333)
 
 
 def test_sizes_are_rounded_down_in_double_precision():

@@ -23,3 +23,17 @@ def test_runs_go_down_columns():
 def test_no_masks():
     assert rle.encode(np.zeros((0, 4, 5))) == []
     assert rle.decode([], (4, 5)).shape == (0, 4, 5)
+
+
+def test_run_lengths_of_both_forms():
+    masks = np.random.default_rng(1).random((20, 31, 200)) > np.linspace(0, 1, 20)[:, None, None]
+    masks[5, :, 10:190] = 1  # a run of more than one digit
+    for mask, code in zip(masks, rle.encode(masks), strict=True):
+        columns = np.concatenate([[0], mask.T.ravel().astype(int)])
+        ends = np.flatnonzero(np.diff(columns))
+        expected = np.diff(np.concatenate([[0], ends, [mask.size]]))
+        lengths = rle.run_lengths(code["counts"])
+        np.testing.assert_array_equal(lengths, expected)
+        np.testing.assert_array_equal(rle.run_lengths(expected.tolist()), expected)
+        plain = rle.encode_segmentation({"size": [31, 200], "counts": expected.tolist()}, (31, 200))
+        np.testing.assert_array_equal(rle.decode([plain], (31, 200))[0], mask)

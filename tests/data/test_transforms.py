@@ -192,7 +192,14 @@ def test_wrong_image_size(given):
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("crop_scale", (1.0, 0.5)), ("crop_ratio", (0.0, 1.0)), ("brightness", -0.1), ("hue", 2.0), ("elastic", -1.0)],
+    [
+        ("crop_scale", (1.0, 0.5)),
+        ("crop_ratio", (0.0, 1.0)),
+        ("brightness", -0.1),
+        ("hue", 2.0),
+        ("elastic", -1.0),
+        ("copy_paste", 0.5),
+    ],
 )
 def test_wrong_augmentation(field, value):
     data = get_config().data

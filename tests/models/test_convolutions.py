@@ -60,10 +60,13 @@ def test_the_gradient_does_not_depend_on_the_blocks(monkeypatch, pixels):
     chex.assert_trees_all_close(convolutions.blocked_gradient(x, dy, 1), expected(dy)[0], atol=2e-5)
 
 
-def test_blocks_divide_the_height(monkeypatch):
+def test_blocks_divide_the_rows_or_else_the_images(monkeypatch):
     monkeypatch.setattr(convolutions, "BLOCK_PIXELS", 100)
-    assert [convolutions._block_rows(12, width) for width in (1, 10, 20, 30, 51, 1000)] == [12, 6, 4, 3, 1, 1]
-    assert convolutions._block_rows(7, 20) == 1  # a prime number of rows
+    widths = (10, 20, 30, 51, 1000)
+    assert [convolutions._block(1, 12, width) for width in widths] == [(1, 6), (1, 4), (1, 3), (1, 1), (1, 1)]
+    assert convolutions._block(1, 7, 20) == (1, 1)  # a prime number of rows
+    assert convolutions._block(8, 5, 5) == (4, 5)
+    assert convolutions._block(3, 5, 10) == (1, 5)  # two would fit, but do not divide three
 
 
 def test_blocks_are_for_one_device(devices):

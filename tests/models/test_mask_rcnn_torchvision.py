@@ -1,7 +1,5 @@
 """Mask R-CNN beside torchvision's, with the same lively random weights on real photographs."""
 
-import copy
-
 import chex
 import jax
 import jax.numpy as jnp
@@ -62,22 +60,23 @@ def test_losses_and_gradients_of_the_same_samples_are_torchvisions(fields):
 
 
 @pytest.mark.slow
-def test_with_live_norms_gradients_are_as_near_to_float64_as_torchvisions():
-    """The statistics of two images make gradients so sensitive that torchvision's own float32 is 1e-3 and more away
-    from its float64: the losses agree as ever, and ours may be no farther from that float64 than twice as much.
+@pytest.mark.parametrize("norm", ["frozen", "batch"])
+def test_gradients_of_version_2_are_torchvisions_in_float64(norm):
+    """In float32 they are not comparable to 1e-3: a ReLU input within rounding of 0 falls on either side, and
+    torchvision's own float32 is 2.8e-2 away from its float64.
     """
     torchvision = load_torchvision()
-    theirs, model, variables = pair(torchvision, 2, norm="batch", **SMALL)
+    theirs, model, variables = pair(torchvision, 2, norm=norm, **SMALL)
     batch, truth = our_batch(annotated_photographs(2))
-    _, exact, exactly_drawn = their_training_step(torchvision, copy.deepcopy(theirs).double(), batch, truth)
-    expected, their_grads, drawn = their_training_step(torchvision, theirs, batch, truth)
-    chex.assert_trees_all_equal((drawn.anchors, drawn.regions), (exactly_drawn.anchors, exactly_drawn.regions))
-    losses, grads = our_training_step(model, variables, batch, truth, drawn)
+    expected, their_grads, drawn = their_training_step(torchvision, theirs.double(), batch, truth)
+    with jax.enable_x64(True):
+        variables = jax.tree.map(lambda x: np.asarray(x, np.float64), variables)
+        losses, grads = our_training_step(model.clone(dtype=jnp.float64), variables, batch, truth, drawn)
     for name, value in expected.items():
         assert abs(losses[name] - value) < 1e-4 * value, name
-    ours, inherent = differences(grads, exact), differences(their_grads, exact)
-    assert max(ours.values()) < max(1e-3, 2 * max(inherent.values()))
-    assert np.median(list(ours.values())) < max(1e-3, 2 * np.median(list(inherent.values())))
+    errors = differences(grads, their_grads)
+    print(norm, sorted(errors.items(), key=lambda e: -e[1])[:8])
+    assert max(errors.values()) < 1e-3, sorted(errors.items(), key=lambda e: -e[1])[:5]
 
 
 def pair(torchvision, version, **fields):

@@ -87,7 +87,7 @@ def test_photographs_of_all_sizes_share_four_programs(config):
         masks = jax.numpy.full((1, 1, 28, 28), 0.9) + 0 * image.mean()
         return Instances(box, ones, ones.astype(int), ones > 0, masks)
 
-    predictor = instances.make_predictor(config, ("background", "thing"), None, detect)
+    predictor = instances.make_predictor(config, ("background", "thing"), None, detect, (0, 1))
     for height, width in (
         (64, 64),
         (64, 96),

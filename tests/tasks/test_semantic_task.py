@@ -35,8 +35,8 @@ def test_filler_images_change_no_sum(task, variables):
     padded = jax.tree.map(lambda *arrays: np.concatenate(arrays), batch, filler)._replace(valid=np.arange(8) < 4)
     alone, with_filler = (jax.device_get(task.score(variables, one)) for one in (batch, padded))
     chex.assert_trees_all_close(alone, with_filler, rtol=1e-6)
-    total = task.add(task.add(task.start(), alone), alone)
-    chex.assert_trees_all_close(task.result(total), task.result(task.add(task.start(), alone)), rtol=1e-6)
+    once = task.add(task.start(None), alone, batch)
+    chex.assert_trees_all_close(task.result(task.add(once, alone, batch)), task.result(once), rtol=1e-6)
 
 
 def test_weights_are_in_the_loss_and_in_its_denominator(task, variables):
@@ -50,9 +50,8 @@ def test_weights_are_in_the_loss_and_in_its_denominator(task, variables):
 
     @jax.jit
     def loss(batch):
-        key = jax.random.key(1)
-        params, stats = variables["params"], variables["batch_stats"]
-        return task.loss(params, stats, batch, task.denominators(batch), key)[0]
+        sums, counts, _ = task.sums(variables["params"], variables["batch_stats"], batch, jax.random.key(1), 0)
+        return task.loss(sums, counts)[0]
 
     values = [float(loss(batch)) for batch in (plain, twice, masked, ignored)]
     assert values[1] == pytest.approx(values[0], rel=1e-5)
@@ -63,8 +62,11 @@ def test_weights_are_in_the_loss_and_in_its_denominator(task, variables):
 def test_the_loss_of_a_batch_is_the_sum_of_its_parts(task, variables):
     whole = random_batch(0, 32)
     parts = [jax.tree.map(lambda array, i=i: array[i : i + 2], whole) for i in (0, 2)]
-    counts = [task.denominators(part) for part in parts]
-    chex.assert_trees_all_close(task.denominators(whole), jax.tree.map(lambda a, b: a + b, *counts))
+
+    def counts(batch):
+        return task.sums(variables["params"], variables["batch_stats"], batch, jax.random.key(1), 0)[1]
+
+    chex.assert_trees_all_close(counts(whole), jax.tree.map(lambda a, b: a + b, *map(counts, parts)))
 
 
 def test_valid_convolutions_are_scored_on_the_middle():
@@ -74,13 +76,14 @@ def test_valid_convolutions_are_scored_on_the_middle():
     variables = jax.jit(task.init)(jax.random.key(0))
     batch = random_batch(0, 44)
     scored = jax.device_get(task.score(variables, batch))
+    scored, _ = scored
     side = task.predict(variables, batch.image).shape[1]
     assert side == 28
     np.testing.assert_array_equal(
         scored["confusion"].sum(axis=1), np.bincount(batch.label[:, 8:36, 8:36].ravel(), minlength=4)
     )
     border = batch._replace(label=np.pad(batch.label[:, 8:36, 8:36], ((0, 0), (8, 8), (8, 8)), constant_values=3))
-    chex.assert_trees_all_equal(jax.device_get(task.score(variables, border)), scored)
+    chex.assert_trees_all_equal(jax.device_get(task.score(variables, border)[0]), scored)
 
 
 def test_a_field_that_the_model_does_not_have_is_named():
@@ -106,7 +109,9 @@ def test_an_auxiliary_head_is_trained_with_its_weight(monkeypatch):
     params = task.init(jax.random.key(0))["params"]
 
     def loss(params):
-        return task.loss(params, {}, batch, task.denominators(batch), jax.random.key(0))
+        sums, counts, stats = task.sums(params, {}, batch, jax.random.key(0), 0)
+        loss, logs = task.loss(sums, counts)
+        return loss, (stats, logs)
 
     grads, (_, logs) = jax.grad(loss, has_aux=True)(params)
     total = loss(params)[0]
@@ -120,4 +125,4 @@ def test_an_auxiliary_head_is_trained_with_its_weight(monkeypatch):
         grads["aux_logits"], jax.tree.map(lambda leaf: 0.25 * leaf, mirrored["logits"]), rtol=1e-5, atol=1e-7
     )
     sums = jax.device_get(task.score({"params": params}, batch))  # no score counts the auxiliary head
-    chex.assert_trees_all_close(task.result(task.add(task.start(), sums))["loss"], float(main), rtol=1e-5)
+    chex.assert_trees_all_close(task.result(task.add(task.start(None), sums, batch))["loss"], float(main), rtol=1e-5)

@@ -2,13 +2,15 @@
 
 import ml_collections
 
-from jaxseg.data.sources import camvid, cityscapes, folder, isbi, oxford_pets, shapes, voc
+from jaxseg.data.selection import select
+from jaxseg.data.sources import camvid, cityscapes, coco, folder, isbi, oxford_pets, shapes, voc
 from jaxseg.types import Source
 
 # name -> function of (config.data, split name)
 SOURCES = {
     "camvid": camvid.open_split,
     "cityscapes": cityscapes.open_split,
+    "coco": coco.open_split,
     "folder": folder.open_split,
     "isbi": isbi.open_split,
     "oxford_pets": oxford_pets.open_split,
@@ -25,4 +27,4 @@ def open_source(data_config: ml_collections.ConfigDict, split: str) -> Source:
     """
     if data_config.name not in SOURCES:
         raise ValueError(f"config.data.name is {data_config.name!r}; expected one of {', '.join(sorted(SOURCES))}")
-    return SOURCES[data_config.name](data_config, split)
+    return select(SOURCES[data_config.name](data_config, split), data_config)

@@ -11,10 +11,11 @@ from PIL import Image
 MODES = ("L", "P", "1", "I;16", "I;16B", "I")
 
 
-def read_image(path: Path) -> np.ndarray:
-    """Uint8 ``[h, w, 3]``; its EXIF rotation not applied, since labels are drawn on the pixels as they lie."""
+def read_image(path: Path, *, upright: bool = False) -> np.ndarray:
+    """Uint8 ``[h, w, 3]``; turned as EXIF says only if ``upright``, for labels are drawn on the pixels as they lie."""
     encoded = np.frombuffer(path.read_bytes(), np.uint8)
-    image = cv2.imdecode(encoded, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION) if encoded.size else None
+    mode = cv2.IMREAD_COLOR if upright else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    image = cv2.imdecode(encoded, mode) if encoded.size else None
     if image is None:
         raise ValueError(f"{path} cannot be decoded; expected a whole image file")
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)

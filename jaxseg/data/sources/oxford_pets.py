@@ -4,6 +4,7 @@ The files are prepared once, by TFDS and without TensorFlow, into ArrayRecord; s
 """
 
 import functools
+import io
 import json
 import tempfile
 from collections.abc import Sequence
@@ -13,9 +14,11 @@ from typing import Any
 import cv2
 import ml_collections
 import numpy as np
+from PIL import Image
 
 from jaxseg.data.download import fetch, unpack
 from jaxseg.data.sources.pairs import divide
+from jaxseg.data.sources.pet_instances import as_instances
 from jaxseg.types import Record, Source
 
 CLASS_NAMES = ("pet", "background", "border")  # trimap values 1, 2, 3
@@ -32,6 +35,8 @@ def open_split(data_config: ml_collections.ConfigDict, split: str) -> Source:
       nine to one; ``all``.
     - ``seed_1337``: of all names sorted and shuffled with ``random.Random(1337)``, the last 1000 of 7,390 are ``val``,
       of a subset as large a share; the others are ``train``; ``all``.
+
+    With ``config.data.instances``, records have objects instead of label maps, see ``pet_instances``.
 
     A record's tags are ``breed``, ``species`` ("cat" or "dog"), ``list`` ("trainval", "test" or "none") and
     ``head_box``, float32 ``[4]`` or None.
@@ -50,7 +55,10 @@ def open_split(data_config: ml_collections.ConfigDict, split: str) -> Source:
         raise ValueError(f"none of the {len(index['names'])} images of oxford_pets is in the split {split!r}")
     positions = [position for position, name in enumerate(index["names"]) if name in chosen]
     fingerprint = f"oxford_pets {directory.name} {data_config.splits} {split}"
-    return Source(PetRecords(directory, positions), CLASS_NAMES, PALETTE, fingerprint)
+    records = PetRecords(directory, positions)
+    if data_config.instances:
+        return as_instances(records, index["names"], data_config)
+    return Source(records, CLASS_NAMES, PALETTE, fingerprint)
 
 
 class PetRecords(Sequence):
@@ -72,6 +80,11 @@ class PetRecords(Sequence):
         tags["head_box"] = pet["head_box"] if pet["head_box"].any() else None
         label = _decode(pet["trimap"], cv2.IMREAD_GRAYSCALE, name) - np.uint8(1)
         return Record(name, cv2.cvtColor(image, cv2.COLOR_BGR2RGB), label, None, tags)
+
+    def size(self, index: int) -> tuple[int, int]:
+        """Height and width of an image, which is not decoded for that."""
+        with Image.open(io.BytesIO(self._data_source[self.positions[index]]["image"])) as header:
+            return header.size[::-1]
 
     def __getstate__(self) -> dict:
         # Open files do not travel to another process; each opens its own.

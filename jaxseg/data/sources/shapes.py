@@ -12,7 +12,7 @@ import ml_collections
 import numpy as np
 
 from jaxseg.data.geometry import boxes_of_masks
-from jaxseg.types import Objects, Record, Source
+from jaxseg.types import Catalogue, Objects, Record, Source
 
 CLASS_NAMES = ("background", "disc", "square", "triangle")
 PALETTE = np.array([[0, 0, 0], [230, 80, 60], [60, 160, 230], [250, 200, 60]], np.uint8)
@@ -20,7 +20,7 @@ SIZE = 160  # pixels, both sides
 SPLITS = {"train": 2000, "val": 200, "test": 200}
 MOST_OBJECTS = 6
 LEAST_VISIBLE = 0.4  # of an object's area
-VERSION = 1  # changes whenever the images do, so that nothing kept of older ones is taken for new
+VERSION = 2  # changes whenever the images do, so that nothing kept of older ones is taken for new
 
 
 def open_split(data_config: ml_collections.ConfigDict, split: str) -> Source:
@@ -28,7 +28,10 @@ def open_split(data_config: ml_collections.ConfigDict, split: str) -> Source:
     del data_config  # there is nothing to choose
     if split not in SPLITS:
         raise ValueError(f"the data set shapes has no split {split!r}; expected one of {', '.join(SPLITS)}")
-    return Source(ShapesRecords(split), CLASS_NAMES, PALETTE, f"shapes {VERSION} {split}")
+    count = SPLITS[split]
+    sizes, counts = np.full((count, 2), SIZE, np.int32), np.full(count, MOST_OBJECTS, np.int32)
+    catalogue = Catalogue(sizes, counts, range(count), range(len(CLASS_NAMES)))
+    return Source(ShapesRecords(split), CLASS_NAMES, PALETTE, f"shapes {VERSION} {split}", catalogue)
 
 
 class ShapesRecords(Sequence):
@@ -92,7 +95,7 @@ def _place(rng: np.random.Generator, owner: np.ndarray, areas: list[int]) -> tup
 
 def _shape(rng: np.random.Generator) -> Shape:
     class_number = int(rng.integers(1, len(CLASS_NAMES)))
-    radius = int(rng.integers(SIZE // 12, SIZE // 4))
+    radius = int(rng.integers(SIZE // 12, SIZE // 6))
     centre = tuple(int(c) for c in rng.integers(radius, SIZE - radius, 2))
     first = rng.uniform(0, 2 * math.pi)
     corners = {"disc": 0, "square": 4, "triangle": 3}[CLASS_NAMES[class_number]]

@@ -349,3 +349,11 @@ def test_real_pets(data, shared_data):
         assert head is None or (head[:2] < head[2:]).all()
     data.splits = "seed_1337"
     assert [len(open_source(data, split).records) for split in ("train", "val")] == [519, 81]
+    data.update(splits="official", instances="breed", heads=True)
+    pets = open_source(data, "all")
+    assert pets.class_names == ("background", "Abyssinian", "Bengal", "american_bulldog", "head")
+    for index in range(0, 600, 50):
+        objects = pets.records[index].objects
+        assert objects.masks.shape[1:] == tuple(pets.catalogue.sizes[index])
+        assert set(objects.classes) <= {1, 2, 3, 4}
+        assert objects.masks.any(axis=(1, 2)).all()

@@ -1,0 +1,67 @@
+"""Mask R-CNN on the pets of Oxford, cats and dogs with their masks from the trimaps, from random numbers.
+
+    python -m jaxseg.main --config configs/mask_rcnn_pets.py --config.data.source_dir=FOLDER
+
+FOLDER has images/ and annotations/. Every image has one object; its class is the species
+(``data.instances=breed``: the breed), and with ``data.heads=True`` the head is an object too, where its box is known.
+Learns from the official train and validation lists together, and is scored once, on the official test list.
+
+For one GPU; on two cores a narrow one learns something:
+
+    --config.model.depth=18 --config.model.width=16 --config.model.channels=32 --config.model.hidden=128 \
+    --config.data.min_size=160 --config.data.max_size=160 --config.data.image_size=160 --config.train.steps=1500
+
+Neither's time and score is measured yet.
+"""
+
+from configs import base
+
+
+def get_config():
+    config = base.get_config()
+    config.task = "instances"
+    config.precision = "bfloat16"
+    config.data.name = "oxford_pets"
+    config.data.instances = "species"
+    config.data.train = "trainval"
+    config.data.val = ""
+    config.data.test = "test"
+    config.data.min_size = 320
+    config.data.max_size = 448
+    config.data.image_size = (384, 384)
+    config.data.max_objects = 4
+    config.data.augment.scale_jitter = (0.5, 1.5)
+    config.data.augment.flip = True
+    config.data.augment.brightness = 0.2
+    config.data.augment.contrast = 0.2
+    config.data.augment.saturation = 0.2
+    config.data.workers = 8
+    config.data.mean = (0.485, 0.456, 0.406)
+    config.data.std = (0.229, 0.224, 0.225)
+    config.model = {
+        "name": "mask_rcnn",
+        "version": 2,
+        "depth": 50,
+        "width": 64,
+        "channels": 256,
+        "hidden": 1024,
+        "class_agnostic": False,
+        "norm": "batch",
+        "norm_epsilon": 1e-5,
+        "trainable_layers": 5,
+        "proposing": {"per_level": 300, "total": 200},
+        "proposing_in_training": {"per_level": 300, "total": 200},
+        "drawing": {"anchors": 128, "regions": 64},
+        "detecting": {"count": 20},
+    }
+    config.optimizer.schedule = "cosine"
+    config.optimizer.learning_rate = 1e-3
+    config.optimizer.warmup_steps = 500
+    config.optimizer.weight_decay = 0.05
+    config.optimizer.clip_norm = 5.0
+    config.train.batch_size = 16
+    config.train.steps = 8000
+    config.train.evaluate_every = 0
+    config.train.checkpoint_every = 1000
+    config.train.best_metric = "mask_ap"
+    return config

@@ -1,0 +1,48 @@
+"""The quick start of detectors: a narrow Mask R-CNN on generated shapes, which need no download.
+
+    python -m jaxseg.main --config configs/mask_rcnn_shapes.py
+
+For two cores; what it scores and how long it takes there is not measured yet.
+"""
+
+from configs import base
+
+
+def get_config():
+    config = base.get_config()
+    config.task = "instances"
+    config.data.name = "shapes"
+    config.data.min_size = 160
+    config.data.max_size = 160
+    config.data.max_objects = 6
+    config.data.augment.flip = True
+    config.data.workers = 0
+    config.data.std = (0.25, 0.25, 0.25)
+    config.model = {
+        "name": "mask_rcnn",
+        "version": 1,
+        "depth": 18,
+        "width": 16,
+        "channels": 32,
+        "hidden": 128,
+        "class_agnostic": False,
+        "norm": "batch",
+        "norm_epsilon": 1e-5,
+        "trainable_layers": 5,
+        "anchor_sizes": ((24,), (36,), (50,), (64,), (96,)),  # objects measure 19 to 51 pixels
+        "proposing": {"per_level": 200, "total": 100},
+        "proposing_in_training": {"per_level": 200, "total": 100},
+        "drawing": {"anchors": 64, "regions": 32},
+        "detecting": {"count": 20},
+    }
+    config.optimizer.schedule = "cosine"
+    config.optimizer.learning_rate = 2e-3
+    config.optimizer.warmup_steps = 100
+    config.optimizer.weight_decay = 1e-4
+    config.optimizer.clip_norm = 10.0
+    config.train.batch_size = 8
+    config.train.steps = 1500
+    config.train.evaluate_every = 750
+    config.train.checkpoint_every = 250
+    config.train.best_metric = "mask_ap"
+    return config

@@ -1,0 +1,89 @@
+"""A few of a split's images, chosen by the objects in them: to try things out, or to learn the easy ones first."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import ml_collections
+import numpy as np
+
+from jaxseg.data.coco_format import annotations_of
+from jaxseg.types import Record, Source
+
+
+def select(source: Source, data_config: ml_collections.ConfigDict) -> Source:
+    """The images that meet ``config.data.select``, in order; the source itself where nothing is asked for.
+
+    Raises:
+      ValueError: something is asked for that only objects can tell, of a data set without; or no image is left.
+    """
+    chosen = data_config.select
+    by_objects = chosen.most_objects or chosen.least_share or not chosen.crowds
+    if not by_objects and not chosen.first:
+        return source
+    if by_objects and source.catalogue is None:
+        raise ValueError(
+            f"config.data.select chooses images by their objects, but {data_config.name} has label maps only: set "
+            "most_objects and least_share to 0 and crowds to True"
+        )
+    most = chosen.first or len(source.records)
+    indices: list[int] = []
+    for index in range(len(source.records)):
+        if not by_objects or _meets(source, index, chosen):
+            indices.append(index)
+        if len(indices) == most:
+            break
+    if not indices:
+        raise ValueError(f"no image of {data_config.name} meets config.data.select: {chosen.to_dict()}")
+    return take(source, indices)
+
+
+def take(source: Source, indices: Sequence[int]) -> Source:
+    """The source with some of its records."""
+    catalogue = source.catalogue
+    if catalogue is not None:
+        own = catalogue.annotations
+        catalogue = catalogue._replace(
+            sizes=catalogue.sizes[indices],
+            counts=catalogue.counts[indices],
+            image_ids=[catalogue.image_ids[index] for index in indices],
+            annotations=None if own is None else Taken(own, indices),
+        )
+    fingerprint = source.fingerprint and f"{source.fingerprint} {list(indices)}"
+    return source._replace(records=Records(source.records, indices), fingerprint=fingerprint, catalogue=catalogue)
+
+
+class Records(Sequence):
+    """Some of the records of another sequence."""
+
+    def __init__(self, records: Sequence[Record], indices: Sequence[int]):
+        self.records = records
+        self.indices = indices
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, index: int) -> Record:
+        return self.records[self.indices[index]]
+
+
+class Taken:
+    """``catalogue.annotations`` of some of the images."""
+
+    def __init__(self, annotations: Any, indices: Sequence[int]):
+        self.annotations = annotations
+        self.indices = indices
+
+    def __call__(self, index: int) -> list[dict[str, Any]]:
+        return self.annotations(self.indices[index])
+
+
+def _meets(source: Source, index: int, chosen: ml_collections.ConfigDict) -> bool:
+    """Whether an image has objects, and all of them are as asked for."""
+    objects = annotations_of(source, index)
+    area = float(np.prod(source.catalogue.sizes[index]))
+    return (
+        len(objects) > 0
+        and (not chosen.most_objects or len(objects) <= chosen.most_objects)
+        and (chosen.crowds or not any(one.get("iscrowd") for one in objects))
+        and all(one["area"] >= chosen.least_share * area for one in objects)
+    )

@@ -1,0 +1,204 @@
+"""COCO's scores: known answers, pycocotools' own path from files, and shares of several processes."""
+
+import contextlib
+import io
+import json
+from types import SimpleNamespace
+
+import chex
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from configs import base
+from jaxseg.data import rle
+from jaxseg.data.coco_format import ground_truth
+from jaxseg.data.sources import open_source
+from jaxseg.metrics import instances as metrics
+from jaxseg.models.mask_rcnn import Instances
+from jaxseg.ops import masks as mask_ops
+
+IDS = (0, 5, 7)  # of the background and two classes
+
+
+def rectangle(x, y, width, height, size=(200, 200)):
+    mask = np.zeros(size, np.uint8)
+    mask[y : y + height, x : x + width] = 1
+    return {"bbox": [x, y, width, height], "area": width * height, "segmentation": rle.encode(mask[None])[0]}
+
+
+def truth_of(*objects, images=(3, 9)):
+    """A data set in COCO's format; each object is (image, category, crowd, rectangle)."""
+    return {
+        "images": [{"id": number, "height": 200, "width": 200} for number in images],
+        "categories": [{"id": number, "name": str(number)} for number in IDS[1:]],
+        "annotations": [
+            {"id": i, "image_id": image, "category_id": category, "iscrowd": crowd, **rectangle(*corners)}
+            for i, (image, category, crowd, corners) in enumerate(objects, start=1)
+        ],
+    }
+
+
+def found(image, category, score, corners):
+    return {"image_id": image, "category_id": category, "score": score} | {
+        field: value for field, value in rectangle(*corners).items() if field != "area"
+    }
+
+
+def test_what_is_right_scores_one_and_what_is_not_there_has_no_score():
+    truth = truth_of((3, 5, 0, (10, 10, 60, 50)), (9, 5, 0, (0, 0, 100, 100)))
+    scores = metrics.average_precision(
+        truth, [found(3, 5, 0.9, (10, 10, 60, 50)), found(9, 5, 0.8, (0, 0, 100, 100))], IDS
+    )
+    assert set(scores) == {*metrics.SCORES, "box_ap_by_class", "mask_ap_by_class"}
+    for kind in ("box", "mask"):
+        numbers = {name: scores[f"{kind}_{name}"] for name in metrics.NUMBERS}
+        assert numbers.pop("ap_small") is numbers.pop("ar_small") is None
+        assert list(numbers.values()) == pytest.approx([1] * len(numbers))
+        assert scores[f"{kind}_ap_by_class"] == [None, pytest.approx(1), None]
+
+
+def test_overlap_by_hand():
+    """A box that covers 0.72 of the object counts at the thresholds 0.50, 0.55, ..., 0.70: half of the ten."""
+    truth = truth_of((3, 5, 0, (0, 0, 100, 100)))
+    scores = metrics.average_precision(truth, [found(3, 5, 0.9, (0, 0, 100, 72))], IDS)
+    for kind in ("box", "mask"):
+        assert scores[f"{kind}_ap"] == pytest.approx(0.5)
+        assert scores[f"{kind}_ap50"] == pytest.approx(1)
+        assert scores[f"{kind}_ap75"] == 0
+
+
+def test_what_lies_in_a_crowd_is_no_mistake():
+    objects = (3, 5, 0, (0, 0, 50, 50)), (3, 5, 1, (100, 100, 100, 100))
+    right, within = found(3, 5, 0.5, (0, 0, 50, 50)), found(3, 5, 0.9, (120, 120, 30, 30))
+    scores = metrics.average_precision(truth_of(*objects), [within, right], IDS)
+    assert scores["box_ap"] == scores["mask_ap"] == pytest.approx(1)
+    scores = metrics.average_precision(truth_of(objects[0]), [within, right], IDS)
+    assert scores["box_ap"] == scores["mask_ap"] == pytest.approx(0.5)
+
+
+def test_nothing_found_scores_nothing():
+    scores = metrics.average_precision(truth_of((3, 5, 0, (0, 0, 50, 50))), [], IDS)
+    assert scores["box_ap"] == scores["mask_ar100"] == 0
+
+
+def random_instances(rng, size, count=12, slots=15):
+    """Instances of one image, some near each other, with masks that are smooth blobs."""
+    corners = rng.uniform(-4, 0.7 * min(size), (slots, 2))
+    boxes = np.concatenate([corners, corners + rng.uniform(3, 0.5 * min(size), (slots, 2))], axis=1)
+    steps = np.linspace(-1, 1, 28)
+    blobs = 1 - np.abs(steps[:, None]) ** rng.uniform(1, 4) - np.abs(steps[None]) * rng.uniform(0.2, 1)
+    masks = np.clip(blobs + rng.uniform(-0.2, 0.4, (slots, 1, 1)), 0, 1)
+    return Instances(
+        boxes.astype(np.float32),
+        np.sort(rng.random(slots).astype(np.float32))[::-1],
+        rng.integers(1, 3, slots).astype(np.int32),
+        np.arange(slots) < count,
+        masks.astype(np.float32),
+    )
+
+
+def test_masks_are_pasted_as_on_the_device():
+    rng = np.random.default_rng(0)
+    size = (60, 80)
+    instances = random_instances(rng, size)
+    with_device = np.asarray(mask_ops.paste(jnp.asarray(instances.masks), jnp.asarray(instances.boxes), size))
+    on_host = [metrics.paste(mask, box, size) for mask, box in zip(instances.masks, instances.boxes, strict=True)]
+    chex.assert_trees_all_close(np.stack(on_host), with_device, atol=2e-5)
+
+
+def test_an_evaluation_scores_as_pycocotools_does_from_files(tmp_path):
+    """Also where two processes have half of the images each."""
+    config = base.get_config().data
+    config.name = "shapes"
+    source = open_source(config, "val")
+    source = source._replace(records=[source.records[i] for i in range(4)])
+    catalogue = source.catalogue
+    source = source._replace(
+        catalogue=catalogue._replace(
+            sizes=catalogue.sizes[:4], counts=catalogue.counts[:4], image_ids=(11, 2, 30, 4), category_ids=(0, 4, 2, 9)
+        )
+    )
+    shares = []
+    for part in ((0, 1), (2, 3)):
+        scoring = metrics.start(source)
+        for index in part:
+            scoring = metrics.add(scoring, near_misses(index, source.records[index]), index, (160, 160))
+        shares.append((scoring, metrics.results(scoring)))
+    together = shares[0][1] + shares[1][1]
+    scores = metrics.scores(shares[0][0], together)
+    assert scores == metrics.scores(shares[1][0], json.loads(json.dumps(together)))
+    assert 0.1 < scores["mask_ap"] < 0.95
+
+    (tmp_path / "truth.json").write_text(json.dumps(ground_truth(source)))
+    for kind, fields in (("box", ("bbox",)), ("mask", ("segmentation",))):
+        entries = [{name: one[name] for name in ("image_id", "category_id", "score", *fields)} for one in together]
+        (tmp_path / "results.json").write_text(json.dumps(entries))
+        stats = official(tmp_path / "truth.json", tmp_path / "results.json", metrics.KINDS[kind])
+        ours = [scores[f"{kind}_{name}"] for name in metrics.NUMBERS]
+        assert [-1 if value is None else value for value in ours] == stats
+
+
+def near_misses(seed, record):
+    """Found objects of a record that are a little off, some of another class, some of no object."""
+    rng = np.random.default_rng(seed)
+    objects = record.objects
+    boxes = objects.boxes + rng.normal(0, 2, objects.boxes.shape)
+    boxes = np.concatenate([boxes, boxes[:1] + 30]).astype(np.float32)
+    classes = np.append(np.where(rng.random(len(objects.classes)) < 0.8, objects.classes, 1), 2)
+    count = len(boxes)
+    masks = np.clip(rng.random((count, 28, 28)) + 0.4, 0, 1).astype(np.float32)
+    return Instances(boxes, rng.random(count).astype(np.float32), classes, np.ones(count, bool), masks)
+
+
+def official(truth, results, kind):
+    """The twelve numbers by pycocotools alone, as its demo computes them."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth = COCO(str(truth))
+        evaluator = COCOeval(truth, truth.loadRes(str(results)), kind)
+        evaluator.evaluate()
+        evaluator.accumulate()
+        evaluator.summarize()
+    return list(evaluator.stats)
+
+
+def test_the_truth_scores_one_on_real_images(shared_data):
+    """Crowds are in the truth and not among what was found; boxes are given to float32's precision."""
+    config = base.get_config().data
+    config.update(name="coco", source_dir=str(shared_data / "coco_tiny"))
+    source = open_source(config, "val2017")
+    truth = ground_truth(source)
+    sizes = {image["id"]: (image["height"], image["width"]) for image in truth["images"]}
+    results = [
+        {
+            "image_id": one["image_id"],
+            "category_id": one["category_id"],
+            "score": 1.0,
+            "bbox": [float(np.float32(side)) for side in one["bbox"]],
+            "segmentation": encoded(one["segmentation"], sizes[one["image_id"]]),
+        }
+        for one in truth["annotations"]
+        if not one["iscrowd"]
+    ]
+    scores = metrics.average_precision(truth, results, source.catalogue.category_ids)
+    for name in ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large"):
+        assert scores[f"box_{name}"] == pytest.approx(1, abs=1e-3)
+        assert scores[f"mask_{name}"] == pytest.approx(1, abs=1e-3)
+    assert len(scores["mask_ap_by_class"]) == 91
+
+
+def encoded(polygons, size):
+    from pycocotools import mask as coco_mask
+
+    return coco_mask.merge(coco_mask.frPyObjects(polygons, *size))
+
+
+def test_a_split_without_objects_is_refused():
+    truth = truth_of()
+    scoring = SimpleNamespace(
+        truth=SimpleNamespace(result=lambda: truth), threads=SimpleNamespace(shutdown=lambda: None)
+    )
+    with pytest.raises(ValueError, match="no object to score"):
+        metrics.scores(scoring, [])

@@ -1,0 +1,64 @@
+"""Every config of a detector loads and builds, and trains, narrow and for two steps."""
+
+import importlib
+
+import jax
+import numpy as np
+import pytest
+from experiments import tiny_experiment
+
+NAMES = (
+    "mask_rcnn_coco",
+    "mask_rcnn_v2_coco",
+    "mask_rcnn_folder",
+    "mask_rcnn_pets",
+    "mask_rcnn_shapes",
+    "mask_rcnn_overfit",
+)
+
+
+def narrow(name):
+    """A config of the folder on generated shapes, with little to compute."""
+    config = importlib.import_module(f"configs.{name}").get_config()
+    config.data.update(name="shapes", instances="", train="train", val="val", test="", workers=0, max_objects=6)
+    config.data.update(min_size=64, max_size=64, image_size=(64, 64))
+    config.data.select.first = 8
+    config.model.update(depth=18, width=4, channels=8, hidden=8)
+    few = {"per_level": 20, "total": 12}
+    config.model.update(proposing=few, proposing_in_training=few, drawing={"anchors": 16, "regions": 8})
+    config.init.weights = ""
+    config.train.update(batch_size=2, steps=3)
+    config.optimizer.warmup_steps = min(config.optimizer.warmup_steps, 1)
+    return config
+
+
+@pytest.mark.parametrize(
+    "name", [name if name == "mask_rcnn_coco" else pytest.param(name, marks=pytest.mark.slow) for name in NAMES]
+)
+def test_a_detectors_config_builds(name):
+    experiment, _ = tiny_experiment(narrow(name), jax.devices()[:1])
+    assert experiment.config.train.best_metric in experiment.task.score_names
+    assert set(experiment.steps.abstract_state.params) == {"backbone", "fpn", "rpn_head", "box_head", "mask_head"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_a_detectors_config_takes_two_steps_and_what_is_frozen_stays(name):
+    experiment, source = tiny_experiment(narrow(name), jax.devices()[:1])
+    state = experiment.steps.init()
+    before = jax.device_get(state.params)
+    data = experiment.config.data
+    with experiment.task.train_batches(source, data, batch_size=2, seed=0, start_step=0) as batches:
+        for _ in range(2):
+            state, logs = experiment.steps.train(state, experiment.steps.place(next(batches)))
+    assert np.isfinite(logs["loss"])
+    after = jax.device_get(state.params)
+    for path, old in jax.tree_util.tree_leaves_with_path(before):
+        new = after
+        for entry in path:
+            new = new[entry.key]
+        frozen = "/".join(entry.key for entry in path).startswith(experiment.task.frozen)
+        if frozen:
+            np.testing.assert_array_equal(new, old)
+    moved = jax.tree.map(lambda a, b: bool((a != b).any()), before["fpn"], after["fpn"])
+    assert all(jax.tree.leaves(moved))

@@ -3,7 +3,7 @@
 import jax
 import numpy as np
 import pytest
-from experiments import tiny_experiment
+from experiments import tiny_detector, tiny_experiment
 from test_configs import narrow
 
 from jaxseg.types import Batch
@@ -27,4 +27,15 @@ def test_steps_lower_for_tpus_and_cuda(name):
     )
     for step, given in ((steps.train, batch), (steps.evaluate, batch), (steps.predict, batch.image)):
         exported = jax.export.export(step, platforms=["tpu", "cuda"])(steps.abstract_state, given)
+        assert exported.platforms == ("tpu", "cuda")
+
+
+@pytest.mark.slow
+def test_a_detectors_steps_lower_for_tpus_and_cuda():
+    config = tiny_detector(data__workers=0)
+    experiment, source = tiny_experiment(config, jax.devices()[:1])
+    with experiment.task.train_batches(source, config.data, batch_size=4, seed=0, start_step=0) as batches:
+        batch = next(batches)
+    for step in (experiment.steps.train, experiment.steps.evaluate):
+        exported = jax.export.export(step, platforms=["tpu", "cuda"])(experiment.steps.abstract_state, batch)
         assert exported.platforms == ("tpu", "cuda")

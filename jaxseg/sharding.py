@@ -35,7 +35,7 @@ def make_mesh(sizes: Any, devices: Sequence[jax.Device] | None = None) -> Mesh:
     return jax.make_mesh(shape, AXES, axis_types=(AxisType.Auto,) * len(AXES), devices=devices)
 
 
-def check_batch(mesh: Mesh, batch_size: int, accumulate: int, height: int, least_rows: int) -> None:
+def check_batch(mesh: Mesh, batch_size: int, accumulate: int, height: int, least_rows: int = 1) -> None:
     """Sees that a batch can be divided as the config asks.
 
     Args:

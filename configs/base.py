@@ -30,6 +30,7 @@ def get_config() -> ml_collections.ConfigDict:
         "val": "val",  # scored every train.evaluate_every steps
         "test": "",  # scored once, when the run ends
         "image_size": (160, 160),  # (height, width); one number means square
+        "train_size": (),  # of what is trained on, where crops are smaller than the images; (): image_size
         "min_size": 800,  # detectors: the short side that images are resized to,
         "max_size": 1333,  # unless the long side would be longer than this
         "max_objects": 100,  # detectors: an image has room for so many objects; of more, the smallest are left out

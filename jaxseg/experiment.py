@@ -10,6 +10,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from jaxseg import optimizers, sharding, steps
+from jaxseg.data import transforms
 from jaxseg.tasks import Task, make_task
 from jaxseg.tasks.models import least_rows
 from jaxseg.types import Source
@@ -42,14 +43,9 @@ def resolve(config: ml_collections.ConfigDict, train: Source | None) -> ml_colle
       ValueError: a size, number of steps or number of epochs that is not positive.
     """
     config = config.copy_and_resolve_references()
-    size = config.data.image_size
-    size = tuple(size) if isinstance(size, (tuple, list)) else (size,)
-    if len(size) not in (1, 2) or not all(isinstance(side, int) and side > 0 for side in size):
-        raise ValueError(
-            f"data.image_size is {config.data.image_size!r}: give (height, width), or one number for a square"
-        )
     with config.unlocked():
-        config.data.image_size = size * 2 if len(size) == 1 else size
+        config.data.image_size = transforms.image_size(config.data)
+        config.data.train_size = transforms.train_size(config.data)
     if config.train.steps is None:
         config.train.steps = math.ceil(config.train.epochs * len(train.records) / config.train.batch_size)
     if config.train.steps < 1:
@@ -74,7 +70,6 @@ def build(
         known = ", ".join(task.score_names)
         raise ValueError(f"train.best_metric is {config.train.best_metric!r}; the scores of this task are {known}")
     optimizer, schedule = optimizers.make_optimizer(config.optimizer, config.train.steps, task.frozen)
-    sharding.check_batch(
-        mesh, config.train.batch_size, config.train.accumulate, config.data.image_size[0], least_rows(config)
-    )
+    for height in {config.data.image_size[0], config.data.train_size[0]}:
+        sharding.check_batch(mesh, config.train.batch_size, config.train.accumulate, height, least_rows(config))
     return Experiment(config, task, mesh, steps.compile_steps(task, optimizer, schedule, config, mesh))

@@ -47,7 +47,7 @@ def train_batches(
     if len(source.records) == 0:
         raise ValueError(f"the split config.data.train of {data_config.name} is empty")
     chosen = transforms.augmentation(data_config)
-    size = transforms.image_size(data_config)
+    size = transforms.train_size(data_config)
     examples = _examples(source, data_config, transforms.stored_size(size, chosen))
     border = border_of(data_config)
     make = TrainBatch(examples, size, chosen, transforms.mean_colour(data_config), border, seed, batch_size, share)

@@ -62,11 +62,20 @@ def check_unused(data_config: ml_collections.ConfigDict, who: str, **unused: obj
 
 def image_size(data_config: ml_collections.ConfigDict) -> tuple[int, int]:
     """``config.data.image_size`` as (height, width); one number means square."""
-    size = tuple(np.atleast_1d(np.asarray(data_config.image_size, dtype=object)))
+    return _size(data_config, "image_size")
+
+
+def train_size(data_config: ml_collections.ConfigDict) -> tuple[int, int]:
+    """The size of what is trained on: ``config.data.train_size``, or ``image_size`` where that is empty."""
+    return image_size(data_config) if data_config.train_size == () else _size(data_config, "train_size")
+
+
+def _size(data_config: ml_collections.ConfigDict, field: str) -> tuple[int, int]:
+    size = tuple(np.atleast_1d(np.asarray(data_config[field], dtype=object)))
     size = size * 2 if len(size) == 1 else size
     if len(size) != 2 or not all(isinstance(side, int) and side > 0 for side in size):
         raise ValueError(
-            f"config.data.image_size is {data_config.image_size}; expected (height, width) or one number, in pixels"
+            f"config.data.{field} is {data_config[field]}; expected (height, width) or one number, in pixels"
         )
     return size
 

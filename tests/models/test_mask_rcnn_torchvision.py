@@ -1,6 +1,5 @@
 """Mask R-CNN beside torchvision's, with the same lively random weights on real photographs."""
 
-
 import chex
 import jax
 import jax.numpy as jnp

@@ -1,0 +1,45 @@
+"""Rows of a benchmark, for people."""
+
+from collections.abc import Callable
+from typing import Any
+
+NOTHING = "-"
+
+
+def print_table(rows: list[dict[str, Any]]) -> None:
+    """Prints what was measured on what, and a line for each row."""
+    first = rows[0]
+    height, width = first["image_size"]
+    versions = " ".join(f"{name} {version}" for name, version in first["versions"].items())
+    print(f"{first['config']}: batches of {first['batch_size']} x {height} x {width}, {first['precision']}")
+    print(f"{first['device']}; {versions}")
+    lines = [list(COLUMNS)] + [[_cell(show, row) for show in COLUMNS.values()] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        left, right = line[:3], line[3:]
+        words = [word.ljust(width) for word, width in zip(left, widths[:3], strict=True)]
+        numbers = [word.rjust(width) for word, width in zip(right, widths[3:], strict=True)]
+        print("  ".join(words + numbers).rstrip())
+
+
+def _cell(show: Callable[[dict[str, Any]], str], row: dict[str, Any]) -> str:
+    try:
+        return show(row)
+    except TypeError:  # None: there is no such number
+        return NOTHING
+
+
+COLUMNS: dict[str, Callable[[dict[str, Any]], str]] = {
+    "what": lambda row: row["what"],
+    "framework": lambda row: row["framework"],
+    "mode": lambda row: row["mode"],
+    "images/s": lambda row: f"{row['images_per_second']:.4g}",
+    "ms": lambda row: f"{1e3 * row['seconds']:.4g}",
+    "spread": lambda row: f"{row['spread']:.0%}",
+    "compile s": lambda row: f"{row['compile_seconds']:.1f}",
+    "peak MiB": lambda row: f"{row['peak_bytes'] / 2**20:.0f}",
+    "GFLOP/s": lambda row: f"{row['flops_per_second'] / 1e9:.4g}",
+    "of product": lambda row: f"{row['share_of_product']:.0%}",
+    "GB/s": lambda row: f"{row['bytes_per_second'] / 1e9:.4g}",
+    "first's speed / its": lambda row: f"{row['ratio']:.2f}",
+}

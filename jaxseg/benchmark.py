@@ -7,7 +7,6 @@ is told in ``benchmarks.md``.
 Only flags are handled here; the rest is imported when it is needed, so that ``--help`` answers at once.
 """
 
-import json
 import os
 import pathlib
 import sys
@@ -22,7 +21,7 @@ WHAT = flags.DEFINE_enum(
     "what",
     "all",
     ["train", "predict", "input", "roi_align", "all"],
-    "What to measure: the training step, predictions, the input pipeline alone and with the step, a detector's RoIAlign.",
+    "The training step, predictions, the input pipeline alone and with the step, or a detector's RoIAlign.",
 )
 AGAINST = flags.DEFINE_enum("against", None, ["torch"], "Also measure the same network in PyTorch, in turns with ours.")
 MODES = flags.DEFINE_list("modes", ["eager", "channels_last", "compiled"], "PyTorch's ways of running a network.")
@@ -46,7 +45,7 @@ def main(arguments: list[str]) -> None:
         os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 
     from jaxseg.benchmarks.measurements import Options, measure_config
-    from jaxseg.benchmarks.table import print_table
+    from jaxseg.benchmarks.table import print_table, write_rows
 
     name = pathlib.Path(config_flags.get_config_filename(flags.FLAGS["config"])).stem
     options = Options(
@@ -56,9 +55,7 @@ def main(arguments: list[str]) -> None:
         rows = measure_config(CONFIG.value, name, options)
         print_table(rows)
         if OUTPUT.value:
-            path = pathlib.Path(OUTPUT.value)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(rows, indent=2) + "\n")
+            write_rows(pathlib.Path(OUTPUT.value), rows)
     except (ValueError, OSError) as error:
         fail(str(error))
 

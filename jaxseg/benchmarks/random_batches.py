@@ -1,5 +1,4 @@
-"""Batches of noise, of the shapes that a config's own batches have: what a step computes on does not change its time,
-as long as it is not all zeros, and detectors find as many objects as they can keep."""
+"""Batches of noise, of the shapes that a config's own batches have, with boxes and masks for detectors."""
 
 from typing import Any
 

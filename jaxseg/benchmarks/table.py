@@ -1,5 +1,7 @@
-"""Rows of a benchmark, for people."""
+"""Rows of a benchmark, for people and for programs."""
 
+import json
+import pathlib
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +22,12 @@ def print_table(rows: list[dict[str, Any]]) -> None:
         words = [word.ljust(width) for word, width in zip(left, widths[:3], strict=True)]
         numbers = [word.rjust(width) for word, width in zip(right, widths[3:], strict=True)]
         print("  ".join(words + numbers).rstrip())
+
+
+def write_rows(path: pathlib.Path, rows: list[dict[str, Any]]) -> None:
+    """Writes the rows as JSON."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(rows, indent=2) + "\n")
 
 
 def _cell(show: Callable[[dict[str, Any]], str], row: dict[str, Any]) -> str:

@@ -40,8 +40,10 @@ def torch_contenders(
     """
     platform = experiment.mesh.devices.flat[0].platform
     device = choose_device(platform)
+    exactly = experiment.config.precision == "float32"
+    torch.set_float32_matmul_precision("highest" if exactly else "high")
+    torch.backends.cudnn.allow_tf32 = not exactly
     torch.backends.cudnn.benchmark = True  # shapes are static: PyTorch may try which algorithm is the quickest
-    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = experiment.config.precision != "float32"
     make = _train if training else _predict
     network = make_network(experiment, state, training=training)
     return [make(experiment.config, network, mode, device) for mode in modes if mode in network.modes]
@@ -82,13 +84,14 @@ def peak_memory(device: torch.device) -> Callable[[], int | None]:
 
 def _train(config: Any, network: Network, mode: str, device: torch.device) -> Contender:
     module, forward, inputs = _ready(network, mode, device)
+    targets = _on(network.targets, device)
     module.train()
     optimizer = OPTIMIZERS[config.optimizer.name]([p for p in module.parameters() if p.requires_grad], config.optimizer)
 
     def step() -> None:
         optimizer.zero_grad(set_to_none=True)
-        with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
-            loss = network.loss(forward(*inputs), *_on(network.targets, device))
+        with _amp(config, device):
+            loss = network.loss(forward(*inputs), *targets)
         loss.backward()
         if config.optimizer.clip_norm:
             torch.nn.utils.clip_grad_norm_(module.parameters(), config.optimizer.clip_norm)
@@ -102,13 +105,14 @@ def _predict(config: Any, network: Network, mode: str, device: torch.device) -> 
     module.eval()
 
     def step() -> None:
-        with (
-            torch.inference_mode(),
-            torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16"),
-        ):
+        with torch.inference_mode(), _amp(config, device):
             forward(*inputs)
 
     return _contender(config, mode, step, device)
+
+
+def _amp(config: Any, device: torch.device) -> torch.autocast:
+    return torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16")
 
 
 def _contender(config: Any, mode: str, step: Callable[[], None], device: torch.device) -> Contender:
@@ -137,5 +141,5 @@ def _on(values: Any, device: torch.device) -> Any:
 
 
 def _laid_out(values: Any, layout: torch.memory_format) -> Any:
-    """Batches of images in this layout; lists of images, which torchvision's detectors batch themselves, as they are."""
+    """Batches of images in this layout; lists of images, which torchvision batches itself, as they are."""
     return values.contiguous(memory_format=layout) if isinstance(values, torch.Tensor) and values.ndim == 4 else values

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from jaxseg.benchmarks.ours import normalised
 from jaxseg.benchmarks.torch_import import import_torchvision
 from jaxseg.state import TrainState
 from jaxseg.types import InstanceBatch
@@ -19,7 +20,7 @@ RESNET_PARTS = ("bn1", "conv1", "layer1", "layer2", "layer3", "layer4")  # in th
 
 
 def detector(model: Any, state: TrainState) -> nn.Module:
-    """torchvision's detector for our ``MaskRCNN``, which finds what ours finds.
+    """The detector of torchvision for our ``MaskRCNN``, which finds what ours finds.
 
     It does not paste masks into images, which is left out of our predictions too: they go as far as boxes, scores and
     masks of 28x28 on the device.
@@ -28,9 +29,7 @@ def detector(model: Any, state: TrainState) -> nn.Module:
       ValueError: our model is none that torchvision can build.
     """
     if model.width != 64 or model.class_agnostic:
-        raise ValueError(
-            "--against torch knows Mask R-CNN as torchvision builds it, of width 64 and not class-agnostic"
-        )
+        raise ValueError("--against torch knows mask_rcnn as torchvision has it, of width 64 and not class-agnostic")
     torchvision = import_torchvision()
     detection = torchvision.models.detection
     faster, mask = detection.faster_rcnn, detection.mask_rcnn
@@ -58,13 +57,13 @@ def detector(model: Any, state: TrainState) -> nn.Module:
     variables = jax.device_get({"params": state.params, "batch_stats": state.batch_stats})
     weights = to_state_dict(variables, MAPPINGS[model.version])
     theirs.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in weights.items()})
-    theirs.transform = AsTheyAre(theirs.transform.image_mean, theirs.transform.image_std)
+    theirs.transform = AsTheyAre()
     return theirs
 
 
 def detector_inputs(config: Any, batch: InstanceBatch, *, training: bool) -> tuple:
-    """A batch as torchvision wants it: a list of images in 0..1 and, for training, a list of dictionaries."""
-    images = [torch.from_numpy(image).permute(2, 0, 1) / 255.0 for image in batch.image]
+    """A batch as torchvision wants it: a list of normalised images and, for training, a list of dictionaries."""
+    images = [torch.from_numpy(image).permute(2, 0, 1) for image in normalised(config, batch.image)]
     if not training:
         return (images,)
     masks = np.unpackbits(batch.masks, axis=-1)
@@ -80,23 +79,13 @@ def detector_inputs(config: Any, batch: InstanceBatch, *, training: bool) -> tup
 
 
 class AsTheyAre(nn.Module):
-    """What stands in front of torchvision's detector and behind it, without resizing images and pasting masks.
-
-    Args:
-      mean: of the images, a number a channel.
-      std: their standard deviation.
-    """
-
-    def __init__(self, mean: list[float], std: list[float]):
-        super().__init__()
-        self.register_buffer("mean", torch.tensor(mean)[:, None, None], persistent=False)
-        self.register_buffer("std", torch.tensor(std)[:, None, None], persistent=False)
+    """What stands in front of torchvision's detector and behind it, without normalising images, resizing them and pasting masks."""
 
     def forward(self, images: list[torch.Tensor], targets: Any = None) -> tuple[Any, Any]:
-        """Images that are equally large as one batch, normalised; and the targets."""
+        """Images that are equally large as one batch, and the targets."""
         image_list = import_torchvision().models.detection.image_list.ImageList
         sizes = [tuple(image.shape[-2:]) for image in images]
-        return image_list((torch.stack(images) - self.mean) / self.std, sizes), targets
+        return image_list(torch.stack(images), sizes), targets
 
     def postprocess(self, results: Any, sizes: Any, original_sizes: Any) -> Any:
         """The results as they are."""

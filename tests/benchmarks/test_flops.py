@@ -13,7 +13,9 @@ KERNEL = jax.ShapeDtypeStruct((3, 3, 3, 5), jnp.float32)
 
 
 def convolve(image, kernel, stride=1, padding="SAME"):
-    return lax.conv_general_dilated(image, kernel, (stride, stride), padding, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+    return lax.conv_general_dilated(
+        image, kernel, (stride, stride), padding, dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
 
 
 def test_a_product_and_a_loop_of_products():

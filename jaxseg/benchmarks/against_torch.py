@@ -44,9 +44,9 @@ def torch_contenders(
     torch.set_float32_matmul_precision("highest" if exactly else "high")
     torch.backends.cudnn.allow_tf32 = not exactly
     torch.backends.cudnn.benchmark = True  # shapes are static: PyTorch may try which algorithm is the quickest
-    make = _train if training else _predict
     network = make_network(experiment, state, training=training)
-    return [make(experiment.config, network, mode, device) for mode in modes if mode in network.modes]
+    make = _train_step if training else _predictions
+    return [_contender(experiment.config, network, mode, device, make) for mode in modes if mode in network.modes]
 
 
 def choose_device(platform: str) -> torch.device:
@@ -74,15 +74,20 @@ def repeat(step: Callable[[], Any], device: torch.device) -> Callable[[int], Non
     return run
 
 
-def peak_memory(device: torch.device) -> Callable[[], int | None]:
-    """What PyTorch has held at most since now, of a GPU's memory; of a CPU's nobody keeps account."""
+def memory_held(device: torch.device) -> int:
+    """The bytes of a GPU's memory that tensors take now; 0 of a CPU's, of which nobody keeps account."""
     if device.type != "cuda":
-        return lambda: None
+        return 0
     torch.cuda.reset_peak_memory_stats(device)
-    return lambda: torch.cuda.max_memory_allocated(device)
+    return torch.cuda.memory_allocated(device)
 
 
-def _train(config: Any, network: Network, mode: str, device: torch.device) -> Contender:
+def memory_needed(held: int, device: torch.device) -> int | None:
+    """The most bytes that tensors took since ``memory_held`` was asked, without those held then; None of a CPU's."""
+    return torch.cuda.max_memory_allocated(device) - held if device.type == "cuda" else None
+
+
+def _train_step(config: Any, network: Network, mode: str, device: torch.device) -> Callable[[], None]:
     module, forward, inputs = _ready(network, mode, device)
     targets = _on(network.targets, device)
     module.train()
@@ -97,10 +102,10 @@ def _train(config: Any, network: Network, mode: str, device: torch.device) -> Co
             torch.nn.utils.clip_grad_norm_(module.parameters(), config.optimizer.clip_norm)
         optimizer.step()
 
-    return _contender(config, mode, step, device)
+    return step
 
 
-def _predict(config: Any, network: Network, mode: str, device: torch.device) -> Contender:
+def _predictions(config: Any, network: Network, mode: str, device: torch.device) -> Callable[[], None]:
     module, forward, inputs = _ready(network, mode, device)
     module.eval()
 
@@ -108,19 +113,22 @@ def _predict(config: Any, network: Network, mode: str, device: torch.device) -> 
         with torch.inference_mode(), _amp(config, device):
             forward(*inputs)
 
-    return _contender(config, mode, step, device)
+    return step
 
 
 def _amp(config: Any, device: torch.device) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16")
 
 
-def _contender(config: Any, mode: str, step: Callable[[], None], device: torch.device) -> Contender:
-    run, peak = repeat(step, device), peak_memory(device)
+def _contender(config: Any, network: Network, mode: str, device: torch.device, make: Callable) -> Contender:
+    held = memory_held(device)
+    run = repeat(make(config, network, mode, device), device)
     start = time.perf_counter()
     run(1)  # compiles
     seconds = time.perf_counter() - start if mode == "compiled" else None
-    return Contender("torch", mode, run, config.train.batch_size, compile_seconds=seconds, peak_bytes=peak)
+    run(1)  # now the optimiser has all that it keeps
+    peak = memory_needed(held, device)
+    return Contender("torch", mode, run, config.train.batch_size, compile_seconds=seconds, peak_bytes=lambda: peak)
 
 
 def _ready(network: Network, mode: str, device: torch.device) -> tuple[torch.nn.Module, Callable, tuple]:

@@ -79,7 +79,7 @@ def detector_inputs(config: Any, batch: InstanceBatch, *, training: bool) -> tup
 
 
 class AsTheyAre(nn.Module):
-    """What stands in front of torchvision's detector and behind it, without normalising images, resizing them and pasting masks."""
+    """Stands in front of torchvision's detector and behind it; it resizes no images and pastes no masks."""
 
     def forward(self, images: list[torch.Tensor], targets: Any = None) -> tuple[Any, Any]:
         """Images that are equally large as one batch, and the targets."""

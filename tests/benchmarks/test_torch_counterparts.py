@@ -1,4 +1,4 @@
-"""The networks in PyTorch are of the same size as ours, compute the same kind of thing, and are measured beside ours."""
+"""The networks in PyTorch are of the same size as ours, and are measured in turns with them."""
 
 import warnings
 

@@ -93,7 +93,7 @@ def lively_state(experiment: Experiment) -> TrainState:
     Each class' logits get the mean 0 and the standard deviation 2 over random boxes of a random batch, so that there
     are about as many detections as there is room for.
     """
-    state = first_state(experiment)
+    state = first_state(experiment)._replace(ema={})  # averages of numbers that are about to change
     if experiment.config.task != "instances":
         return state
     image, sizes, extents = predict_inputs(experiment)

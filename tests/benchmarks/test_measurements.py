@@ -46,7 +46,7 @@ def test_numbers_fit_one_another(rows):
     train, predict = of_images[:2]
     assert min(train["compile_seconds"], predict["compile_seconds"]) > 0
     assert min(train["peak_bytes"], predict["peak_bytes"]) > 0
-    assert 2.5 < train["flops"] / predict["flops"] < 3.2
+    assert 2.5 < train["flops"] / predict["flops"] <= 3
     pipeline, decoding = of_images[2:4]
     assert decoding["ratio"] == pytest.approx(pipeline["images_per_second"] / decoding["images_per_second"])
 

@@ -5,10 +5,9 @@ import os
 import platform
 from collections.abc import Iterable
 from importlib import metadata
+from types import ModuleType
 
 import jax
-
-from jaxseg.benchmarks.torch_import import import_torch
 
 
 def device_name(devices: Iterable[jax.Device]) -> str:
@@ -28,16 +27,11 @@ def available_cores() -> int:
         return os.cpu_count() or 1
 
 
-def library_versions(against_torch: bool) -> dict[str, str]:
-    """Of Python and the libraries that matter.
-
-    Raises:
-      ValueError: PyTorch is to be compared with, but cannot be imported.
-    """
-    versions = {name: metadata.version(name) for name in ("jax", "jaxlib", "flax", "optax", "numpy")}
-    if against_torch:
-        versions["torch"] = import_torch().__version__
-    return {"python": platform.python_version(), **versions}
+def library_versions(frameworks: Iterable[ModuleType]) -> dict[str, str]:
+    """Of Python, of the libraries that matter and of the frameworks that jaxseg is compared with."""
+    ours = {name: metadata.version(name) for name in ("jax", "jaxlib", "flax", "optax", "numpy")}
+    theirs = {framework.__name__: str(framework.__version__) for framework in frameworks}
+    return {"python": platform.python_version(), **ours, **theirs}
 
 
 def _processor() -> str:

@@ -15,6 +15,7 @@ from jaxseg.benchmarks.peaks import COPY, PRODUCT, peak_contenders
 from jaxseg.benchmarks.random_batches import image_sizes
 from jaxseg.benchmarks.region_features import region_contenders
 from jaxseg.benchmarks.timing import Contender, Timing, alternate
+from jaxseg.benchmarks.torch_import import frameworks_for
 from jaxseg.data.sources import open_source
 from jaxseg.experiment import Experiment, build, resolve
 from jaxseg.types import Source
@@ -68,7 +69,7 @@ def measure_config(config: ml_collections.ConfigDict, name: str, options: Option
     unknown = [mode for mode in options.modes if mode not in MODES]
     if unknown:
         raise ValueError(f"--modes has {unknown[0]!r}; known are {', '.join(MODES)}")
-    versions = library_versions(options.against_torch)
+    versions = library_versions(frameworks_for(config.model.name) if options.against_torch else ())
     subject = _subject(config, options, needs_data="input" in whats)
     rows = []
     for what in whats:

@@ -47,12 +47,10 @@ def make_network(experiment: Experiment, state: TrainState, *, training: bool) -
       training: whether it gets the training step's batch or that of predictions.
 
     Raises:
-      ValueError: there is none, or it has not as many parameters as ours.
+      ValueError: it cannot be of our model's shape, or has not as many parameters as ours.
     """
     config, model = experiment.config, experiment.task.model
     name = config.model.name
-    if name not in MODULES:
-        raise ValueError(f"--against torch knows no {name}; it knows {', '.join(MODULES)}")
     module = MODULES[name](model, state)
     check_parameters(name, module, state)
     size = image_sizes(config, training=training)[0]
@@ -112,5 +110,6 @@ def _fcn_resnet(model: Any, state: TrainState) -> nn.Module:
     )
 
 
+# Of the models in ``torch_import.COUNTERPARTS``.
 MODULES = {"unet": lambda model, state: TorchUNet(model), "fcn_resnet": _fcn_resnet, "mask_rcnn": detector}
 LOSSES = {"unet": lambda config: _cross_entropy, "fcn_resnet": _cross_entropies}

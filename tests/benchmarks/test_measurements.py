@@ -106,15 +106,6 @@ def test_nothing_is_measured_where_pytorch_is_missing(monkeypatch):
         measure_config(tiny_config(), "tiny", Options(against_torch=True))
 
 
-@pytest.mark.slow
-def test_a_detector_is_measured_without_its_data():
-    config = tiny_detector(train__batch_size=8, train__steps=None, data__name="coco")
-    rows = measure_config(config, "tiny", Options(rounds=1, seconds=0.0, classes=4))
-    measured = [(row["what"], row["mode"]) for row in rows if row["what"] != "peak"]
-    assert measured == [("train", "jit"), ("predict", "jit"), ("roi_align", "gather")]
-    assert all(row["images_per_second"] > 0 for row in rows if row["what"] != "peak")
-
-
 def command(root, *arguments):
     return subprocess.run(
         [sys.executable, "-m", "jaxseg.benchmark", *map(str, arguments)], cwd=root, capture_output=True, text=True

@@ -64,13 +64,13 @@ def test_a_network_of_another_size_is_not_compared_with():
 
 
 def test_a_network_without_a_counterpart_is_named():
-    config = tiny_config(train__batch_size=1)
+    config = tiny_config()
     config.model = {"name": "fcn_vgg", "width": 2, "hidden": 4}
-    experiment = built(config)
     with pytest.raises(ValueError, match="knows no fcn_vgg; it knows unet"):
-        theirs(experiment, experiment.steps.abstract_state, training=True)
+        measure_config(config, "tiny", Options(against_torch=True))
 
 
+@pytest.mark.slow
 def test_fcn_resnet_of_torchvision_has_as_many_parameters():
     load_torchvision()
     config = tiny_config(train__batch_size=1)

@@ -72,8 +72,10 @@ def parse(arguments: list[str]) -> list[str]:
         rest = app.parse_flags_with_usage(arguments)
         CONFIG.value.lock()
         return rest
-    except (KeyError, AttributeError, TypeError, OSError) as error:
-        fail(f"the config cannot be used as asked: {' '.join(str(error.__cause__ or error).split())}")
+    except (KeyError, AttributeError, TypeError) as error:
+        fail(f"a field of the config cannot be set as asked: {' '.join(str(error.args[0]).split())}")
+    except OSError as error:
+        fail(f"the config cannot be read: {' '.join(str(error.__cause__ or error).split())}")
 
 
 if __name__ == "__main__":

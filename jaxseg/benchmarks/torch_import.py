@@ -32,7 +32,6 @@ def frameworks_for(model: str) -> list[ModuleType]:
       ValueError: it has no counterpart, or something is not there.
     """
     if model not in COUNTERPARTS:
-        reason = " ".join(str(error).split())
         raise ValueError(f"--against torch knows no {model}; it knows {', '.join(COUNTERPARTS)}")
     return [load() for load in COUNTERPARTS[model]]
 

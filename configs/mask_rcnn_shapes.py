@@ -29,7 +29,7 @@ def get_config():
         "norm": "batch",
         "norm_epsilon": 1e-5,
         "trainable_layers": 5,
-        "anchor_sizes": ((24,), (40,), (64,), (96,), (128,)),  # objects measure 26 to 80 pixels
+        "anchor_sizes": ((24,), (36,), (50,), (64,), (96,)),  # objects measure 19 to 51 pixels
         "proposing": {"per_level": 200, "total": 100},
         "proposing_in_training": {"per_level": 200, "total": 100},
         "drawing": {"anchors": 64, "regions": 32},

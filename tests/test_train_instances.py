@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from functools import partial
 
 import chex
@@ -12,7 +14,6 @@ import numpy as np
 import pytest
 from experiments import tiny_detector
 from PIL import Image
-from test_train import finish, kill_at
 
 from jaxseg import checkpoints, predict
 from jaxseg import train as training
@@ -61,8 +62,8 @@ def test_its_predictions_are_cocos(trained_detector, tmp_path):
 def start(folder):
     """The run of a narrow detector in a process of its own."""
     fields = {"data.select.first": 8, "data.min_size": 64, "data.max_size": 64, "model.width": 4, "model.channels": 8,
-              "model.hidden": 8, "train.batch_size": 4, "train.steps": 8, "train.evaluate_every": 0,
-              "train.checkpoint_every": 3, "optimizer.warmup_steps": 2}  # fmt: skip
+              "model.hidden": 8, "train.batch_size": 4, "train.steps": 40, "train.evaluate_every": 0,
+              "train.checkpoint_every": 5, "optimizer.warmup_steps": 2}  # fmt: skip
     command = [sys.executable, "-m", "jaxseg.main", "--config", "configs/mask_rcnn_shapes.py", "--workdir", str(folder)]
     return subprocess.Popen(
         [*command, *(f"--config.{name}={value}" for name, value in fields.items())],
@@ -71,10 +72,26 @@ def start(folder):
     )  # fmt: skip
 
 
+def kill_when_saved(process, folder):
+    """Kills a run as soon as it has a checkpoint."""
+    while process.poll() is None and not checkpoints.saved_steps(folder):
+        time.sleep(0.005)
+    process.kill()
+    said = process.communicate()[0]
+    assert process.returncode == -signal.SIGKILL, said
+
+
+def finish(process):
+    """Waits for a run to end well; returns what it said."""
+    said = process.communicate()[0]
+    assert process.returncode == 0, said
+    return said
+
+
 def test_a_killed_run_ends_as_an_undisturbed_one(tmp_path, root, monkeypatch):
     monkeypatch.chdir(root)
-    kill_at(start(tmp_path / "killed"), tmp_path / "killed", 5)
-    finish(start(tmp_path / "killed"))
+    kill_when_saved(start(tmp_path / "killed"), tmp_path / "killed")
+    assert "goes on from step" in finish(start(tmp_path / "killed"))
     finish(start(tmp_path / "undisturbed"))
     killed, undisturbed = ((tmp_path / name / "metrics.jsonl").read_text() for name in ("killed", "undisturbed"))
     assert killed == undisturbed

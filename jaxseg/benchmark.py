@@ -45,7 +45,7 @@ def main(arguments: list[str]) -> None:
         os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 
     from jaxseg.benchmarks.measurements import Options, measure_config
-    from jaxseg.benchmarks.table import print_table, write_rows
+    from jaxseg.benchmarks.rows import print_table, write_rows
 
     name = pathlib.Path(config_flags.get_config_filename(flags.FLAGS["config"])).stem
     options = Options(

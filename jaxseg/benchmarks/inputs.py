@@ -76,10 +76,13 @@ class Steps:
             self._programs[batch.image.shape], _ = compiled(experiment.steps.train, state, batch)
 
     def run(self, batches: Any) -> None:
-        """One step a batch."""
+        """One step a batch; as in training, the next batch is fetched while the device works on one, and no more."""
+        waiting = None
         for batch in batches:
             self._state, logs = self._programs[batch.image.shape](self._state, batch)
-        jax.block_until_ready((self._state, logs))
+            jax.block_until_ready(waiting)
+            waiting = logs
+        jax.block_until_ready((self._state, waiting))
 
 
 def _stream(experiment: Experiment, source: Source) -> BatchStream:

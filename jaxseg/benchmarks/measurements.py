@@ -1,7 +1,6 @@
 """From a config to rows of numbers."""
 
 import contextlib
-import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -11,10 +10,11 @@ import numpy as np
 
 from jaxseg.benchmarks import inputs, ours
 from jaxseg.benchmarks.machine import device_name, library_versions
-from jaxseg.benchmarks.peaks import COPY, PRODUCT, peak_contenders
+from jaxseg.benchmarks.peaks import peak_contenders
 from jaxseg.benchmarks.random_batches import image_sizes
 from jaxseg.benchmarks.region_features import region_contenders
-from jaxseg.benchmarks.timing import Contender, Timing, alternate
+from jaxseg.benchmarks.rows import block_rows
+from jaxseg.benchmarks.timing import Contender, alternate
 from jaxseg.benchmarks.torch_import import frameworks_for
 from jaxseg.data.sources import open_source
 from jaxseg.experiment import Experiment, build, resolve
@@ -77,47 +77,10 @@ def measure_config(config: ml_collections.ConfigDict, name: str, options: Option
             contenders = MEASURED[what](subject, resources)
             print(f"measuring {what}: {', '.join(one.mode for one in contenders)}", flush=True)
             timings = alternate(contenders, options.rounds, options.seconds)
-            facts = _facts(subject, name, versions)
+            facts = _facts(subject, name, what, versions)
             rows += [facts | row for row in block_rows(what, contenders, timings)]
             del contenders  # before the next ones need the memory
     return rows
-
-
-def block_rows(what: str, contenders: list[Contender], timings: list[Timing]) -> list[dict[str, Any]]:
-    """The numbers of contenders that were measured in turns, relative to the first of them and to the peaks."""
-    seconds = {one.mode: timing.seconds for one, timing in zip(contenders, timings, strict=True)}
-    peaks = {one.mode: one for one in contenders if one.mode in (PRODUCT, COPY)}
-    product = peaks[PRODUCT].flops / seconds[PRODUCT] if PRODUCT in peaks else math.nan
-    copy = peaks[COPY].bytes_moved / seconds[COPY] if COPY in peaks else math.nan
-    first = contenders[0].images / timings[0].seconds
-    rows = []
-    for one, timing in zip(contenders, timings, strict=True):
-        speed = one.images / timing.seconds
-        flops = _rate(one.flops, timing.seconds)
-        moved = _rate(one.bytes_moved, timing.seconds)
-        rows.append(
-            {
-                "what": "peak" if one.mode in peaks else what,
-                "framework": one.framework,
-                "mode": one.mode,
-                "images_per_second": speed or None,
-                "seconds": timing.seconds,
-                "spread": timing.spread,
-                "compile_seconds": one.compile_seconds,
-                "peak_bytes": one.peak_bytes(),
-                "flops": one.flops,
-                "flops_per_second": flops,
-                "share_of_product": flops / product if flops and PRODUCT in peaks else None,
-                "bytes_per_second": moved,
-                "share_of_copy": moved / copy if moved and COPY in peaks else None,
-                "ratio": first / speed if speed else None,
-            }
-        )
-    return rows
-
-
-def _rate(amount: float | None, seconds: float) -> float | None:
-    return amount / seconds if amount else None
 
 
 def _chosen(config: ml_collections.ConfigDict, options: Options) -> list[str]:
@@ -195,13 +158,13 @@ def _peaks(subject: Subject) -> list[Contender]:
     return peak_contenders(experiment.config.precision, subject.options.seconds, experiment.mesh.devices.flat[0])
 
 
-def _facts(subject: Subject, name: str, versions: dict[str, str]) -> dict[str, Any]:
-    """What all rows have in common."""
+def _facts(subject: Subject, name: str, what: str, versions: dict[str, str]) -> dict[str, Any]:
+    """What all rows of a kind have in common."""
     config = subject.experiment.config
     return {
         "config": name,
         "batch_size": config.train.batch_size,
-        "image_size": list(image_sizes(config, training=True)[0]),
+        "image_size": list(image_sizes(config, training=what != "predict")[0]),
         "precision": config.precision,
         "device": device_name(subject.experiment.mesh.devices.flat),
         "versions": versions,

@@ -10,7 +10,7 @@ from experiments import tiny_config, tiny_detector
 
 from jaxseg.benchmarks.measurements import Options, measure_config
 from jaxseg.benchmarks.random_batches import random_batch
-from jaxseg.benchmarks.table import print_table, write_rows
+from jaxseg.benchmarks.rows import print_table, write_rows
 
 FIELDS = {
     "config", "what", "framework", "mode", "batch_size", "image_size", "precision", "images_per_second", "seconds",

@@ -2,8 +2,8 @@
 
 import pytest
 
-from jaxseg.benchmarks.measurements import block_rows
 from jaxseg.benchmarks.peaks import COPY, PRODUCT
+from jaxseg.benchmarks.rows import block_rows
 from jaxseg.benchmarks.timing import Contender, Timing, alternate, summary
 
 

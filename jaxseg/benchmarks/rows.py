@@ -1,11 +1,50 @@
-"""Rows of a benchmark, for people and for programs."""
+"""What was measured, as rows of numbers for programs and for people."""
 
 import json
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from jaxseg.benchmarks.peaks import COPY, PRODUCT
+from jaxseg.benchmarks.timing import Contender, Timing
+
 NOTHING = "-"
+
+
+def block_rows(what: str, contenders: Sequence[Contender], timings: Sequence[Timing]) -> list[dict[str, Any]]:
+    """The numbers of contenders that were measured in turns, relative to the first of them and to the peaks."""
+    pairs = list(zip(contenders, timings, strict=True))
+    product = next((_rate(one.flops, timing) for one, timing in pairs if one.mode == PRODUCT), None)
+    copy = next((_rate(one.bytes_moved, timing) for one, timing in pairs if one.mode == COPY), None)
+    first = _rate(contenders[0].images, timings[0])
+    return [
+        {
+            "what": "peak" if one.mode in (PRODUCT, COPY) else what,
+            "framework": one.framework,
+            "mode": one.mode,
+            "images_per_second": _rate(one.images, timing),
+            "seconds": timing.seconds,
+            "spread": timing.spread,
+            "compile_seconds": one.compile_seconds,
+            "peak_bytes": one.peak_bytes(),
+            "flops": one.flops,
+            "flops_per_second": _rate(one.flops, timing),
+            "share_of_product": _share(_rate(one.flops, timing), product),
+            "bytes_per_second": _rate(one.bytes_moved, timing),
+            "share_of_copy": _share(_rate(one.bytes_moved, timing), copy),
+            "ratio": _share(first, _rate(one.images, timing)),
+        }
+        for one, timing in pairs
+    ]
+
+
+def _rate(amount: float | None, timing: Timing) -> float | None:
+    """A second; None of nothing."""
+    return amount / timing.seconds if amount else None
+
+
+def _share(part: float | None, whole: float | None) -> float | None:
+    return part / whole if part and whole else None
 
 
 def print_table(rows: list[dict[str, Any]]) -> None:

@@ -15,6 +15,9 @@ from jaxseg.experiment import build, resolve
 torch = pytest.importorskip("torch")
 
 
+TINY = {"data__image_size": (16, 16), "model__features": 2}
+
+
 @pytest.fixture(autouse=True)
 def _quiet():
     """PyTorch warns of the inner lives of its own parts."""
@@ -80,9 +83,32 @@ def test_fcn_resnet_of_torchvision_has_as_many_parameters():
     assert sum(parameter.numel() for parameter in network.make().parameters()) == 35_322_218
 
 
+@pytest.mark.parametrize("training", [True, False])
+def test_each_mode_does_the_whole_step_as_often_as_asked(training):
+    from torch.optim.optimizer import register_optimizer_step_post_hook
+
+    from jaxseg.benchmarks.against_torch import torch_contenders
+
+    experiment = built(tiny_config(**TINY))
+    state = experiment.steps.abstract_state
+    contenders = torch_contenders(experiment, state, ("eager", "channels_last"), training=training)
+    assert [(one.mode, one.images) for one in contenders] == [("eager", 8), ("channels_last", 8)]
+    learnt = []
+
+    def note(optimizer, *_):
+        learnt.append(all(p.grad is not None and p.grad.any() for p in optimizer.param_groups[0]["params"]))
+
+    handle = register_optimizer_step_post_hook(note)
+    for one in contenders:
+        one.run(3)
+    handle.remove()
+    assert learnt == ([True] * 6 if training else [])
+
+
+@pytest.mark.slow
 def test_both_are_measured_in_turns():
     modes = ("eager", "channels_last")
-    config = tiny_config(data__image_size=(16, 16), model__features=2)
+    config = tiny_config(**TINY)
     for what in ("train", "predict"):
         options = Options(what=what, against_torch=True, modes=modes, rounds=1, seconds=0.0)
         rows = measure_config(config, "tiny", options)

@@ -1,5 +1,6 @@
 """Mask R-CNN beside torchvision's, with the same lively random weights on real photographs."""
 
+
 import chex
 import jax
 import jax.numpy as jnp

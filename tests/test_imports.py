@@ -4,7 +4,7 @@ import ast
 
 ROWS = (
     ("main", "predict", "export", "benchmark"),
-    ("train",),
+    ("train", "benchmarks"),
     ("evaluate",),
     ("experiment", "predictors"),
     ("weights", "tasks"),

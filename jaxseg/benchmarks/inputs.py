@@ -1,0 +1,109 @@
+"""The input pipeline: alone, beside a bare decoding of the same images, and feeding the training step."""
+
+import contextlib
+import itertools
+import math
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import jax
+
+from jaxseg.benchmarks.machine import available_cores
+from jaxseg.benchmarks.ours import compiled
+from jaxseg.benchmarks.random_batches import image_sizes, random_batch
+from jaxseg.benchmarks.timing import Contender
+from jaxseg.data.stream import AHEAD, AHEAD_EACH, BatchStream
+from jaxseg.experiment import Experiment
+from jaxseg.state import TrainState
+from jaxseg.types import Source
+
+
+def input_contenders(
+    experiment: Experiment, source: Source, state: TrainState, resources: contextlib.ExitStack
+) -> list[Contender]:
+    """The pipeline alone, decoding alone, the step alone and the step that the pipeline feeds.
+
+    Where the config asks for a cache, it is filled first.
+
+    Args:
+      experiment: the run.
+      source: the training split.
+      state: for the step; used up.
+      resources: closes what is open when all is measured.
+    """
+    config = experiment.config
+    size = config.train.batch_size
+    stream = resources.enter_context(_stream(experiment, source))
+    if config.task == "semantic" and config.data.cache and source.fingerprint:
+        _take(stream, math.ceil(len(source.records) / size))
+    feeding = Steps(experiment, state)
+    first = feeding.place(random_batch(config, len(experiment.task.class_names), image_sizes(config, training=True)[0]))
+    ahead = 1 + (AHEAD_EACH * config.data.workers or AHEAD)
+
+    def drain() -> None:  # what was prepared in others' turns does not count
+        _take(stream, ahead)
+
+    decoding = _decoding(source, size, resources)
+    return [
+        Contender("jaxseg", "pipeline", lambda count: _take(stream, count), size, drain),
+        Contender("jaxseg", "bare decoding", decoding, size),
+        Contender("jaxseg", "step alone", lambda count: feeding.run(itertools.repeat(first, count)), size),
+        Contender(
+            "jaxseg",
+            "pipeline and step",
+            lambda count: feeding.run(map(feeding.place, itertools.islice(stream, count))),
+            size,
+            drain,
+        ),
+    ]
+
+
+class Steps:
+    """The training step of a state that goes on, compiled for all the sizes that batches can have.
+
+    Args:
+      experiment: the run.
+      state: the state to begin with; used up.
+    """
+
+    def __init__(self, experiment: Experiment, state: TrainState):
+        config, classes = experiment.config, len(experiment.task.class_names)
+        self.place = experiment.steps.place
+        self._state = state
+        self._programs = {}
+        for size in image_sizes(config, training=True):
+            batch = self.place(random_batch(config, classes, size))
+            self._programs[batch.image.shape], _ = compiled(experiment.steps.train, state, batch)
+
+    def run(self, batches: Any) -> None:
+        """One step a batch; as in training, the next batch is fetched while the device works on one, and no more."""
+        waiting = None
+        for batch in batches:
+            self._state, logs = self._programs[batch.image.shape](self._state, batch)
+            jax.block_until_ready(waiting)
+            waiting = logs
+        jax.block_until_ready((self._state, waiting))
+
+
+def _stream(experiment: Experiment, source: Source) -> BatchStream:
+    config = experiment.config
+    return experiment.task.train_batches(
+        source, config.data, batch_size=config.train.batch_size, seed=config.seed, start_step=0
+    )
+
+
+def _take(stream: BatchStream, count: int) -> None:
+    for _ in range(count):
+        next(stream)
+
+
+def _decoding(source: Source, size: int, resources: contextlib.ExitStack) -> Any:
+    """Reading records as fast as threads on all cores can, and doing nothing with them."""
+    pool = resources.enter_context(ThreadPoolExecutor(available_cores()))
+    numbers = itertools.cycle(range(len(source.records)))
+
+    def run(count: int) -> None:
+        for _ in pool.map(source.records.__getitem__, list(itertools.islice(numbers, count * size))):
+            pass
+
+    return run

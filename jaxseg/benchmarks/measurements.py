@@ -1,0 +1,171 @@
+"""From a config to rows of numbers."""
+
+import contextlib
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import ml_collections
+import numpy as np
+
+from jaxseg.benchmarks import inputs, ours
+from jaxseg.benchmarks.machine import device_name, library_versions
+from jaxseg.benchmarks.peaks import peak_contenders
+from jaxseg.benchmarks.random_batches import image_sizes
+from jaxseg.benchmarks.region_features import region_contenders
+from jaxseg.benchmarks.rows import block_rows
+from jaxseg.benchmarks.timing import Contender, alternate
+from jaxseg.benchmarks.torch_import import frameworks_for
+from jaxseg.data.sources import open_source
+from jaxseg.experiment import Experiment, build, resolve
+from jaxseg.types import Source
+
+MODES = ("eager", "channels_last", "compiled")
+
+
+class Options(NamedTuple):
+    """What the command was asked for.
+
+    Attributes:
+      what: "train", "predict", "input", "roi_align" or "all".
+      against_torch: whether to measure PyTorch too.
+      modes: PyTorch's, some of ``MODES``.
+      rounds: how many turns each contender has.
+      seconds: how long a turn lasts.
+      classes: how many there are, instead of opening the data; 0: as many as the data has.
+    """
+
+    what: str = "all"
+    against_torch: bool = False
+    modes: tuple[str, ...] = MODES
+    rounds: int = 7
+    seconds: float = 1.0
+    classes: int = 0
+
+
+class Subject(NamedTuple):
+    """What is measured: a config made concrete, the data where it was opened, and how to measure."""
+
+    experiment: Experiment
+    source: Source | None
+    options: Options
+
+
+def measure_config(config: ml_collections.ConfigDict, name: str, options: Options) -> list[dict[str, Any]]:
+    """Measures a config.
+
+    Args:
+      config: the experiment.
+      name: the config's, for the rows.
+      options: what to measure.
+
+    Returns:
+      A row for each thing measured, see ``benchmarks.md``.
+
+    Raises:
+      ValueError: the config contradicts itself, its data or the devices, or PyTorch cannot be compared with.
+    """
+    whats = _chosen(config, options)
+    unknown = [mode for mode in options.modes if mode not in MODES]
+    if unknown:
+        raise ValueError(f"--modes has {unknown[0]!r}; known are {', '.join(MODES)}")
+    versions = library_versions(frameworks_for(config.model.name) if options.against_torch else ())
+    subject = _subject(config, options, needs_data="input" in whats)
+    rows = []
+    for what in whats:
+        with contextlib.ExitStack() as resources:
+            contenders = MEASURED[what](subject, resources)
+            print(f"measuring {what}: {', '.join(one.mode for one in contenders)}", flush=True)
+            timings = alternate(contenders, options.rounds, options.seconds)
+            facts = _facts(subject, name, what, versions)
+            rows += [facts | row for row in block_rows(what, contenders, timings)]
+            del contenders  # before the next ones need the memory
+    return rows
+
+
+def _chosen(config: ml_collections.ConfigDict, options: Options) -> list[str]:
+    """What to measure, in order; RoIAlign only of detectors."""
+    known = [what for what in MEASURED if what != "roi_align" or config.task == "instances"]
+    if options.what == "all":
+        # Without the data, all there is to measure is the network.
+        return [what for what in known if what != "input" or not options.classes]
+    if options.what not in known:
+        raise ValueError(f"--what is {options.what!r}; known for this config are {', '.join([*known, 'all'])}")
+    return [options.what]
+
+
+def _subject(config: ml_collections.ConfigDict, options: Options, *, needs_data: bool) -> Subject:
+    """Opens the data unless nothing of it is needed, and builds what training would build."""
+    if options.classes and needs_data:
+        raise ValueError("--classes does without the data, which --what input measures: leave it out")
+    config = config.copy_and_resolve_references()
+    if options.classes:
+        source = None
+        names = tuple(f"class {number}" for number in range(options.classes))
+        palette = np.zeros((options.classes, 3), np.uint8)
+        if config.train.steps is None:  # epochs of what? The rate that they make is all that depends on it.
+            config.train.steps = config.optimizer.warmup_steps + 1000
+    else:
+        source = open_source(config.data, config.data.train)
+        names, palette = source.class_names, source.palette
+    # PyTorch's network runs on one device.
+    devices = jax.devices()[:1] if options.against_torch else None
+    return Subject(build(resolve(config, source), names, palette, devices), source, options)
+
+
+def _train(subject: Subject, resources: contextlib.ExitStack) -> list[Contender]:
+    del resources
+    state = ours.first_state(subject.experiment)
+    theirs = _theirs(subject, state, training=True)  # it copies from the state, which the step uses up
+    return [ours.train_contender(subject.experiment, state), *theirs, *_peaks(subject)]
+
+
+def _predict(subject: Subject, resources: contextlib.ExitStack) -> list[Contender]:
+    del resources
+    state = ours.lively_state(subject.experiment)
+    theirs = _theirs(subject, state, training=False)
+    return [ours.predict_contender(subject.experiment, state), *theirs, *_peaks(subject)]
+
+
+def _input(subject: Subject, resources: contextlib.ExitStack) -> list[Contender]:
+    state = ours.first_state(subject.experiment)
+    return inputs.input_contenders(subject.experiment, subject.source, state, resources)
+
+
+def _roi_align(subject: Subject, resources: contextlib.ExitStack) -> list[Contender]:
+    del resources
+    return region_contenders(subject.experiment, against_torch=subject.options.against_torch)
+
+
+MEASURED: dict[str, Callable[[Subject, contextlib.ExitStack], list[Contender]]] = {
+    "train": _train,
+    "predict": _predict,
+    "input": _input,
+    "roi_align": _roi_align,
+}
+
+
+def _theirs(subject: Subject, state: Any, *, training: bool) -> list[Contender]:
+    if not subject.options.against_torch:
+        return []
+    from jaxseg.benchmarks.against_torch import torch_contenders
+
+    return torch_contenders(subject.experiment, state, subject.options.modes, training=training)
+
+
+def _peaks(subject: Subject) -> list[Contender]:
+    experiment = subject.experiment
+    return peak_contenders(experiment.config.precision, subject.options.seconds, experiment.mesh.devices.flat[0])
+
+
+def _facts(subject: Subject, name: str, what: str, versions: dict[str, str]) -> dict[str, Any]:
+    """What all rows of a kind have in common."""
+    config = subject.experiment.config
+    return {
+        "config": name,
+        "batch_size": config.train.batch_size,
+        "image_size": list(image_sizes(config, training=what != "predict")[0]),
+        "precision": config.precision,
+        "device": device_name(subject.experiment.mesh.devices.flat),
+        "versions": versions,
+    }

@@ -1,0 +1,115 @@
+"""Networks in PyTorch of the same shape as ours, what they take, and what they learn from."""
+
+import copy
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from jaxseg.benchmarks.ours import normalised
+from jaxseg.benchmarks.random_batches import image_sizes, random_batch
+from jaxseg.benchmarks.torch_detector import detector, detector_inputs
+from jaxseg.benchmarks.torch_import import import_torchvision
+from jaxseg.benchmarks.torch_unet import TorchUNet
+from jaxseg.experiment import Experiment
+from jaxseg.state import TrainState
+from jaxseg.types import IGNORE, Batch
+
+
+class Network(NamedTuple):
+    """A network with a random batch.
+
+    Attributes:
+      make: makes the module; equal ones each time.
+      inputs: its arguments, on the CPU.
+      loss: ``(outputs, *targets) -> loss``.
+      targets: what the loss takes besides, on the CPU.
+      modes: those in which the network can be run.
+    """
+
+    make: Callable[[], nn.Module]
+    inputs: tuple
+    loss: Callable[..., torch.Tensor]
+    targets: tuple
+    modes: tuple[str, ...]
+
+
+def make_network(experiment: Experiment, state: TrainState, *, training: bool) -> Network:
+    """The counterpart of an experiment's model.
+
+    Args:
+      experiment: ours.
+      state: ours, for the weights of detectors.
+      training: whether it gets the training step's batch or that of predictions.
+
+    Raises:
+      ValueError: it cannot be of our model's shape, or has not as many parameters as ours.
+    """
+    config, model = experiment.config, experiment.task.model
+    name = config.model.name
+    module = MODULES[name](model, state)
+    check_parameters(name, module, state)
+    size = image_sizes(config, training=training)[0]
+    batch = random_batch(config, len(experiment.task.class_names), size)
+    if config.task == "instances":
+        inputs = detector_inputs(config, batch, training=training)
+        # torch.compile would compile anew for every number of regions.
+        return Network(lambda: copy.deepcopy(module), inputs, _sum_of_losses, (), ("eager", "channels_last"))
+    return Network(
+        lambda: copy.deepcopy(module),
+        (torch.from_numpy(normalised(config, batch.image)).permute(0, 3, 1, 2),),
+        LOSSES[name](config),
+        (_label(batch),),
+        ("eager", "channels_last", "compiled"),
+    )
+
+
+def check_parameters(name: str, module: nn.Module, state: TrainState) -> None:
+    """Sees that both networks are of one size.
+
+    Raises:
+      ValueError: they are not.
+    """
+    ours = sum(leaf.size for leaf in jax.tree.leaves(state.params))
+    theirs = sum(parameter.numel() for parameter in module.parameters())
+    if ours != theirs:
+        raise ValueError(f"{name} has {ours} parameters, its counterpart in PyTorch {theirs}: not to be compared")
+
+
+def _label(batch: Batch) -> torch.Tensor:
+    return torch.from_numpy(batch.label.astype(np.int64))
+
+
+def _cross_entropy(logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
+    """Of the central part of the label, where a network of valid convolutions predicts no more."""
+    top, left = ((whole - part) // 2 for whole, part in zip(label.shape[1:], logits.shape[2:], strict=True))
+    label = label[:, top : top + logits.shape[2], left : left + logits.shape[3]]
+    return functional.cross_entropy(logits, label, ignore_index=IGNORE)
+
+
+def _cross_entropies(config: Any) -> Callable[[Mapping[str, torch.Tensor], torch.Tensor], torch.Tensor]:
+    weights = {"out": 1.0, "aux": config.loss.auxiliary}
+    return lambda outputs, label: sum(weights[head] * _cross_entropy(outputs[head], label) for head in outputs)
+
+
+def _sum_of_losses(outputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    return sum(outputs.values())
+
+
+def _fcn_resnet(model: Any, state: TrainState) -> nn.Module:
+    del state
+    if model.width != 64 or model.depth not in (50, 101):
+        raise ValueError("--against torch knows fcn_resnet as torchvision has it, of depth 50 or 101 and width 64")
+    make = {50: "fcn_resnet50", 101: "fcn_resnet101"}[model.depth]
+    return import_torchvision().models.get_model(
+        make, weights=None, weights_backbone=None, num_classes=model.classes, aux_loss=model.auxiliary
+    )
+
+
+# Of the models in ``torch_import.COUNTERPARTS``.
+MODULES = {"unet": lambda model, state: TorchUNet(model), "fcn_resnet": _fcn_resnet, "mask_rcnn": detector}
+LOSSES = {"unet": lambda config: _cross_entropy, "fcn_resnet": _cross_entropies}

@@ -2,7 +2,7 @@
 
     python -m jaxseg.main --config configs/unet_pets_strong.py --config.data.source_dir=FOLDER
 
-With ``--config.model.features=16`` it is meant for two CPU cores: on 300 trainval and 298 test images of three breeds it
+With ``--config.model.features=16`` it is for two CPU cores: on 300 trainval and 298 test images of three breeds it
 reached, on the test images, a mean IoU of 0.641 (pet 0.692, background 0.823, border 0.408) and a pixel accuracy of
 0.840 in 18 minutes 8 seconds, all told, on two cores of a Xeon (jax 0.10.2). Not yet measured with 64 features.
 

@@ -87,7 +87,8 @@ def evaluate(config: ml_collections.ConfigDict, folder: pathlib.Path, checkpoint
     """
     saved, class_names, palette = workdir.load(folder)
     with saved.unlocked():
-        saved.data.update(config.data.to_dict() | {"image_size": saved.data.image_size})
+        own = {field: saved.data[field] for field in ("image_size", "train_size")}
+        saved.data.update(config.data.to_dict() | own)
         saved.mesh = config.mesh
     experiment = build(saved, class_names, palette)
     kinds = scored_splits(saved)

@@ -16,13 +16,13 @@ def opened(name="shapes", split="val", source_dir="", **fields):
 
 
 def test_only_what_was_asked_for_is_there():
-    everything, few = opened(), opened(first=5, most_objects=2, least_share=0.05)
+    everything, few = opened(), opened(first=5, most_objects=2, least_share=0.03)
     assert len(few.records) == len(few.catalogue.sizes) == len(few.catalogue.counts) == 5
     for record, number in zip(few.records, few.catalogue.image_ids, strict=True):
         np.testing.assert_array_equal(record.image, everything.records[number].image)
         areas = record.objects.masks.sum(axis=(1, 2))
         assert 1 <= len(areas) <= 2
-        assert areas.min() >= 0.05 * 160 * 160
+        assert areas.min() >= 0.03 * 160 * 160
     before = [index for index in range(few.catalogue.image_ids[-1]) if index not in few.catalogue.image_ids]
     assert all(too_many_or_too_small(everything.records[index]) for index in before)
     truth = ground_truth(few)
@@ -32,7 +32,7 @@ def test_only_what_was_asked_for_is_there():
 
 def too_many_or_too_small(record):
     areas = record.objects.masks.sum(axis=(1, 2))
-    return len(areas) > 2 or areas.min() < 0.05 * 160 * 160
+    return len(areas) > 2 or areas.min() < 0.03 * 160 * 160
 
 
 def test_the_first_images_of_any_data_set():

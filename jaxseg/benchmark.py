@@ -44,6 +44,10 @@ def main(arguments: list[str]) -> None:
     if AGAINST.value:  # PyTorch needs memory of the same device
         os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 
+    from jaxseg.allocation import keep_freed_memory
+
+    keep_freed_memory()  # as training does; PyTorch, in the same process, gains from it too
+
     from jaxseg.benchmarks.measurements import Options, measure_config
     from jaxseg.benchmarks.rows import print_table, write_rows
 

@@ -44,6 +44,10 @@ def main(arguments: list[str]) -> None:
     if CONFIG.value.deterministic:  # read by XLA when it starts
         os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_gpu_deterministic_ops=true"
 
+    from jaxseg.allocation import keep_freed_memory
+
+    keep_freed_memory()  # before jax has threads
+
     import jax
 
     from jaxseg import processes

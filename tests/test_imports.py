@@ -24,6 +24,7 @@ ROWS = (
         "sharding",
         "processes",
         "profiling",
+        "allocation",
     ),
     ("types",),
 )

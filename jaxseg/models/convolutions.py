@@ -15,8 +15,8 @@ from jax import lax
 
 BLOCK_PIXELS = 1600  # long enough for a matrix product, and copies of few channels fit a second-level cache
 
-# Fewer make small products, at which blocks lose: on two cores of an EPYC (jax 0.10.2) 32 ms against 17 with 32 channels
-# at 4 x 160 x 160; with 64 channels there they win, 32 ms against 74.
+# Fewer make small products, at which blocks lose: on two cores of an EPYC (jax 0.10.2) 32 ms against 17 with 32
+# channels at 4 x 160 x 160; with 64 channels there they win, 32 ms against 74.
 MIN_BLOCKED_CHANNELS = 48
 
 MARGINS = {"same": 1, "valid": 0}

@@ -3,8 +3,15 @@
     python -m jaxseg.main --config configs/unet_isbi.py --config.data.source_dir=FOLDER
 
 The paper's network, elastic deformations, dropout and border-weighted loss (Ronneberger et al. 2015), with what became
-usual later: padded convolutions with norms, and AdamW. The pixel error is 1 - pixel_accuracy. Two cores take a narrow
-one: ``--config.model.features=16 --config.model.depth=3 --config.train.batch_size=2 --config.train.steps=600``.
+usual later: padded convolutions with norms, AdamW, and the average of the parameters for evaluation. The pixel error is
+1 - pixel_accuracy. Two cores take a narrow one:
+
+    python -m jaxseg.main --config configs/unet_isbi.py --config.data.source_dir=FOLDER --config.model.features=16 \
+        --config.model.depth=3 --config.train.batch_size=2 --config.train.steps=800
+
+On two cores of an EPYC (jax 0.10.2, other jobs in their idle time) this had a pixel error of 0.087 on the five slices
+after 11 minutes 42 seconds (mean IoU 0.762: membrane 0.626, cell 0.899); without the class weights below and the average
+it was 0.133 after 600 steps. Not yet measured with 64 features.
 """
 
 from configs import base
@@ -23,6 +30,9 @@ def get_config():
     config.data.augment.elastic = 10.0
     config.data.border_weight = 10.0
     config.data.border_width = 5.0
+    # The weight of borders makes membranes weigh 4.4 times their pixels on average. Taken back here, what is left of it
+    # is that thin membranes weigh more than thick ones; else nearly everything dark becomes a membrane.
+    config.loss.class_weights = (0.25, 1.0)
     config.model = {
         "name": "unet",
         "features": 64,
@@ -36,6 +46,7 @@ def get_config():
     config.optimizer.warmup_steps = 50
     config.optimizer.weight_decay = 1e-2
     config.optimizer.clip_norm = 1.0
+    config.optimizer.ema = 0.99
     config.train.batch_size = 4
     config.train.steps = 3000
     config.train.evaluate_every = 100

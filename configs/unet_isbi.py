@@ -10,8 +10,8 @@ usual later: padded convolutions with norms, AdamW, and the average of the param
         --config.model.depth=3 --config.train.batch_size=2 --config.train.steps=800
 
 On two cores of an EPYC (jax 0.10.2, other jobs in their idle time) this had a pixel error of 0.087 on the five slices
-after 11 minutes 42 seconds (mean IoU 0.762: membrane 0.626, cell 0.899); without the class weights below and the average
-it was 0.133 after 600 steps. Not yet measured with 64 features.
+after 11 minutes 42 seconds (mean IoU 0.762: membrane 0.626, cell 0.899); without the class weights below and the
+average it was 0.133 after 600 steps. Not yet measured with 64 features.
 """
 
 from configs import base

@@ -25,6 +25,7 @@ os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
 
 import jax
+import ml_collections
 import numpy as np
 from chips import CHIPS, Counts, seconds_of_communicating, seconds_of_computing
 from flax.traverse_util import flatten_dict
@@ -36,19 +37,23 @@ from jaxseg.experiment import Experiment, build, resolve
 from jaxseg.types import Batch, InstanceBatch
 
 
-def compiled_step(
-    path: str, classes: int, images: int, mesh: tuple[int, int, int], fields: dict
-) -> tuple[jax.stages.Compiled, Experiment]:
-    """A config's training step for so many images a device, compiled; and its experiment."""
+def planned(path: str, fields: dict) -> ml_collections.ConfigDict:
+    """A config file's config, some of its fields changed."""
     spec = importlib.util.spec_from_file_location("planned", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     config = module.get_config()
-    config.loss.class_weights = ()
+    config.update_from_flattened_dict(fields)
+    config.train.steps = 1000  # else they would depend on the data
+    return config
+
+
+def compiled_step(
+    config: ml_collections.ConfigDict, classes: int, images: int, mesh: tuple[int, int, int]
+) -> tuple[jax.stages.Compiled, Experiment]:
+    """A config's training step for so many images a device, compiled; and its experiment."""
     config.mesh = dict(zip(sharding.AXES, mesh, strict=True))
     config.train.batch_size = images * mesh[0] * mesh[1]
-    config.train.steps = 1000
-    config.update_from_flattened_dict(fields)
     names, palette = tuple(map(str, range(classes))), np.zeros((classes, 3), np.uint8)
     experiment = build(resolve(config, None), names, palette, jax.devices()[: math.prod(mesh)])
     lowered = experiment.steps.train.lower(experiment.steps.abstract_state, abstract_batch(experiment))
@@ -97,11 +102,11 @@ def collective_bytes(program: str) -> dict[str, int]:
     return total
 
 
-def print_plan(path: str, classes: int, images: int, fields: dict) -> None:
+def print_plan(config: ml_collections.ConfigDict, classes: int, images: int) -> None:
     """Step time and communication on 8 to 4096 devices."""
-    counts = counts_of(*compiled_step(path, classes, images, (1, 1, 1), fields))
+    counts = counts_of(*compiled_step(config, classes, images, (1, 1, 1)))
     print(
-        f"{path}, {images} images a device: a step has {counts.flops / 1e12:.3f} TFLOP and touches "
+        f"{images} images a device: a step has {counts.flops / 1e12:.3f} TFLOP and touches "
         f"{counts.touched / 1e9:.2f} GB; {counts.gradients / 1e6:.1f} MB of gradients, {counts.norms} live norms\n"
     )
     print("| chip | devices | computing, ms | communicating, ms | share if nothing overlaps | images/s |")
@@ -117,12 +122,14 @@ def print_plan(path: str, classes: int, images: int, fields: dict) -> None:
             )
 
 
-def print_meshes(path: str, classes: int, images: int, fields: dict) -> None:
+def print_meshes(config: ml_collections.ConfigDict, classes: int, images: int) -> None:
     """What a device of each of a few meshes of 8 holds, computes and receives, compiled for virtual devices."""
     print("| data x fsdp x spatial | state, KB | TFLOP a step | received a step |")
     print("|---|---|---|---|")
     for mesh in ((1, 1, 1), (8, 1, 1), (1, 8, 1), (4, 2, 1), (2, 2, 2), (4, 1, 2)):
-        compiled, experiment = compiled_step(path, classes, images, mesh, fields)
+        if mesh[2] > 1 and config.model.name != "unet":
+            continue  # which alone divides its images
+        compiled, experiment = compiled_step(config, classes, images, mesh)
         held = sum(
             math.prod(leaf.sharding.shard_shape(leaf.shape)) * leaf.dtype.itemsize
             for leaf in jax.tree.leaves(experiment.steps.abstract_state)

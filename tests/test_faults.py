@@ -112,7 +112,7 @@ def small_disk(tmp_path):
 @pytest.mark.slow
 def test_a_full_disk_is_said_and_the_older_checkpoint_serves(small_disk, tmp_path):
     folder, data = small_disk / "run", {"data__dir": tmp_path / "data"}
-    run = start(folder, 24, **data)
+    run = start(folder, 120, **data)
     wait_until(run, lambda: (folder / "checkpoints" / "3").exists())
     filler = (small_disk / "filler").open("wb", buffering=0)
     with filler, contextlib.suppress(OSError):
@@ -121,8 +121,8 @@ def test_a_full_disk_is_said_and_the_older_checkpoint_serves(small_disk, tmp_pat
     said = finish(run, 2)
     assert "No space left on device" in said.splitlines()[-1] or "could not be written" in said
     (small_disk / "filler").unlink()
-    assert "goes on from step" in finish(start(folder, 24, **data))
-    finish(start(tmp_path / "undisturbed", 24, **data))
+    assert "goes on from step" in finish(start(folder, 120, **data))
+    finish(start(tmp_path / "undisturbed", 120, **data))
     assert_same_runs(folder, tmp_path / "undisturbed")
 
 

@@ -185,9 +185,9 @@ def slurm(root, tmp_path):
         time.sleep(1)
 
     def ask(*command):
-        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60).stdout.strip()
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600).stdout.strip()
 
-    until(lambda: "idle" in ask("sinfo"), 30)
+    until(lambda: "idle" in ask("sinfo"), 120)
     yield ask
     for daemon in reversed(running):
         daemon.terminate()

@@ -36,6 +36,7 @@ def start(folder, steps, config="unet_shapes", program=MODULE, **fields):
     return subprocess.Popen(
         [*command, *(f"--config.{name}={value}" for name, value in fields.items())],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        env=os.environ | {"XLA_FLAGS": "--xla_backend_optimization_level=0"},  # one device is enough
     )  # fmt: skip
 
 

@@ -187,7 +187,7 @@ def test_evaluation_sees_each_image_once_and_all_report_the_same(root, counts, d
         assert all(one["seen"] for one in each)
         assert sorted(image for one in each for image in one["seen"]) == sorted(alone["seen"])
         for name, score in alone["scores"].items():
-            np.testing.assert_allclose(each[0]["scores"][name], score, rtol=1e-5, atol=1e-5, err_msg=name)
+            assert each[0]["scores"][name] == pytest.approx(score, rel=1e-5, abs=1e-5), name
 
 
 def evaluations(root, count, detects):

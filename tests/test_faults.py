@@ -112,7 +112,7 @@ def small_disk(tmp_path):
 
 @pytest.mark.slow
 def test_a_full_disk_is_said_and_the_older_checkpoint_serves(small_disk, tmp_path):
-    folder, data = small_disk / "run", {"data__dir": tmp_path / "data"}
+    folder, data = small_disk / "run", {"data__dir": tmp_path / "data", "train__evaluate_every": 0}
     run = start(folder, 120, **data)
     wait_until(run, lambda: (folder / "checkpoints" / "3").exists())
     filler = (small_disk / "filler").open("wb", buffering=0)

@@ -151,7 +151,8 @@ def main() -> None:
     parser.add_argument("fields", nargs="*", help="fields of the config, such as model.features=16")
     arguments = parser.parse_args()
     fields = {name: ast.literal_eval(value) for name, value in (field.split("=") for field in arguments.fields)}
-    (print_meshes if arguments.meshes else print_plan)(arguments.config, arguments.classes, arguments.images, fields)
+    show = print_meshes if arguments.meshes else print_plan
+    show(planned(arguments.config, fields), arguments.classes, arguments.images)
 
 
 if __name__ == "__main__":

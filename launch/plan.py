@@ -44,7 +44,7 @@ def planned(path: str, fields: dict) -> ml_collections.ConfigDict:
     spec.loader.exec_module(module)
     config = module.get_config()
     config.update_from_flattened_dict(fields)
-    config.train.steps = 1000  # else they would depend on the data
+    config.train.steps = 100_000  # without them they would follow from the data
     return config
 
 

@@ -17,6 +17,7 @@ import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
 from jaxseg.processes import leader_first, leads
+from jaxseg.sharding import from_all_processes
 from jaxseg.state import TrainState
 
 
@@ -90,11 +91,14 @@ def _writing() -> Iterator[None]:
 
 def restore(manager: ocp.CheckpointManager, abstract_state: TrainState, step: int) -> TrainState:
     """The state saved at a step, laid out over devices as ``abstract_state`` says, whatever it was saved from."""
-    return manager.restore(step, args=ocp.args.StandardRestore(abstract_state))
+    directory = manager.directory / str(step) / "default"
+    # Not the manager's own, at whose end all processes meet: one that cannot read its part would meet the others where
+    # they do not expect it.
+    return ocp.StandardCheckpointHandler().restore(directory, args=ocp.args.StandardRestore(abstract_state))
 
 
 def restore_newest(manager: ocp.CheckpointManager, abstract_state: TrainState) -> TrainState | None:
-    """The newest state that can be read, or None where none was ever saved.
+    """The newest state that all processes can read, or None where none was ever saved.
 
     Newer checkpoints that cannot be read are named on stderr and moved to ``checkpoints_unreadable`` beside the others.
 
@@ -103,13 +107,19 @@ def restore_newest(manager: ocp.CheckpointManager, abstract_state: TrainState) -
     """
     broken = {}
     for step in sorted(manager.all_steps(), reverse=True):
+        state, complaint = None, ""
         try:
             state = restore(manager, abstract_state, step)
         except Exception as error:  # a damaged file can fail in any of the layers below
-            broken[step] = error
+            complaint = _first_line(error)
+        # Each process reads its own part, which may be whole where that of another is not.
+        complaints = list(filter(None, from_all_processes(complaint.encode())))
+        if complaints:
+            broken[step] = complaints[0].decode()
             continue
         if broken:
-            _set_aside(pathlib.Path(manager.directory), broken)
+            with leader_first():
+                _set_aside(pathlib.Path(manager.directory), broken)
             manager.reload()
         return state
     if broken:
@@ -164,22 +174,22 @@ def _set_aside_damaged_metadata(directory: pathlib.Path) -> None:
             for description in (path / "_CHECKPOINT_METADATA", *path.glob("metrics/metrics")):
                 json.loads(description.read_text())
         except (OSError, ValueError) as error:
-            broken[int(path.name)] = error
+            broken[int(path.name)] = _first_line(error)
     if broken and len(broken) == len(steps):
         raise _all_unreadable(directory, broken)
     _set_aside(directory, broken)
 
 
-def _set_aside(directory: pathlib.Path, broken: Mapping[int, Exception]) -> None:
-    for step, error in broken.items() if leads() else ():
-        print(f"jaxseg: checkpoint {step} cannot be read ({_first_line(error)}); using an older one", file=sys.stderr)
+def _set_aside(directory: pathlib.Path, broken: Mapping[int, str]) -> None:
+    for step, complaint in broken.items() if leads() else ():
+        print(f"jaxseg: checkpoint {step} cannot be read ({complaint}); using an older one", file=sys.stderr)
         aside = directory.with_name("checkpoints_unreadable")
         aside.mkdir(exist_ok=True)
         (directory / str(step)).rename(aside / f"{step}_{len(list(aside.iterdir()))}")
 
 
-def _all_unreadable(directory: Any, broken: Mapping[int, Exception]) -> ValueError:
-    reasons = "; ".join(f"step {step}: {_first_line(error)}" for step, error in broken.items())
+def _all_unreadable(directory: Any, broken: Mapping[int, str]) -> ValueError:
+    reasons = "; ".join(f"step {step}: {complaint}" for step, complaint in broken.items())
     return ValueError(
         f"no checkpoint in {directory} can be read ({reasons}): they are damaged, or of another model or optimiser; "
         "choose another --workdir to start anew"

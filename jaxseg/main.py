@@ -73,7 +73,7 @@ def main(arguments: list[str]) -> None:
         processes.leave(1)
     except Exception:
         traceback.print_exc()
-        processes.leave(1)
+        processes.leave(1, stuck=True)  # as where a batch never came
 
 
 def keep_compiled(folder: str) -> None:

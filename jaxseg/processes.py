@@ -76,9 +76,14 @@ def leader_first() -> Iterator[None]:
         multihost_utils.sync_global_devices("the leader is done")
 
 
-def leave(status: int) -> None:
-    """Ends this process for a reason of its own, without waiting for the others, which learn that it is gone."""
-    if jax.distributed.is_initialized():
+def leave(status: int, *, stuck: bool = False) -> None:
+    """Ends this process for a reason of its own, without waiting for the others, which learn that it is gone.
+
+    Args:
+      status: its exit status.
+      stuck: whether some of its threads may never end, so that it must not wait for them either.
+    """
+    if stuck or jax.distributed.is_initialized():
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)

@@ -57,8 +57,16 @@ done
 status=0
 while ((${#running[@]})); do
     code=0 ended=""
-    wait -n -p ended "${!running[@]}" || code=$?
-    [[ -n $ended ]] || continue # a signal came, and its trap has been run
+    # Of several that die at once, `wait -n` gives one and forgets the others.
+    for id in "${!running[@]}"; do
+        if ! kill -0 "$id" 2>/dev/null; then
+            ended=$id
+            wait "$id" || code=$?
+            break
+        fi
+    done
+    [[ -n $ended ]] || wait -n -p ended "${!running[@]}" || code=$?
+    [[ -n ${ended:-} ]] || continue # a signal came, and its trap has been run
     unset "running[$ended]"
     ((status)) || status=$code
     if ((code && ${#running[@]})) && ((code < 128 || code == 137)); then

@@ -1,7 +1,11 @@
 """Runs that several real processes share, on this machine's loopback, against runs of one."""
 
+import json
 import os
+import random
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -54,8 +58,13 @@ def finish(run, status=0):
 def alone(tmp_path_factory):
     """The lines of a run in this process."""
     folder = tmp_path_factory.mktemp("alone")
-    train(tiny_config(**{name.replace(".", "__"): value for name, value in SGD.items()}), folder)
+    train(tiny_config(**in_python(SGD)), folder)
     return read_lines(folder / "metrics.jsonl")
+
+
+def in_python(fields):
+    """Names of fields as ``tiny_config`` takes them."""
+    return {name.replace(".", "__"): value for name, value in fields.items()}
 
 
 def assert_same_lines(lines, expected):
@@ -67,21 +76,32 @@ def assert_same_lines(lines, expected):
             np.testing.assert_allclose(line[name], other[name], rtol=1e-5, atol=1e-5, err_msg=f"{name} of {line}")
 
 
-def test_two_processes_train_as_one_and_one_goes_on_from_there(launch, alone, tmp_path):
-    finish(launch(tmp_path, 2, 2, train__steps=2))
-    assert_same_lines(read_lines(tmp_path / "metrics.jsonl"), alone[:3])
-    assert [path.name for path in (tmp_path / "pictures").iterdir()] == ["val_0000002.png"]
-    train(tiny_config(optimizer__name="sgd", optimizer__learning_rate=0.1), tmp_path)
+@pytest.fixture(scope="module")
+def halfway(launch, tmp_path_factory):
+    """The workdir of a run of two processes with two devices each, halfway; not to be written to."""
+    folder = tmp_path_factory.mktemp("halfway")
+    finish(launch(folder, 2, 2, train__steps=2))
+    return folder
+
+
+def test_two_processes_train_as_one_and_one_goes_on_from_there(halfway, alone, tmp_path):
+    assert_same_lines(read_lines(halfway / "metrics.jsonl"), alone[:3])
+    assert [path.name for path in (halfway / "pictures").iterdir()] == ["val_0000002.png"]
+    shutil.copytree(halfway, tmp_path, dirs_exist_ok=True)
+    train(tiny_config(**in_python(SGD)), tmp_path)
     assert_same_lines(read_lines(tmp_path / "metrics.jsonl"), alone)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("count", "devices", "mesh"),
-    [(4, 2, {"data": 2, "fsdp": 2, "spatial": 2}), (4, 1, {"spatial": 2})],
+    [(1, 1, {}), (4, 1, {"spatial": 2}), (4, 2, {"data": 2, "fsdp": 2, "spatial": 2})],
     ids=str,
 )
-def test_any_number_of_processes_and_any_mesh_train_as_one(launch, alone, tmp_path, count, devices, mesh):
+def test_any_number_of_processes_and_any_mesh_goes_on_from_there(
+    launch, halfway, alone, tmp_path, count, devices, mesh
+):
+    shutil.copytree(halfway, tmp_path, dirs_exist_ok=True)
     finish(launch(tmp_path, count, devices, **{f"mesh.{axis}": size for axis, size in mesh.items()}))
     assert_same_lines(read_lines(tmp_path / "metrics.jsonl"), alone)
 
@@ -90,46 +110,131 @@ def test_any_number_of_processes_and_any_mesh_train_as_one(launch, alone, tmp_pa
 @pytest.mark.parametrize(("signum", "at"), [(signal.SIGTERM, 1), (signal.SIGINT, 0)], ids=str)
 def test_a_signal_to_one_process_stops_all_at_the_same_step(launch, tmp_path, signum, at):
     run = launch(tmp_path, 2, 2, train__steps=10000, train__evaluate_every=0, train__checkpoint_every=0)
-    os.kill(process_of(run, at, wait_for_step(tmp_path, 3)), signum)
+    wait_for_step(tmp_path, 3)
+    os.kill(processes_of(run)[at], signum)
     said = finish(run, 128 + signum)
     last = read_lines(tmp_path / "metrics.jsonl")[-1]["step"]
     assert f"stopped by {signum.name} after step {last}, which is saved" in said
     assert str(last) in {path.name for path in (tmp_path / "checkpoints").iterdir()}
-    # They go on from that step in another formation, and the lines are those of a run that was never stopped.
-    finish(launch(tmp_path, 4, 1, train__steps=last + 2, train__evaluate_every=0))
-    fields = {"train__steps": last + 2, "train__evaluate_every": 0, "train__checkpoint_every": 0}
-    train(tiny_config(optimizer__name="sgd", optimizer__learning_rate=0.1, **fields), tmp_path / "alone")
+    # One goes on from that step, and the lines are those of a run that was never stopped.
+    config = tiny_config(**in_python(SGD), train__steps=last + 2, train__evaluate_every=0, train__checkpoint_every=0)
+    train(config, tmp_path)
+    train(config, tmp_path / "alone")
     assert_same_lines(read_lines(tmp_path / "metrics.jsonl"), read_lines(tmp_path / "alone" / "metrics.jsonl"))
 
 
 @pytest.mark.slow
-def test_the_death_of_one_process_ends_the_run_which_then_goes_on(launch, alone, tmp_path):
-    run = launch(tmp_path, 2, 2, train__steps=10000, train__evaluate_every=0, train__checkpoint_every=2)
-    os.kill(process_of(run, 1, wait_for_step(tmp_path, 3)), signal.SIGKILL)
-    finish(run, 128 + signal.SIGKILL)
-    finish(launch(tmp_path, 1, 4, train__evaluate_every=2, train__steps=wait_for_step(tmp_path, 3) + 2))
-    lines = [line for line in read_lines(tmp_path / "metrics.jsonl") if line["split"] == "train"]
-    assert [line["step"] for line in lines] == list(range(1, len(lines) + 1))
-    assert_same_lines(lines[:4], [line for line in alone if line["split"] == "train"])
+def test_processes_that_are_killed_end_the_run_which_then_ends_as_an_undisturbed_one(launch, tmp_path):
+    rng, folder = random.Random(0), tmp_path / "killed"
+    fields = {"train__evaluate_every": 0, "train__checkpoint_every": 2}
+    reached = 0
+    for killed, saving in [((0, 1), False), ((1,), True), ((0,), False), ((0, 1), True), ((1,), False)]:
+        run = launch(folder, 2, 1, train__steps=10000, **fields)
+        wait_for_step(folder, reached + 1)
+        wait_for_save(folder) if saving else time.sleep(rng.random())
+        children = processes_of(run)
+        for index in killed:
+            os.kill(children[index], signal.SIGKILL)
+        finish(run, 128 + signal.SIGKILL)
+        reached = read_lines(folder / "metrics.jsonl")[-1]["step"]
+    finish(launch(folder, 2, 1, train__steps=reached + 3, **fields))
+    finish(launch(tmp_path / "undisturbed", 2, 1, train__steps=reached + 3, **fields))
+    lines, expected = (read_lines(where / "metrics.jsonl") for where in (folder, tmp_path / "undisturbed"))
+    assert lines == expected
+
+
+@pytest.mark.slow
+def test_a_checkpoint_that_one_process_cannot_read_is_used_by_none(launch, halfway, alone, tmp_path):
+    finish(launch(tmp_path, 2, 1, mesh__data=1, mesh__fsdp=2))
+    (own,) = (tmp_path / "checkpoints" / "4" / "default").glob("ocdbt.process_1")
+    damaged = [path for path in own.rglob("*") if path.is_file() and "manifest" not in path.name]
+    assert damaged
+    for path in damaged:
+        path.write_bytes(path.read_bytes()[:50])
+    said = finish(launch(tmp_path, 2, 1, mesh__data=1, mesh__fsdp=2))
+    assert "checkpoint 4 cannot be read" in said
+    assert f"{tmp_path} goes on from step 2" in said
+    assert_same_lines(read_lines(tmp_path / "metrics.jsonl"), alone)
+
+
+EVALUATING = """
+import json, sys, zlib
+import numpy as np
+from experiments import tiny_config, tiny_detector, tiny_experiment
+from jaxseg import evaluate, processes
+
+coordinator, count, index, detects = sys.argv[1], *map(int, sys.argv[2:])
+if count > 1:
+    processes.join(coordinator, count, index)
+fields = {"data__select__first": 10} if detects else {}
+experiment, _ = tiny_experiment((tiny_detector if detects else tiny_config)(train__batch_size=8, **fields))
+source = evaluate.open_source(experiment.config.data, "val")
+with evaluate.batches_of(experiment, source) as batches:
+    seen = [zlib.crc32(image) for batch in batches for image in batch.image[batch.valid]]
+scores = evaluate.score(experiment, experiment.steps.init(), source)
+print(json.dumps({"seen": seen, "scores": scores}))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("counts", "detects"), [((2, 4), 0), ((2,), 1)], ids=["semantic", "instances"])
+def test_evaluation_sees_each_image_once_and_all_report_the_same(root, counts, detects):
+    (alone,) = evaluations(root, 1, detects)
+    assert len(set(alone["seen"])) == len(alone["seen"]) == (10 if detects else 200)
+    for count in counts:
+        each = evaluations(root, count, detects)
+        assert all(one["scores"] == each[0]["scores"] for one in each)
+        assert all(one["seen"] for one in each)
+        assert sorted(image for one in each for image in one["seen"]) == sorted(alone["seen"])
+        for name, score in alone["scores"].items():
+            assert each[0]["scores"][name] == pytest.approx(score, rel=1e-5, abs=1e-5), name
+
+
+def evaluations(root, count, detects):
+    """What each of so many processes with a device each sees and reports."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        coordinator = f"127.0.0.1:{free.getsockname()[1]}"
+    environment = {**os.environ, "PYTHONPATH": f"{root}:{root / 'tests'}", "JAX_NUM_CPU_DEVICES": "1"}
+    environment["XLA_FLAGS"] = "--xla_backend_optimization_level=0"
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", EVALUATING, coordinator, str(count), str(index), str(detects)],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
+        )
+        for index in range(count)
+    ]  # fmt: skip
+    said = [process.communicate(timeout=600) for process in started]
+    assert all(process.returncode == 0 for process in started), said
+    return [json.loads(out.splitlines()[-1]) for out, _ in said]
 
 
 def wait_for_step(folder, step):
     """Waits until a run has reported a step; the last one reported."""
-    for _ in range(6000):
+    for _ in range(30000):
         lines = read_lines(folder / "metrics.jsonl")
         if lines and lines[-1]["step"] >= step:
             return lines[-1]["step"]
         time.sleep(0.02)
-    pytest.fail(f"no step {step} in two minutes")
+    pytest.fail(f"no step {step} in ten minutes")
 
 
-def process_of(run, index, _):
-    """The process of a launched run that has a number."""
+def wait_for_save(folder):
+    """Waits until a checkpoint is being written."""
+    for _ in range(60000):
+        if any("tmp" in path.name for path in (folder / "checkpoints").glob("*")):
+            return
+        time.sleep(0.002)
+    pytest.fail("nothing was saved in two minutes")
+
+
+def processes_of(run):
+    """The processes of a launched run by their numbers."""
+    found = {}
     for child in children(run.pid):
         with open(f"/proc/{child}/cmdline") as file:
-            if f"--process_id={index}" in file.read().split("\0"):
-                return child
-    pytest.fail(f"no process {index}")
+            found.update({int(given[13:]): child for given in file.read().split("\0") if given[:13] == "--process_id="})
+    return found
 
 
 def children(parent):

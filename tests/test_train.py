@@ -1,13 +1,9 @@
 """Whole runs: trained, stopped, killed, resumed, refused."""
 
-import contextlib
 import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
-import time
 
 import chex
 import jax
@@ -104,6 +100,19 @@ def test_a_signal_saves_and_the_run_resumes_to_the_bit(trained, tmp_path, monkey
     assert read_lines(tmp_path / "metrics.jsonl") == lines
 
 
+def test_the_cache_may_be_deleted_in_mid_run(trained, tmp_path, monkeypatch):
+    note = training.note
+
+    def note_and_delete(run, step, logs):
+        note(run, step, logs)
+        if step == 2:
+            shutil.rmtree(tmp_path / "data" / "cache")
+
+    monkeypatch.setattr(training, "note", note_and_delete)
+    training.train(tiny_config(data__cache=True, data__dir=str(tmp_path / "data")), tmp_path / "run")
+    chex.assert_trees_all_equal(final_state(tmp_path / "run"), final_state(trained[0]))
+
+
 def test_longer_training_goes_on_where_the_run_ended(trained, tmp_path, capsys):
     training.train(tiny_config(train__steps=2), tmp_path)
     training.train(tiny_config(), tmp_path)
@@ -176,82 +185,3 @@ def test_the_best_checkpoint_is_kept_beside_the_newest(tmp_path):
         manager.wait_until_finished()
         assert sorted(manager.all_steps()) == [2, 5, 6]
         assert checkpoints.best_step(manager, "mean_iou") == 2
-
-
-def start(folder, steps, data=None):
-    """A run in a process of its own."""
-    fields = {"data.image_size": "(32,32)", "data.workers": 1, "data.dir": data or folder / "data", "model.features": 4,
-              "model.depth": 1, "train.batch_size": 8, "train.steps": steps, "train.evaluate_every": 4,
-              "train.checkpoint_every": 3, "optimizer.warmup_steps": 2}  # fmt: skip
-    command = [sys.executable, "-m", "jaxseg.main", "--config", "configs/unet_shapes.py", "--workdir", str(folder)]
-    return subprocess.Popen(
-        [*command, *(f"--config.{name}={value}" for name, value in fields.items())],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=os.getcwd(),
-    )  # fmt: skip
-
-
-def kill_at(process, folder, step):
-    """Kills a run as soon as it has reported a step."""
-    while process.poll() is None:
-        lines = read_lines(folder / "metrics.jsonl")
-        if lines and lines[-1]["step"] >= step:
-            process.kill()
-        time.sleep(0.005)
-    said = process.communicate()[0]
-    assert process.returncode == -signal.SIGKILL, said
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    """A disk of 4 MB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", folder], capture_output=True).returncode:
-        pytest.skip("a small disk is a tmpfs, which only root may mount")
-    yield folder
-    subprocess.run(["umount", folder], check=True)
-
-
-@pytest.mark.slow
-def test_a_full_disk_is_said_and_the_older_checkpoint_serves(small_disk, tmp_path, root, monkeypatch):
-    monkeypatch.chdir(root)
-    run = start(small_disk / "run", 24, tmp_path / "data")
-    while not (small_disk / "run" / "checkpoints" / "3").exists() and run.poll() is None:
-        time.sleep(0.01)
-    filler = (small_disk / "filler").open("wb", buffering=0)
-    with filler, contextlib.suppress(OSError):
-        while filler.write(b" " * 4096):
-            pass
-    said = run.communicate(timeout=120)[0]
-    assert run.returncode == 2, said
-    assert "No space left on device" in said.splitlines()[-1] or "could not be written" in said
-    (small_disk / "filler").unlink()
-    finish(start(small_disk / "run", 24, tmp_path / "data"))
-    finish(start(tmp_path / "undisturbed", 24, tmp_path / "data"))
-    chex.assert_trees_all_equal(arrays(small_disk / "run"), arrays(tmp_path / "undisturbed"))
-
-
-def finish(process):
-    """Waits for a run to end well."""
-    said = process.communicate()[0]
-    assert process.returncode == 0, said
-
-
-def arrays(folder):
-    """The newest state of a workdir, whatever the devices that it was trained on."""
-    with checkpoints.open_checkpoints(folder, 2, "mean_iou") as manager:
-        return jax.device_get(manager.restore(manager.latest_step()))
-
-
-@pytest.mark.parametrize("moments", [(7,), pytest.param((1, 3, 4, 6, 6, 8, 9, 11), marks=pytest.mark.slow)], ids=str)
-def test_a_killed_run_ends_as_an_undisturbed_one(tmp_path, root, monkeypatch, moments):
-    monkeypatch.chdir(root)
-    undisturbed = start(tmp_path / "undisturbed", 12)
-    for step in moments:
-        kill_at(start(tmp_path / "killed", 12), tmp_path / "killed", step)
-    finish(start(tmp_path / "killed", 12))
-    finish(undisturbed)
-    assert (tmp_path / "killed" / "metrics.jsonl").read_text() == (
-        tmp_path / "undisturbed" / "metrics.jsonl"
-    ).read_text()
-    chex.assert_trees_all_equal(arrays(tmp_path / "killed"), arrays(tmp_path / "undisturbed"))

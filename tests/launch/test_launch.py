@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -29,6 +30,31 @@ def test_headers_say_what_to_edit_and_how_to_watch_stop_and_resume(root, name):
     header = [line for line in text.split("\nset ")[0].splitlines() if line.startswith("#")]
     for what in ("Edit:", "Watch:", "Stop:", "Resume:"):
         assert any(line.startswith(f"# {what}") for line in header), what
+
+
+SLEEPER = """#!/usr/bin/env bash
+[[ $1 == -c ]] && exec {python} "$@"
+echo $$ >> "$STARTED"
+exec sleep 60
+"""
+
+
+@pytest.mark.parametrize("killed", [(0,), (1,), (0, 1, 2)], ids=str)
+def test_a_local_run_ends_as_its_first_process_that_is_killed(root, tmp_path, killed):
+    started, python = tmp_path / "started", tmp_path / "python"
+    python.write_text(SLEEPER.format(python=sys.executable))
+    python.chmod(0o755)
+    run = subprocess.Popen(
+        ["bash", root / "launch" / "local.sh", "--processes=3"],
+        env=os.environ | {"PYTHON": str(python), "STARTED": str(started)}, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    until(lambda: started.exists() and len(started.read_text().split()) == 3, 60)
+    numbers = [int(number) for number in started.read_text().split()]
+    for index in killed:
+        os.kill(numbers[index], signal.SIGKILL)
+    said = run.communicate(timeout=60)[1]
+    assert run.returncode == 128 + signal.SIGKILL, said
+    assert not any(os.path.exists(f"/proc/{number}") for number in numbers)
 
 
 def objects(root):
@@ -185,9 +211,9 @@ def slurm(root, tmp_path):
         time.sleep(1)
 
     def ask(*command):
-        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60).stdout.strip()
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600).stdout.strip()
 
-    until(lambda: "idle" in ask("sinfo"), 30)
+    until(lambda: "idle" in ask("sinfo"), 120)
     yield ask
     for daemon in reversed(running):
         daemon.terminate()

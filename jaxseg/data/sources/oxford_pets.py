@@ -49,7 +49,7 @@ def open_split(data_config: ml_collections.ConfigDict, split: str) -> Source:
             f"expected one of {', '.join(SPLITS[data_config.splits])}"
         )
     directory = _prepared(data_config)
-    index = json.loads((directory / "index.json").read_text())
+    index = _read_index(directory)
     chosen = set(_select(index["names"], index["lists"], data_config.splits, split))
     if not chosen:
         raise ValueError(f"none of the {len(index['names'])} images of oxford_pets is in the split {split!r}")
@@ -72,7 +72,7 @@ class PetRecords(Sequence):
         return len(self.positions)
 
     def __getitem__(self, index: int) -> Record:
-        pet = self._data_source[self.positions[index]]
+        pet = self._read(index)
         name = pet["name"].decode()
         # Labels are drawn on the pixels as they lie in the file, so an EXIF rotation must not turn the image.
         image = _decode(pet["image"], cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION, name)
@@ -83,8 +83,18 @@ class PetRecords(Sequence):
 
     def size(self, index: int) -> tuple[int, int]:
         """Height and width of an image, which is not decoded for that."""
-        with Image.open(io.BytesIO(self._data_source[self.positions[index]]["image"])) as header:
+        with Image.open(io.BytesIO(self._read(index)["image"])) as header:
             return header.size[::-1]
+
+    def _read(self, index: int) -> dict[str, Any]:
+        position = self.positions[index]  # whose IndexError ends an iteration
+        try:
+            pet = self._data_source[position]
+        except Exception as error:  # a damaged file can fail in any of the layers below
+            raise _damaged(self.directory, error) from error
+        if not pet["name"]:  # as the records of a file that was cut short
+            raise _damaged(self.directory, f"record {position} is empty")
+        return pet
 
     def __getstate__(self) -> dict:
         # Open files do not travel to another process; each opens its own.
@@ -98,11 +108,30 @@ class PetRecords(Sequence):
         return tfds.builder_from_directory(self.directory).as_data_source("pets", decoders=encoded)
 
 
+def _damaged(directory: Path, reason: object) -> ValueError:
+    return ValueError(
+        f"the prepared records in {directory} are missing or damaged ({reason}): delete this folder, and the same "
+        "command prepares them anew"
+    )
+
+
 def _decode(encoded: bytes, mode: int, name: str) -> np.ndarray:
     image = cv2.imdecode(np.frombuffer(encoded, np.uint8), mode)
     if image is None:
         raise ValueError(f"{name} cannot be decoded; delete the prepared data, so that it is prepared anew")
     return image
+
+
+def _read_index(directory: Path) -> dict[str, Any]:
+    """The index of prepared records, all of whose files are there."""
+    shards = [path.name for path in directory.glob("*.array_record-*-of-*")]
+    expected = int(shards[0].rsplit("-", 1)[1]) if shards else 1
+    if len(shards) != expected:
+        raise _damaged(directory, f"{len(shards)} of {expected} files are there")
+    try:
+        return json.loads((directory / "index.json").read_text())
+    except (OSError, ValueError) as error:
+        raise _damaged(directory, error) from error
 
 
 def _select(names: list[str], lists: dict[str, list[str] | None], way: str, split: str) -> list[str]:

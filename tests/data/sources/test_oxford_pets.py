@@ -225,6 +225,28 @@ def test_prepared_once_and_anew_when_a_file_changes(data, folder, monkeypatch):
     assert shapes["beagle_2"] == (10, 30)
 
 
+@pytest.mark.parametrize("lost", ["*.array_record-*", "index.json", "features.json"])
+def test_prepared_files_that_are_lost_are_named_and_prepared_anew_once_the_rest_is_gone(data, lost):
+    before = [record.label for record in open_source(data, "test").records]
+    (path,) = Path(data.dir).glob(f"oxford_pets/*/{lost}")
+    path.unlink()
+    with pytest.raises(
+        ValueError, match=f"prepared records in {path.parent} are missing or damaged.*delete this folder"
+    ):
+        open_source(data, "test").records[0]
+    shutil.rmtree(path.parent)
+    chex.assert_trees_all_equal([record.label for record in open_source(data, "test").records], before)
+
+
+def test_prepared_records_that_were_cut_short_are_named(data):
+    open_source(data, "test")
+    (path,) = Path(data.dir).glob("oxford_pets/*/*.array_record-*")
+    for length in (path.stat().st_size // 2, 0):
+        os.truncate(path, length)
+        with pytest.raises(ValueError, match=f"prepared records in {path.parent} are missing or damaged"):
+            open_source(data, "test").records[0]
+
+
 def test_two_who_prepare_at_once_leave_one_whole_result(folder, tmp_path):
     target = tmp_path / "data" / "target"
     oxford_pets_files.prepare(folder, target)

@@ -1,0 +1,170 @@
+"""Runs in processes of their own: killed, out of disk, robbed of their data, stuck; and how they go on."""
+
+import contextlib
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+
+import chex
+import jax
+import pytest
+from tiny_datasets import write_folder, write_pets
+
+from jaxseg import checkpoints
+from jaxseg.report import read_lines
+
+MODULE = ("-m", "jaxseg.main")
+
+
+@pytest.fixture(autouse=True)
+def _at_root(root, monkeypatch):
+    monkeypatch.chdir(root)
+
+
+def start(folder, steps, config="unet_shapes", program=MODULE, **fields):
+    """A run in a process of its own."""
+    fields = {"data.image_size": "(32,32)", "data.workers": 1, "data.dir": folder / "data", "model.features": 4,
+              "model.depth": 1, "train.batch_size": 8, "train.steps": steps, "train.evaluate_every": 4,
+              "train.checkpoint_every": 3, "optimizer.warmup_steps": 2,
+              **{name.replace("__", "."): value for name, value in fields.items()}}  # fmt: skip
+    command = [sys.executable, *program, "--config", f"configs/{config}.py", "--workdir", str(folder)]
+    return subprocess.Popen(
+        [*command, *(f"--config.{name}={value}" for name, value in fields.items())],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        env=os.environ | {"XLA_FLAGS": "--xla_backend_optimization_level=0"},  # one device is enough
+    )  # fmt: skip
+
+
+def wait_until(process, condition):
+    """Waits for a condition, or for the process to end."""
+    while process.poll() is None and not condition():
+        time.sleep(0.002)
+
+
+def has_step(folder, step):
+    lines = read_lines(folder / "metrics.jsonl")
+    return bool(lines) and lines[-1]["step"] >= step
+
+
+def saves(folder):
+    """Whether a checkpoint is being written."""
+    return any("tmp" in path.name for path in (folder / "checkpoints").glob("*"))
+
+
+def finish(process, status=0):
+    """Waits for a run to end with a status; what it said."""
+    said = process.communicate(timeout=600)[0]
+    assert process.returncode == status, said
+    return said
+
+
+def arrays(folder):
+    """The newest state of a workdir, whatever the devices that it was trained on."""
+    with checkpoints.open_checkpoints(folder, 2, "mean_iou") as manager:
+        return jax.device_get(manager.restore(manager.latest_step()))
+
+
+def assert_same_runs(folder, other):
+    """Equal lines and equal bits."""
+    assert (folder / "metrics.jsonl").read_text() == (other / "metrics.jsonl").read_text()
+    chex.assert_trees_all_equal(arrays(folder), arrays(other))
+
+
+@pytest.mark.parametrize(
+    "moments", [(7,), pytest.param((1, "save", 4, 5, "save", "save", 2, "save"), marks=pytest.mark.slow)], ids=str
+)
+def test_a_killed_run_ends_as_an_undisturbed_one(tmp_path, moments):
+    """Killed so many steps after the last one that it had reached, or while it saves."""
+    folder, rng, reached = tmp_path / "killed", random.Random(0), 0
+    run = partial(start, steps=20 + 10 * len(moments), train__evaluate_every=16)
+    undisturbed = run(tmp_path / "undisturbed")
+    for moment in moments:
+        killed = run(folder)
+        if moment == "save":
+            wait_until(killed, lambda: saves(folder))
+        else:
+            wait_until(killed, lambda step=reached + moment: has_step(folder, step))
+            time.sleep(0.02 * rng.random())  # a step takes a few milliseconds
+        killed.kill()
+        finish(killed, -signal.SIGKILL)
+        reached = max((line["step"] for line in read_lines(folder / "metrics.jsonl")), default=0)
+        shutil.rmtree(folder / "data" / "cache", ignore_errors=True)
+    finish(run(folder))
+    finish(undisturbed)
+    assert_same_runs(folder, tmp_path / "undisturbed")
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of 4 MB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", folder], capture_output=True).returncode:
+        pytest.skip("a small disk is a tmpfs, which only root may mount")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+@pytest.mark.slow
+def test_a_full_disk_is_said_and_the_older_checkpoint_serves(small_disk, tmp_path):
+    folder, data = small_disk / "run", {"data__dir": tmp_path / "data", "train__evaluate_every": 0}
+    run = start(folder, 120, **data)
+    wait_until(run, lambda: (folder / "checkpoints" / "3").exists())
+    filler = (small_disk / "filler").open("wb", buffering=0)
+    with filler, contextlib.suppress(OSError):
+        while filler.write(b" " * 4096):
+            pass
+    said = finish(run, 2)
+    assert "No space left on device" in said.splitlines()[-1] or "could not be written" in said
+    (small_disk / "filler").unlink()
+    assert "goes on from step" in finish(start(folder, 120, **data))
+    finish(start(tmp_path / "undisturbed", 120, **data))
+    assert_same_runs(folder, tmp_path / "undisturbed")
+
+
+@pytest.mark.slow
+def test_records_that_are_deleted_in_mid_run_are_named_and_the_older_checkpoint_serves(tmp_path):
+    write_pets(tmp_path / "pets", 20)
+    fields = {"config": "unet_pets", "data__source_dir": tmp_path / "pets", "data__dir": tmp_path / "data",
+              "data__cache": False, "data__splits": "seed_1337", "data__train": "train", "data__val": "val",
+              "data__test": "", "train__evaluate_every": 0}  # fmt: skip
+    folder = tmp_path / "robbed"
+    run = start(folder, 24, **fields)
+    wait_until(run, lambda: has_step(folder, 4))
+    (records,) = (tmp_path / "data").glob("oxford_pets/*/*.array_record-*")
+    records.unlink()
+    # Who has opened the file reads on; the evaluation at the end, or else the next to begin, does not find it.
+    for again in (run, start(folder, 24, **fields)):
+        assert f"the prepared records in {records.parent} are missing or damaged" in finish(again, 2).splitlines()[-1]
+    shutil.rmtree(records.parent)
+    assert "goes on from step" in finish(start(folder, 24, **fields))
+    finish(start(tmp_path / "undisturbed", 24, **fields))
+    assert_same_runs(folder, tmp_path / "undisturbed")
+
+
+IMPATIENT = """
+import runpy
+from jaxseg.data.stream import BatchStream
+BatchStream.__init__.__kwdefaults__["timeout"] = 20.0
+runpy.run_module("jaxseg.main", run_name="__main__", alter_sys=True)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [0, 1])
+def test_reading_that_hangs_is_reported_and_the_process_ends(tmp_path, workers):
+    write_folder(tmp_path / "images", "abcdefghij")
+    fields = {"config": "unet_folder", "data__source_dir": tmp_path / "images", "data__workers": workers,
+              "data__cache": False, "train__evaluate_every": 0}  # fmt: skip
+    run = start(tmp_path / "run", 100000, program=("-c", IMPATIENT), **fields)
+    wait_until(run, lambda: has_step(tmp_path / "run", 4))
+    for image in (tmp_path / "images" / "images").iterdir():  # as on a disk whose server does not answer any more
+        os.mkfifo(tmp_path / "silent")
+        (tmp_path / "silent").rename(image)
+    assert "no batch came within 20.0 s: the data pipeline is stuck" in finish(run, 1)
+    assert checkpoints.saved_steps(tmp_path / "run")

@@ -22,7 +22,7 @@ from jaxseg.data.rle import decode
 from jaxseg.data.selection import take
 from jaxseg.data.sources import open_source
 from jaxseg.metrics import instances as metrics
-from jaxseg.models.mask_rcnn import Instances
+from jaxseg.models.instances import Instances
 
 
 @pytest.fixture(scope="module")

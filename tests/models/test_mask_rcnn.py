@@ -7,7 +7,8 @@ from random_weights import random_image, random_variables, relative_error
 
 from jaxseg.data.detection_transforms import batch_images, bucket_of, buckets, resized_size
 from jaxseg.models.detector_training import GroundTruth
-from jaxseg.models.mask_rcnn import Drawn, MaskRCNN, in_original_pixels, pasted_masks
+from jaxseg.models.instances import in_original_pixels, pasted_masks
+from jaxseg.models.mask_rcnn import Drawn, MaskRCNN
 from jaxseg.models.roi_heads import Detecting
 from jaxseg.models.rpn import Proposals, Proposing, place_anchors
 from jaxseg.ops.anchors import pyramid_anchors

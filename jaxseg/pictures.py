@@ -84,7 +84,8 @@ class Plate(NamedTuple):
 def _plates(shown: Shown, size: tuple[int, int]) -> list[Plate]:
     """A plate for each title in an image of ``size``, at its box, and off those of more important ones if that can be.
 
-    At the upper left corner of a box, above it or within; at the lower left one, below or within; then on the right.
+    At the upper left corner of a box, above it or within; at the lower left one, below or within; farther above or
+    below; then on the right.
     """
     scale = max(0.4, min(size) / 900)
     taken = np.zeros(size, bool)
@@ -92,7 +93,7 @@ def _plates(shown: Shown, size: tuple[int, int]) -> list[Plate]:
     for title, (x1, y1, x2, y2) in zip(shown.titles, np.rint(shown.boxes).astype(int).tolist(), strict=True):
         (width, height), base = cv2.getTextSize(title, FONT, scale, _stroke(scale))
         width, height = width + 4, height + base + 2
-        tops, lefts = (y1 - height, y1, y2, y2 - height), (x1, x2 - width)
+        tops, lefts = (y1 - height, y1, y2, y2 - height, y1 - 2 * height, y2 + height), (x1, x2 - width)
         places = [
             Plate(min(max(left, 0), max(size[1] - width, 0)), top, width, height, scale)
             for left in lefts

@@ -57,7 +57,8 @@ def test_the_recipes_are_torchvisions(name):
     steps_an_epoch = 117266 / batch_size
     schedule = make_schedule(config.optimizer, round(epochs * steps_an_epoch))
     warmup = [0, 499, 999]
-    np.testing.assert_allclose([schedule(step) for step in warmup], [rates[0] / n for n in (1000, 2, 1)], rtol=1e-5)
+    # Rates rise by differences of float32 numbers, which leaves the first of them four digits.
+    np.testing.assert_allclose([schedule(step) for step in warmup], [rates[0] / n for n in (1000, 2, 1)], rtol=1e-4)
     for epoch, rate in rates.items():
         # A step later, for an epoch is no whole number of steps.
         np.testing.assert_allclose(schedule(max(1000, round(epoch * steps_an_epoch) + 1)), rate, rtol=1e-5)

@@ -17,7 +17,6 @@ from PIL import Image
 
 from jaxseg import checkpoints, predict
 from jaxseg import train as training
-from jaxseg.evaluate import evaluate
 from jaxseg.metrics.instances import SCORES
 from jaxseg.report import read_lines
 
@@ -46,12 +45,6 @@ def test_a_run_leaves_losses_scores_and_pictures(trained_detector):
     with Image.open(folder / "pictures" / "val_0000004.png") as picture:
         assert picture.size == (3 * 324 + 4, 4 * 324 + 4)
     assert "MaskRCNN" in (folder / "model.txt").read_text()
-
-
-def test_evaluation_gives_it_images_as_training_did(trained_detector):
-    folder, scores = trained_detector
-    other = tiny_detector(**FEW, data__min_size=96, data__max_size=128, data__mean=(0.0, 0.0, 0.0))
-    assert evaluate(other, folder, "latest") == scores
 
 
 def test_its_predictions_are_cocos(trained_detector, tmp_path):

@@ -9,7 +9,8 @@ Learns from the official train and validation lists together, and is scored once
 For one GPU; on two cores a narrow one learns something:
 
     --config.model.depth=18 --config.model.width=16 --config.model.channels=32 --config.model.hidden=128 \
-    --config.data.min_size=160 --config.data.max_size=160 --config.data.image_size=160 --config.train.steps=1500
+    --config.data.min_size=160 --config.data.max_size=160 --config.data.image_size=160 --config.data.workers=1 \
+    --config.train.steps=1500
 
 Neither's time and score is measured yet.
 """

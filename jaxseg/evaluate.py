@@ -17,6 +17,9 @@ from jaxseg.sharding import batch_share
 from jaxseg.state import TrainState
 from jaxseg.types import Source
 
+# Fields of config.data that say how a model is given its images: a run's own, for it learnt from images given so.
+AS_TRAINED = ("image_size", "train_size", "min_size", "max_size", "mean", "std", "scale")
+
 
 def score(
     experiment: Experiment, state: TrainState, source: Source, stopped: Callable[[], bool] = lambda: False
@@ -75,7 +78,7 @@ def evaluate(config: ml_collections.ConfigDict, folder: pathlib.Path, checkpoint
     """Scores a run's checkpoint on the config's val and test splits.
 
     Args:
-      config: says which data; the model is that of the run.
+      config: says which data; the model, and how it is given its images, are those of the run.
       folder: the run's workdir.
       checkpoint: "latest", "best" or a step number.
 
@@ -87,7 +90,7 @@ def evaluate(config: ml_collections.ConfigDict, folder: pathlib.Path, checkpoint
     """
     saved, class_names, palette = workdir.load(folder)
     with saved.unlocked():
-        own = {field: saved.data[field] for field in ("image_size", "train_size")}
+        own = {field: saved.data[field] for field in AS_TRAINED}
         saved.data.update(config.data.to_dict() | own)
         saved.mesh = config.mesh
     experiment = build(saved, class_names, palette)

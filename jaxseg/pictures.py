@@ -1,4 +1,4 @@
-"""Arrays into pictures that people look at: overlays, rows of examples, curves."""
+"""Arrays into pictures that people look at: overlays, rows of examples."""
 
 import pathlib
 from collections.abc import Sequence
@@ -12,8 +12,9 @@ from jaxseg.types import IGNORE
 
 IGNORED_COLOR = (224, 224, 224)
 LEGIBLE = 320  # pixels; smaller images are enlarged before names are written into them
+LARGEST = 640  # pixels; larger ones are reduced, of which several are shown side by side
 GAP = 4  # pixels between panels
-CURVES = ("pixel_accuracy", "mean_pixel_accuracy", "mean_iou", "box_ap", "box_ap50", "mask_ap", "mask_ap50")
+FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
 def colored(label: np.ndarray, palette: np.ndarray) -> np.ndarray:
@@ -38,13 +39,13 @@ class Shown(NamedTuple):
     """Objects as they are drawn into an image, the most important first: it is drawn last.
 
     Attributes:
-      masks: bool ``[d, h, w]``.
+      masks: d of them, bool ``[h, w]`` each.
       boxes: ``[d, 4]``.
       titles: d short texts.
       colors: uint8 ``[d, 3]``.
     """
 
-    masks: np.ndarray
+    masks: Sequence[np.ndarray]
     boxes: np.ndarray
     titles: list[str]
     colors: np.ndarray
@@ -52,30 +53,74 @@ class Shown(NamedTuple):
 
 def instances(image: np.ndarray, shown: Shown) -> np.ndarray:
     """The image, uint8 ``[h, w, 3]``, with objects: translucent masks, outlines, boxes and what is written at them."""
-    masks, boxes, titles, colors = shown
     canvas = image.copy()
     thickness = max(1, round(min(image.shape[:2]) / 300))
-    for mask, color in zip(masks[::-1], colors[::-1], strict=True):
+    backwards = range(len(shown.titles) - 1, -1, -1)
+    for i in backwards:
+        mask, color = shown.masks[i], shown.colors[i]
         canvas[mask] = np.rint(canvas[mask] * 0.55 + color * 0.45).astype(np.uint8)
         outlines, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
         cv2.drawContours(canvas, outlines, -1, color.tolist(), thickness)
-    for box, title, color in zip(boxes[::-1], titles[::-1], colors[::-1], strict=True):
-        x1, y1, x2, y2 = (round(float(side)) for side in box)
-        cv2.rectangle(canvas, (x1, y1), (x2, y2), color.tolist(), thickness, cv2.LINE_AA)
-        _write_title(canvas, title, (x1, y1), color, thickness)
+    for i in backwards:
+        x1, y1, x2, y2 = (round(float(side)) for side in shown.boxes[i])
+        cv2.rectangle(canvas, (x1, y1), (x2, y2), shown.colors[i].tolist(), thickness, cv2.LINE_AA)
+    # At the end, so that no line crosses what is written.
+    plates = _plates(shown, image.shape[:2])
+    for i in backwards:
+        _write_title(canvas, shown.titles[i], plates[i], shown.colors[i])
     return canvas
 
 
-def _write_title(canvas: np.ndarray, title: str, corner: tuple[int, int], color: np.ndarray, thickness: int) -> None:
-    """Writes above a corner, or below it where there is no room, on a plate in the object's colour."""
-    font, scale = cv2.FONT_HERSHEY_SIMPLEX, 0.4 * max(1.0, thickness * 0.8)
-    (width, height), base = cv2.getTextSize(title, font, scale, thickness)
-    left = min(max(corner[0], 0), max(canvas.shape[1] - width - 2, 0))
-    bottom = corner[1] if corner[1] >= height + base else corner[1] + height + base
-    cv2.rectangle(canvas, (left, bottom - height - base), (left + width + 2, bottom), color.tolist(), cv2.FILLED)
+class Plate(NamedTuple):
+    """Where a title is written: its rectangle, and the size of its letters."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+    scale: float
+
+
+def _plates(shown: Shown, size: tuple[int, int]) -> list[Plate]:
+    """A plate for each title in an image of ``size``, at its box, and off those of more important ones if that can be.
+
+    At the upper left corner of a box, above it or within; at the lower left one, below or within; farther above or
+    below; then on the right.
+    """
+    scale = max(0.4, min(size) / 900)
+    taken = np.zeros(size, bool)
+    plates = []
+    for title, (x1, y1, x2, y2) in zip(shown.titles, np.rint(shown.boxes).astype(int).tolist(), strict=True):
+        (width, height), base = cv2.getTextSize(title, FONT, scale, _stroke(scale))
+        width, height = width + 4, height + base + 2
+        tops, lefts = (y1 - height, y1, y2, y2 - height, y1 - 2 * height, y2 + height), (x1, x2 - width)
+        places = [
+            Plate(min(max(left, 0), max(size[1] - width, 0)), top, width, height, scale)
+            for left in lefts
+            for top in tops
+            if 0 <= top <= size[0] - height
+        ] or [Plate(0, 0, width, height, scale)]
+        plates.append(next((place for place in places if not taken[_area(place)].any()), places[0]))
+        taken[_area(plates[-1])] = True
+    return plates
+
+
+def _area(plate: Plate) -> tuple[slice, slice]:
+    return np.s_[plate.top : plate.top + plate.height, plate.left : plate.left + plate.width]
+
+
+def _stroke(scale: float) -> int:
+    """The thickness of letters of a size."""
+    return max(1, round(1.6 * scale))
+
+
+def _write_title(canvas: np.ndarray, title: str, plate: Plate, color: np.ndarray) -> None:
+    canvas[_area(plate)] = color
     dark = float(color @ np.array([0.299, 0.587, 0.114])) > 140
     ink = (0, 0, 0) if dark else (255, 255, 255)
-    cv2.putText(canvas, title, (left + 1, bottom - base + 1), font, scale, ink, thickness, cv2.LINE_AA)
+    _, base = cv2.getTextSize(title, FONT, plate.scale, _stroke(plate.scale))
+    corner = plate.left + 2, plate.top + plate.height - base
+    cv2.putText(canvas, title, corner, FONT, plate.scale, ink, _stroke(plate.scale), cv2.LINE_AA)
 
 
 def rows(images: np.ndarray, labels: np.ndarray, predictions: np.ndarray, palette: np.ndarray) -> np.ndarray:
@@ -96,19 +141,25 @@ def rows(images: np.ndarray, labels: np.ndarray, predictions: np.ndarray, palett
 
 
 def instance_rows(examples: Sequence[tuple[np.ndarray, Shown, Shown]]) -> np.ndarray:
-    """One row an image: the image, its objects, what was found; uint8 ``[h, w, 3]``. Small images are enlarged."""
+    """One row an image: the image, its objects, what was found; uint8 ``[h, w, 3]``.
+
+    Small images are enlarged until names can be read, large ones reduced until a row fits a screen.
+    """
     return _grid([_instance_row(*example) for example in examples])
 
 
 def _instance_row(image: np.ndarray, truth: Shown, found: Shown) -> tuple[np.ndarray, ...]:
-    times = -(-LEGIBLE // min(image.shape[:2]))
+    times = max(1, -(-LEGIBLE // min(image.shape[:2])))
+    factor = min(times, LARGEST / max(image.shape[:2]))
+    size = tuple(max(1, round(side * factor)) for side in image.shape[1::-1])
 
-    def enlarged(array: np.ndarray) -> np.ndarray:
-        return array.repeat(times, axis=-2).repeat(times, axis=-1)
+    def resized(mask: np.ndarray) -> np.ndarray:
+        return cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) != 0
 
-    image = image.repeat(times, axis=0).repeat(times, axis=1)
+    image = cv2.resize(image, size, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_NEAREST)
     return image, *(
-        instances(image, one._replace(masks=enlarged(one.masks), boxes=one.boxes * times)) for one in (truth, found)
+        instances(image, one._replace(masks=list(map(resized, one.masks)), boxes=one.boxes * factor))
+        for one in (truth, found)
     )
 
 
@@ -140,38 +191,3 @@ def write_mask(path: pathlib.Path, label: np.ndarray, palette: np.ndarray) -> No
     picture = Image.fromarray(label.astype(np.uint8), mode="P")
     picture.putpalette(np.asarray(palette, np.uint8).tobytes())
     picture.save(path)
-
-
-def draw_curves(path: pathlib.Path, lines: list[dict]) -> None:
-    """Draws the lines of a metrics.jsonl: the losses, and the scores if there are any."""
-    # Matplotlib takes long to import, and nothing but this needs it.
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(11, 4), layout="constrained")
-    losses, scores = figure.subplots(1, 2)
-    train = [(line["step"], line["loss"]) for line in lines if line["split"] == "train"]
-    losses.plot(*zip(*train, strict=True), color="0.75", linewidth=0.8, label="train, each step")
-    losses.plot(*_smoothed(train), color="C0", label="train, mean")
-    panels = ((losses, ("loss",)), (scores, CURVES))
-    for split, style in (("val", "o-"), ("test", "s")):
-        for axes, names in panels:
-            for color, name in enumerate(names, start=1):
-                points = [(line["step"], line.get(name)) for line in lines if line["split"] == split]
-                points = [point for point in points if point[1] is not None]
-                if points:
-                    label = f"{split}, {name.replace('_', ' ')}"
-                    axes.plot(*zip(*points, strict=True), style, color=f"C{color}", markersize=4, label=label)
-    losses.set(xlabel="step", ylabel="loss", ylim=(0, None))
-    scores.set(xlabel="step", ylabel="score", ylim=(0, 1))
-    for axes in (losses, scores):
-        axes.grid(alpha=0.3)
-        if axes.get_legend_handles_labels()[0]:
-            axes.legend(frameon=False)
-    figure.savefig(path, dpi=120)
-
-
-def _smoothed(points: list[tuple[int, float]]) -> tuple[np.ndarray, np.ndarray]:
-    """The means of about fifty consecutive stretches."""
-    stretches = np.array_split(np.asarray(points, np.float64), min(50, len(points)))
-    means = np.stack([stretch.mean(axis=0) for stretch in stretches])
-    return means[:, 0], means[:, 1]

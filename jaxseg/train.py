@@ -11,7 +11,7 @@ import jax
 import ml_collections
 import orbax.checkpoint as ocp
 
-from jaxseg import checkpoints, costs, interruption, pictures, workdir
+from jaxseg import checkpoints, costs, curves, interruption, pictures, workdir
 from jaxseg.data.sources import open_source
 from jaxseg.describe import write_model_table
 from jaxseg.evaluate import draw_examples, score, scored_splits
@@ -115,7 +115,7 @@ def train(
         checkpoints.finish(manager)
         report.costs(compiling.seconds, costs.peak_memory())
     if leads():
-        pictures.draw_curves(folder / "curves.png", read_lines(folder / "metrics.jsonl"))
+        curves.draw(folder / "curves.png", read_lines(folder / "metrics.jsonl"))
     return scores
 
 

@@ -16,7 +16,7 @@ from torch_models import to_numpy
 
 from jaxseg.data.detection_transforms import batch_images
 from jaxseg.models import rpn
-from jaxseg.models.mask_rcnn import in_original_pixels, pasted_masks
+from jaxseg.models.instances import in_original_pixels, pasted_masks
 
 MIN_SIZE, MAX_SIZE = 192, 256
 

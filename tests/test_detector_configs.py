@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from experiments import tiny_experiment
 
+from jaxseg.optimizers import make_schedule
+
 NAMES = (
     "mask_rcnn_coco",
     "mask_rcnn_v2_coco",
@@ -39,6 +41,27 @@ def test_a_detectors_config_builds(name):
     experiment, _ = tiny_experiment(narrow(name), jax.devices()[:1])
     assert experiment.config.train.best_metric in experiment.task.score_names
     assert set(experiment.steps.abstract_state.params) == {"backbone", "fpn", "rpn_head", "box_head", "mask_head"}
+
+
+RECIPES = {  # torchvision's: images a batch, epochs, and the rate after so many of them
+    "mask_rcnn_coco": (16, 26, {0: 0.02, 15.9: 0.02, 16: 2e-3, 21.9: 2e-3, 22: 2e-4, 25.9: 2e-4}),
+    "mask_rcnn_v2_coco": (64, 400, {0: 0.1, 351.9: 0.1, 352: 0.01, 383.9: 0.01, 384: 1e-3, 399.9: 1e-3}),
+}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_recipes_are_torchvisions(name):
+    config = importlib.import_module(f"configs.{name}").get_config()
+    batch_size, epochs, rates = RECIPES[name]
+    assert (config.train.batch_size, config.train.epochs) == (batch_size, epochs)
+    steps_an_epoch = 117266 / batch_size
+    schedule = make_schedule(config.optimizer, round(epochs * steps_an_epoch))
+    warmup = [0, 499, 999]
+    # Rates rise by differences of float32 numbers, which leaves the first of them four digits.
+    np.testing.assert_allclose([schedule(step) for step in warmup], [rates[0] / n for n in (1000, 2, 1)], rtol=1e-4)
+    for epoch, rate in rates.items():
+        # A step later, for an epoch is no whole number of steps.
+        np.testing.assert_allclose(schedule(max(1000, round(epoch * steps_an_epoch) + 1)), rate, rtol=1e-5)
 
 
 @pytest.mark.slow

@@ -17,6 +17,7 @@ ROWS = (
         "report",
         "costs",
         "pictures",
+        "curves",
         "photographs",
         "interruption",
         "describe",

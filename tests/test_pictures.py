@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from jaxseg import pictures
+from jaxseg import curves, pictures
 from jaxseg.types import IGNORE
 
 PALETTE = np.array([[10, 20, 30], [200, 0, 0], [0, 200, 0]], np.uint8)
@@ -67,3 +67,50 @@ def test_rows_of_instances_are_enlarged_until_names_can_be_read():
     np.testing.assert_array_equal(second[165:235, 120], np.broadcast_to(color[0], (70, 3)))
     np.testing.assert_array_equal(second[300, 300], [50, 50, 50])
     assert (shown[4:324, 1216:] == 255).all()
+
+
+def squares(image, *corners, side=40):
+    """Objects as they are drawn, in colours that differ in red, the first the most important."""
+    masks = []
+    for x, y in corners:
+        masks.append(np.zeros(image.shape[:2], bool))
+        masks[-1][y : y + side, x : x + side] = True
+    boxes = np.array([(x, y, x + side, y + side) for x, y in corners], np.float32).reshape(-1, 4)
+    colors = np.array([(200 - 20 * i, 0, 0) for i in range(len(corners))], np.uint8)
+    return pictures.Shown(masks, boxes, [f"square {i}" for i in range(len(corners))], colors)
+
+
+def test_every_title_of_a_heap_of_objects_can_be_read():
+    image = np.full((320, 320, 3), 90, np.uint8)
+    heap = squares(image, (100, 100), (104, 103), (99, 105), (0, 0), (290, 300), (283, 150))
+    alone = [pictures.Shown(*(field[i : i + 1] for field in heap)) for i in range(len(heap.titles))]
+    shown = pictures.instances(image, heap)
+    for one in alone:
+        # Somewhere in the picture of all stands its title exactly as in the picture of it alone.
+        (plate,) = pictures._plates(one, image.shape[:2])
+        written = pictures.instances(image, one)[pictures._area(plate)]
+        windows = np.lib.stride_tricks.sliding_window_view(shown, written.shape)
+        assert (windows == written).all(axis=(-3, -2, -1)).any(), one.titles
+
+
+def test_titles_stay_within_the_image_however_small_it_is():
+    for size in ((320, 320), (12, 300), (300, 20), (5, 5)):
+        image = np.full((*size, 3), 90, np.uint8)
+        assert pictures.instances(image, squares(image, (-5, -5), (size[1] - 3, size[0] - 3))).shape == image.shape
+
+
+def test_rows_of_large_instances_are_reduced():
+    image = np.full((1600, 2400, 3), 50, np.uint8)
+    truth = squares(image, (600, 600), side=900)
+    shown = pictures.instance_rows([(image, truth, truth._replace(masks=[], boxes=truth.boxes[:0], titles=[]))])
+    assert shown.shape == (427 + 8, 3 * 644 + 4, 3)
+    np.testing.assert_array_equal(shown[4 + 300, 648 + 300], np.rint(0.55 * 50 + 0.45 * truth.colors[0]))
+    np.testing.assert_array_equal(shown[4 + 300, 648 + 420], [50, 50, 50])
+
+
+def test_curves_of_losses_and_scores(tmp_path):
+    lines = [{"step": step, "split": "train", "loss": 1 / step} for step in range(1, 9)]
+    lines += [{"step": 4, "split": "val", "mask_ap": None}, {"step": 8, "split": "val", "mask_ap": 0.5}]
+    curves.draw(tmp_path / "curves.png", lines)
+    with Image.open(tmp_path / "curves.png") as picture:
+        assert picture.size == (1320, 480)

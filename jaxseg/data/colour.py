@@ -1,6 +1,7 @@
 """Changes of an image's colours: brightness, contrast, saturation and hue."""
 
 import math
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -9,23 +10,24 @@ import numpy as np
 LUMA = np.array([0.299, 0.587, 0.114])
 
 
-def random_colour(
-    rng: np.random.Generator,
-    image: np.ndarray,
-    *,
-    brightness: float = 0.0,
-    contrast: float = 0.0,
-    saturation: float = 0.0,
-    hue: float = 0.0,
-) -> np.ndarray:
+class LargestChanges(Protocol):
+    """What ``config.data.augment`` says of colours: three relative changes, and the hue's in turns."""
+
+    brightness: float
+    contrast: float
+    saturation: float
+    hue: float
+
+
+def random_colour(rng: np.random.Generator, image: np.ndarray, largest: LargestChanges) -> np.ndarray:
     """Changes each property of ``[h, w, 3]`` by a factor from 1 - x to 1 + x, and the hue by -x to x turns.
 
     The four are linear maps of colours, so they are applied as one matrix and rounded once: brightness scales,
     contrast scales the distance to the image's mean grey, saturation that to each pixel's own grey, and the hue turns
     about the grey axis.
     """
-    changes = [rng.uniform(-largest, largest) for largest in (brightness, contrast, saturation, hue)]
-    return change_colour(image, *changes)
+    limits = largest.brightness, largest.contrast, largest.saturation, largest.hue
+    return change_colour(image, *(rng.uniform(-limit, limit) for limit in limits))
 
 
 def change_colour(image: np.ndarray, brightness: float, contrast: float, saturation: float, hue: float) -> np.ndarray:

@@ -13,6 +13,7 @@ import ml_collections
 import numpy as np
 
 from jaxseg.data.batches import share_of
+from jaxseg.data.colour import random_colour
 from jaxseg.data.copy_paste import random_copy_paste
 from jaxseg.data.detection_transforms import MULTIPLE, Size, bucket_of, buckets, resized_size
 from jaxseg.data.grouping import GroupedOrder
@@ -22,7 +23,6 @@ from jaxseg.data.instance_transforms import (
     instance_augmentation,
     look,
     random_view,
-    recolour,
     whole_view,
 )
 from jaxseg.data.packing import empty_batch, fill_row
@@ -151,7 +151,7 @@ class TrainBatch(NamedTuple):
         if rng.random() < self.augmentation.copy_paste:
             other, _ = self._view(rng, int(rng.choice(self.learnt)))
             example = random_copy_paste(rng, example, other)
-        return recolour(rng, example, self.augmentation), original
+        return example._replace(image=random_colour(rng, example.image, self.augmentation)), original
 
     def _view(self, rng: np.random.Generator, index: int) -> tuple[InstanceExample, Size]:
         example = example_of(self.records[index])

@@ -10,7 +10,6 @@ import cv2
 import ml_collections
 import numpy as np
 
-from jaxseg.data.colour import random_colour
 from jaxseg.data.detection_transforms import Size, nearest, pick, resized_size
 from jaxseg.data.geometry import boxes_of_masks, occupied
 from jaxseg.data.transforms import check_shares, check_unused, image_size
@@ -152,19 +151,6 @@ def drop_vanished(objects: Objects) -> Objects:
 def take(objects: Objects, which: np.ndarray) -> Objects:
     """Some of the objects, by index or by bool ``[m]``."""
     return Objects(*(field[which] for field in objects))
-
-
-def recolour(rng: np.random.Generator, example: InstanceExample, chosen: InstanceAugmentation) -> InstanceExample:
-    """The colours changed at random, see ``data/colour.py``."""
-    image = random_colour(
-        rng,
-        example.image,
-        brightness=chosen.brightness,
-        contrast=chosen.contrast,
-        saturation=chosen.saturation,
-        hue=chosen.hue,
-    )
-    return example._replace(image=image)
 
 
 def _resize(image: np.ndarray, size: Size, smooth: bool) -> np.ndarray:

@@ -211,12 +211,4 @@ def augment(
         example = random_flip(rng, example)
     if chosen.elastic:
         example = random_elastic(rng, example, chosen.elastic)
-    image = random_colour(
-        rng,
-        example.image,
-        brightness=chosen.brightness,
-        contrast=chosen.contrast,
-        saturation=chosen.saturation,
-        hue=chosen.hue,
-    )
-    return Example(image, example.label)
+    return Example(random_colour(rng, example.image, chosen), example.label)

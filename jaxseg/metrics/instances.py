@@ -79,8 +79,11 @@ def add(scoring: Scoring, instances: Any, index: int, size: tuple[int, int]) -> 
     """
     catalogue = scoring.source.catalogue
     image_id = int(catalogue.image_ids[index])
-    found = scoring.threads.submit(describe, instances, image_id, size, catalogue.category_ids)
-    return scoring._replace(found=(*scoring.found, found))
+
+    def described() -> list[dict[str, Any]]:
+        return [{"image_id": image_id, **result} for result in describe(instances, size, catalogue.category_ids)]
+
+    return scoring._replace(found=(*scoring.found, scoring.threads.submit(described)))
 
 
 def results(scoring: Scoring) -> list[dict[str, Any]]:
@@ -125,8 +128,8 @@ def average_precision(
     return by_number | by_class
 
 
-def describe(instances: Any, image_id: int, size: tuple[int, int], category_ids: Sequence[int]) -> list[dict[str, Any]]:
-    """The instances of one image, see ``add``, as entries of a COCO results file, best first."""
+def describe(instances: Any, size: tuple[int, int], category_ids: Sequence[int]) -> list[dict[str, Any]]:
+    """The instances of one image, see ``add``, as entries of a COCO results file without its number, best first."""
     results = []
     for slot in np.flatnonzero(instances.valid):
         box = np.asarray(instances.boxes[slot], np.float32)
@@ -134,7 +137,6 @@ def describe(instances: Any, image_id: int, size: tuple[int, int], category_ids:
         mask = paste(np.asarray(instances.masks[slot], np.float32), box, size) >= 0.5
         results.append(
             {
-                "image_id": image_id,
                 "category_id": int(category_ids[int(instances.classes[slot])]),
                 "bbox": [x1, y1, x2 - x1, y2 - y1],
                 "score": float(instances.scores[slot]),

@@ -7,16 +7,16 @@ import jax
 import numpy as np
 
 from jaxseg import pictures
-from jaxseg.data import rle
 from jaxseg.data.coco_classes import distinct_colors
 from jaxseg.data.detection_transforms import batch_images, bucket_of, buckets, resized_size, rounded_up
-from jaxseg.models.mask_rcnn import Instances, in_original_pixels, pasted_masks
+from jaxseg.metrics.instances import describe, paste
+from jaxseg.models.instances import Instances, in_original_pixels
 from jaxseg.predictors.prediction import Prediction
 from jaxseg.types import Source
 
 SHOWN_SCORE = 0.5  # what scores less stands in the results but is not drawn
-
-Found = tuple[Instances, np.ndarray]  # of one image: the used slots alone, and their masks, bool ``[d, h, w]``
+MOST_SHOWN = 255  # numbers that a pixel of a mask file can have, beside 0
+ALIKE = 0.5  # an object and a found one are drawn in one colour if their masks overlap by so much: intersection / union
 
 
 def make_predictor(
@@ -37,29 +37,38 @@ def make_predictor(
     """
     del palette
     find = make_finder(config, predict)
-    return lambda image: _describe(image, find(image), class_names, category_ids)
+
+    def predictor(image: np.ndarray) -> Prediction:
+        found = find(image)
+        shown = _shown(found, image.shape[:2], class_names)
+        return Prediction(
+            mask=_numbered(shown.masks, image.shape[:2]),
+            palette=np.concatenate([np.zeros((1, 3), np.uint8), shown.colors]),
+            overlay=pictures.instances(image, shown),
+            results=describe(found, image.shape[:2], category_ids),
+            summary=", ".join(shown.titles) or "nothing found",
+        )
+
+    return predictor
 
 
-def make_finder(config: Any, predict: Callable[..., Instances]) -> Callable[[np.ndarray], Found]:
+def make_finder(config: Any, predict: Callable[..., Instances]) -> Callable[[np.ndarray], Instances]:
     """What finds the instances in a photograph, uint8 ``[h, w, 3]`` of any size, in its own pixels, best first.
 
     Photographs of all sizes share few programs: the detector is compiled once for each of the four sizes that images
-    are padded to (``buckets``), and the pasting of masks once for each pair of powers of two that holds a photograph.
+    are padded to (``buckets``). Masks are pasted one by one and on the host, since a hundred of them in the pixels of
+    a large photograph fill a device's memory.
     """
     data = config.data
     padded_sizes = buckets(data.min_size, data.max_size)
-    paste = jax.jit(pasted_masks, static_argnums=1)
 
-    def find(image: np.ndarray) -> Found:
+    def find(image: np.ndarray) -> Instances:
         resized = rounded_up(resized_size(image.shape[:2], data.min_size, data.max_size))
         bucket = bucket_of(resized, padded_sizes)
         batch = batch_images([image], data.min_size, data.max_size, bucket, data.mean, data.std)
         instances = predict(batch.image, batch.sizes, batch.extents)
         instances = in_original_pixels(instances, batch.sizes, batch.original_sizes)
-        canvas = tuple(1 << int(side - 1).bit_length() for side in image.shape[:2])
-        masks = paste(instances, canvas)[:, :, : image.shape[0], : image.shape[1]]
-        used = np.asarray(instances.valid[0])
-        return jax.tree.map(lambda array: np.asarray(array[0])[used], (instances, masks))
+        return jax.tree.map(lambda array: np.asarray(array[0]), instances)
 
     return find
 
@@ -81,49 +90,41 @@ def draw_examples(config: Any, source: Source, predict: Callable[..., Instances]
             f"{source.class_names[number]}{' (crowd)' if crowd else ''}"
             for number, crowd in zip(objects.classes, objects.crowd, strict=True)
         ]
-        truth = pictures.Shown(objects.masks.astype(bool), objects.boxes, titles, distinct_colors(len(titles)))
-        rows.append((record.image, truth, _shown(*find(record.image), source.class_names)))
+        truth = pictures.Shown(list(objects.masks != 0), objects.boxes, titles, distinct_colors(len(titles)))
+        found = _shown(find(record.image), record.image.shape[:2], source.class_names)
+        rows.append((record.image, truth, found._replace(colors=_colors_like(truth, found))))
     return pictures.instance_rows(rows)
 
 
-def _shown(found: Instances, masks: np.ndarray, class_names: tuple[str, ...]) -> pictures.Shown:
-    """What people are shown of the found objects of one image."""
-    shown = found.scores >= SHOWN_SCORE
-    titles = [
-        f"{class_names[number]} {score:.2f}"
-        for number, score in zip(found.classes[shown], found.scores[shown], strict=True)
-    ]
-    return pictures.Shown(masks[shown], found.boxes[shown], titles, distinct_colors(len(titles)))
+def _shown(found: Instances, size: tuple[int, int], class_names: tuple[str, ...]) -> pictures.Shown:
+    """What people are shown of the found objects of one image of ``size``."""
+    best = np.flatnonzero(found.valid & (found.scores >= SHOWN_SCORE))[:MOST_SHOWN]
+    masks = [paste(found.masks[slot], found.boxes[slot], size) >= 0.5 for slot in best]
+    titles = [f"{class_names[found.classes[slot]]} {found.scores[slot]:.2f}" for slot in best]
+    return pictures.Shown(masks, found.boxes[best], titles, distinct_colors(len(titles)))
 
 
-def _describe(
-    image: np.ndarray, results: Found, class_names: tuple[str, ...], category_ids: Sequence[int]
-) -> Prediction:
-    """The found objects of one image as people and programs want them."""
-    found, masks = results
-    shown = _shown(found, masks, class_names)
-    entries = [
-        {
-            "category_id": int(category_ids[number]),
-            "bbox": [float(x1), float(y1), float(x2 - x1), float(y2 - y1)],
-            "score": float(score),
-            "segmentation": code,
-        }
-        for number, (x1, y1, x2, y2), score, code in zip(
-            found.classes, found.boxes, found.scores, rle.encode(masks), strict=True
-        )
-    ]
-    return Prediction(
-        mask=_numbered(shown.masks),
-        palette=np.concatenate([np.zeros((1, 3), np.uint8), shown.colors]),
-        overlay=pictures.instances(image, shown),
-        results=entries,
-        summary=", ".join(shown.titles) or "nothing found",
-    )
+def _colors_like(truth: pictures.Shown, found: pictures.Shown) -> np.ndarray:
+    """A colour for each found object, ``[d, 3]``: that of the object it is, where it is one, or else one of its own."""
+    count = len(truth.titles)
+    colors = distinct_colors(count + len(found.titles))
+    owned, free = np.arange(count, len(colors)), set(range(count))
+    for number, mask in enumerate(found.masks):
+        overlaps = {i: _overlap(mask, truth.masks[i]) for i in free}
+        best = max(overlaps, key=overlaps.get, default=None)
+        if best is not None and overlaps[best] >= ALIKE:
+            owned[number] = best
+            free.remove(best)
+    return colors[owned]
 
 
-def _numbered(masks: np.ndarray) -> np.ndarray:
+def _overlap(mask: np.ndarray, other: np.ndarray) -> float:
+    return np.count_nonzero(mask & other) / max(np.count_nonzero(mask | other), 1)
+
+
+def _numbered(masks: Sequence[np.ndarray], size: tuple[int, int]) -> np.ndarray:
     """uint8 ``[h, w]``: 0 where there is no object, else the number of the best one there, from 1."""
-    numbers = np.arange(1, len(masks) + 1, dtype=np.uint8)[:, None, None] * masks
-    first = np.where(numbers == 0, 255, numbers).min(axis=0, initial=255)
-    return np.where(first == 255, 0, first)
+    numbers = np.zeros(size, np.uint8)
+    for number in range(len(masks), 0, -1):
+        numbers[masks[number - 1]] = number
+    return numbers

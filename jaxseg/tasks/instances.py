@@ -14,7 +14,8 @@ from jaxseg.losses.instances import Mean
 from jaxseg.metrics import instances as metrics
 from jaxseg.models.detector_training import GroundTruth, TrainingOutputs
 from jaxseg.models.extents import hold, inside, padded_to_stride
-from jaxseg.models.mask_rcnn import MaskRCNN, in_original_pixels
+from jaxseg.models.instances import in_original_pixels
+from jaxseg.models.mask_rcnn import MaskRCNN
 from jaxseg.models.resnet import frozen_modules
 from jaxseg.ops.images import normalize
 from jaxseg.sharding import from_all_processes

@@ -5,6 +5,7 @@ import pytest
 from drawn_objects import drawn_source
 
 from configs.base import get_config
+from jaxseg.data.geometry import boxes_of_masks
 from jaxseg.data.instance_batches import eval_batches, padded_sizes, train_batches
 from jaxseg.data.sources import open_source
 from jaxseg.types import InstanceBatch
@@ -81,6 +82,27 @@ def test_augmentation_is_new_each_time(source, data):
     batches = train(source, data, 80, batch_size=1)
     same = [batch.image for batch in batches if batch.index[0] == 0]
     assert len({image.tobytes() for image in same}) == 2  # as it is, and mirrored
+
+
+def test_colours_change_and_nothing_else(source, data):
+    plain = train(source, data, 3)
+    data.augment.brightness = 0.5
+    for batch, changed in zip(plain, train(source, data, 3), strict=True):
+        assert (changed.image != batch.image).any(axis=(1, 2, 3)).all()
+        chex.assert_trees_all_equal(changed._replace(image=batch.image), batch)
+
+
+def test_boxes_are_those_of_their_masks_whatever_happens_to_images(source, augmented):
+    """Resized, mirrored, jittered and pasted onto others: within two pixels, for a smaller mask loses thin tips."""
+    augmented.augment.copy_paste = 1.0
+    seen = 0
+    for scale_jitter in ((1.0, 1.0), (0.5, 2.0)):
+        augmented.augment.scale_jitter = scale_jitter
+        for batch in train(source, augmented, 15):
+            tight = boxes_of_masks(np.unpackbits(batch.masks[batch.classes > 0], axis=-1))
+            assert np.abs(tight - batch.boxes[batch.classes > 0]).max() <= 2 + 1e-4
+            seen += len(tight)
+    assert seen > 200
 
 
 def test_shapes_are_bounded_by_the_padded_sizes(source, augmented):

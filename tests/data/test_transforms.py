@@ -71,7 +71,7 @@ def test_identity_settings_are_the_identity():
         transforms.crop(example, (0, 0, 47, 33), (33, 47), GREY),
         transforms.resize(example, (33, 47)),
         transforms.pad(example, (33, 47), GREY),
-        Example(random_colour(rng, example.image), example.label),
+        Example(random_colour(rng, example.image, NOTHING), example.label),
     ]
     for other in same:
         chex.assert_trees_all_equal(other, example)

@@ -17,7 +17,7 @@ from jaxseg.data import rle
 from jaxseg.data.coco_format import ground_truth
 from jaxseg.data.sources import open_source
 from jaxseg.metrics import instances as metrics
-from jaxseg.models.mask_rcnn import Instances
+from jaxseg.models.instances import Instances
 from jaxseg.ops import masks as mask_ops
 
 IDS = (0, 5, 7)  # of the background and two classes

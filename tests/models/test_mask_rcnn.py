@@ -1,3 +1,5 @@
+import re
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -7,7 +9,8 @@ from random_weights import random_image, random_variables, relative_error
 
 from jaxseg.data.detection_transforms import batch_images, bucket_of, buckets, resized_size
 from jaxseg.models.detector_training import GroundTruth
-from jaxseg.models.mask_rcnn import Drawn, MaskRCNN, in_original_pixels, pasted_masks
+from jaxseg.models.instances import in_original_pixels, pasted_masks
+from jaxseg.models.mask_rcnn import Drawn, MaskRCNN
 from jaxseg.models.roi_heads import Detecting
 from jaxseg.models.rpn import Proposals, Proposing, place_anchors
 from jaxseg.ops.anchors import pyramid_anchors
@@ -206,6 +209,29 @@ def test_half_precision_answers_in_float32(image):
     model, variables = narrow(dtype=jnp.bfloat16)
     found = jax.eval_shape(model.apply, variables, image, jnp.array([[96, 160]]))
     assert {leaf.dtype for leaf in (found.boxes, found.scores, found.masks)} == {jnp.dtype("float32")}
+
+
+def test_half_precision_holds_no_box_and_no_loss(image):
+    """Of all arrays of a training step, those of four numbers a place are boxes and deltas: none is bfloat16."""
+    model, variables = narrow(2, train=True, dtype=jnp.bfloat16)
+
+    def losses(image, truth):
+        outputs, _ = model.apply(
+            variables,
+            image,
+            jnp.array([[96, 160]]),
+            truth,
+            jax.random.key(0),
+            method="training",
+            mutable=["batch_stats"],
+        )
+        return five_losses(outputs)
+
+    program = jax.make_jaxpr(losses)(image, ground_truth(*OBJECTS["two objects"]))
+    assert re.search(r"bf16\[1,24,40,16\]", str(program))  # the pyramid's finest level
+    assert re.search(r"f32\[1,60,4\]", str(program))  # the proposals
+    assert not re.findall(r"bf16\[(?:\d+,)*4\]", str(program))
+    assert {aval.dtype for aval in program.out_avals} == {jnp.dtype("float32")}
 
 
 def ground_truth(boxes, usable, size=(96, 160)):

@@ -13,7 +13,7 @@ from safetensors.numpy import save_file
 from configs import mask_rcnn_coco
 from jaxseg import predict
 from jaxseg.data import rle
-from jaxseg.models.mask_rcnn import Instances
+from jaxseg.models.instances import Instances
 from jaxseg.predictors import instances, pretrained
 from jaxseg.tasks.models import INSTANCES, make_model
 from jaxseg.weights.torchvision import to_state_dict
@@ -75,6 +75,27 @@ def test_weights_that_do_not_fit_are_refused(config, weights, tmp_path):
         pretrained.from_weights(wide, weights)
     with pytest.raises(ValueError, match="no weights 'nowhere.pth'"):
         pretrained.from_weights(config, "nowhere.pth")
+
+
+def test_what_is_drawn_has_the_colour_of_the_object_that_it_is():
+    masks = np.zeros((4, 20, 40), bool)
+    for i in range(4):
+        masks[i, 5:15, 10 * i : 10 * i + 9] = True
+    titles = ["a", "b", "c"]
+    truth = instances.pictures.Shown(list(masks[:3]), np.zeros((3, 4)), titles, instances.distinct_colors(3))
+    # The second again, the fourth, which nobody annotated, the first a little off, and that once more.
+    off = np.roll(masks[0], 1, axis=0)
+    found = truth._replace(masks=[masks[1], masks[3], off, masks[0]], titles=["b", "d", "a", "a"])
+    colors = [tuple(color) for color in instances._colors_like(truth, found)]
+    assert colors[0] == tuple(truth.colors[1])
+    assert colors[2] == tuple(truth.colors[0])
+    assert len({*colors, *map(tuple, truth.colors)}) == 5
+
+
+def test_a_pixel_has_the_number_of_the_best_object_there():
+    masks = [np.array([[1, 1, 0, 0]], bool), np.array([[0, 1, 1, 0]], bool)]
+    np.testing.assert_array_equal(instances._numbered(masks, (1, 4)), [[1, 1, 2, 0]])
+    np.testing.assert_array_equal(instances._numbered([], (1, 4)), [[0, 0, 0, 0]])
 
 
 def test_photographs_of_all_sizes_share_four_programs(config):

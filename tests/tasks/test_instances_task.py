@@ -5,9 +5,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from drawn_objects import drawn_source
 from experiments import tiny_detector, tiny_experiment
 
+from jaxseg.data.instance_batches import eval_batches, padded_sizes, train_batches
 from jaxseg.data.sources import open_source
+from jaxseg.experiment import build, resolve
 from jaxseg.tasks import make_task
 from jaxseg.types import InstanceBatch
 
@@ -108,6 +111,24 @@ def test_microbatches_and_devices_take_the_steps_of_one_device(source, fields):
     single = states(eight, jax.devices()[:1])
     several = states(eight | fields, None if "parallel" in fields else jax.devices()[:2])
     chex.assert_trees_all_close(several, single, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_steps_are_compiled_once_for_each_size_that_images_are_padded_to():
+    source = drawn_source([(40, 60), (60, 40), (50, 50), (45, 60), (60, 42), (30, 80)], [2, 1, 3, 1, 2, 2])
+    config = tiny_detector(data__max_size=96, data__workers=0, train__batch_size=2, optimizer__ema=0.9)
+    steps = build(resolve(config, source), source.class_names, source.palette, jax.devices()[:1]).steps
+    state, sizes = steps.init(), set()
+    with train_batches(source, config.data, batch_size=2, seed=0, start_step=0) as batches:
+        for _ in range(8):
+            batch = next(batches)
+            sizes.add(batch.image.shape)
+            state, _ = steps.train(state, steps.place(batch))
+    with eval_batches(source, config.data, batch_size=2) as batches:
+        for batch in batches:
+            steps.evaluate(state, steps.place(batch))
+    assert len(sizes) == len(padded_sizes(config.data, training=True)) == 2
+    assert steps.train._cache_size() == steps.evaluate._cache_size() == 2
 
 
 def test_images_are_not_divided(source):

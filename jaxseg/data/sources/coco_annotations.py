@@ -21,7 +21,9 @@ TOLERANCE = 1.0  # pixels by which a box may leave its image without a warning, 
 CORNERS = 6  # numbers that a polygon has at least: three points
 CUT = "its box leaves the image"
 THIN = "a polygon of it has not three points"
-MENDED = {CUT: "cut off", THIN: "kept without it"}  # faults with which an annotation is still of use
+AREA = "its area is not a number"
+# Faults with which an annotation is still of use, and what becomes of it.
+MENDED = {CUT: "cut off", THIN: "kept without it", AREA: "given the area of the mask"}
 FAR = 2  # times an image's longer side; a polygon that goes farther is a mistake
 
 
@@ -73,6 +75,9 @@ def read_annotations(path: Path) -> AnnotationFile:
             kept["segmentation"] = [polygon for polygon in annotation["segmentation"] if len(polygon) >= CORNERS]
             if len(kept["segmentation"]) < len(annotation["segmentation"]):
                 faults[THIN].append(annotation.get("id"))
+        if not _is_area(kept.get("area", 0)):
+            faults[AREA].append(annotation.get("id"))
+            del kept["area"]
         used[annotation["image_id"]].append(kept)
     _warn(path, faults, [str(annotation.get("id")) for annotation in content["annotations"]])
     return AnnotationFile(path, categories, images, used)
@@ -94,6 +99,8 @@ def fault_of(annotation: Annotation, sizes: Mapping[int, Size], categories: Mapp
         return "its box has no area"
     if not (x < width and y < height and x + box_width > 0 and y + box_height > 0):
         return "its box is outside the image"
+    if annotation.get("iscrowd", 0) not in (0, 1):
+        return "its iscrowd is neither 0 nor 1"
     segmentation = annotation.get("segmentation")
     if not segmentation:
         return "it has no segmentation"
@@ -124,6 +131,10 @@ def _fault_of_runs(code: Mapping[str, Any], size: Size) -> str:
     if lengths.ndim != 1 or (lengths < 0).any() or lengths.sum() != size[0] * size[1]:
         return "its run lengths do not add up to the image"
     return ""
+
+
+def _is_area(number: Any) -> bool:
+    return isinstance(number, int | float) and number >= 0
 
 
 def _leaves(box: list[float], size: Size) -> bool:

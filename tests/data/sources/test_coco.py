@@ -120,6 +120,7 @@ FAULTS = {
     "another size than the image": {"segmentation": {"size": [4, 4], "counts": [16]}},
     "do not add up": {"segmentation": {"size": list(SIZE), "counts": [700]}},
     "cannot be read": {"segmentation": {"size": list(SIZE)}},
+    "iscrowd is neither 0 nor 1": {"iscrowd": "no"},
 }
 
 
@@ -160,6 +161,14 @@ def test_what_leaves_the_image_is_cut_off(data, files):
     ]
     np.testing.assert_array_equal(objects.boxes, [[25, 3, 32, 9]])
     assert objects.masks.sum() == 7 * 6
+
+
+@pytest.mark.parametrize("area", [None, "60", -3.5])
+def test_an_area_that_is_none_is_that_of_the_mask(data, files, area):
+    write(files, content([annotation(5, area=area)]))
+    with pytest.warns(UserWarning, match=r"1 annotation\(s\) given the area of the mask, the first is 5: its area"):
+        source = open_source(data, "train")
+    assert [entry["area"] for entry in ground_truth(source)["annotations"]] == [60]
 
 
 def remove_image(folder, description):

@@ -1,0 +1,50 @@
+"""What a detector finds, and its way from the pixels of the resized image to those of the original one."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxseg.ops.masks import paste
+
+
+class Instances(NamedTuple):
+    """The objects found in a batch of images, best first.
+
+    Attributes:
+      boxes: float32 ``[b, d, 4]``.
+      scores: float32 ``[b, d]``, in 0..1.
+      classes: int32 ``[b, d]``, from 1; 0 in unused slots.
+      valid: bool ``[b, d]``, False in unused slots.
+      masks: float32 ``[b, d, 28, 28]``, for each box how likely its parts belong to the object.
+    """
+
+    boxes: jax.Array
+    scores: jax.Array
+    classes: jax.Array
+    valid: jax.Array
+    masks: jax.Array
+
+
+def in_original_pixels(instances: Instances, sizes: jax.Array, original_sizes: jax.Array) -> Instances:
+    """Instances whose boxes are in pixels of the images before they were resized.
+
+    Args:
+      instances: with boxes in pixels of the resized images.
+      sizes: int32 ``[b, 2]``, height and width of the resized images.
+      original_sizes: int32 ``[b, 2]``, of the original ones.
+    """
+    ratios = original_sizes.astype(jnp.float32) / sizes.astype(jnp.float32)
+    factors = jnp.stack([ratios[:, 1], ratios[:, 0]] * 2, axis=-1)
+    return instances._replace(boxes=instances.boxes * factors[:, None])
+
+
+def pasted_masks(instances: Instances, canvas: tuple[int, int]) -> jax.Array:
+    """Where each instance is: bool ``[b, d, *canvas]``, probability at least one half; False in unused slots.
+
+    Args:
+      instances: with boxes in pixels of the images that the masks are meant for.
+      canvas: static height and width, at least those of the largest image; a mask is right on its own image's part.
+    """
+    probabilities = jax.vmap(lambda masks, boxes: paste(masks, boxes, canvas))(instances.masks, instances.boxes)
+    return (probabilities >= 0.5) & instances.valid[:, :, None, None]

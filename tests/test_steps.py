@@ -35,7 +35,7 @@ def single():
     return run_steps(tiny_config(**SGD), devices=jax.devices()[:1])
 
 
-@pytest.mark.parametrize("mesh", [(8, 1, 1), (1, 8, 1), (4, 2, 1), (2, 2, 2)], ids=str)
+@pytest.mark.parametrize("mesh", [(8, 1, 1), (1, 8, 1), (4, 2, 1), (2, 2, 2), (4, 1, 2)], ids=str)
 def test_any_mesh_takes_the_steps_of_one_device(single, mesh):
     sizes = dict(zip(sharding.AXES, mesh, strict=True))
     state, logs = run_steps(tiny_config(**SGD, **{f"mesh__{axis}": size for axis, size in sizes.items()}))

@@ -201,9 +201,9 @@ def _create(
 def _with_whole_variables(task: Any, mesh: Mesh) -> Any:
     """The same task, its model computing with whole variables, which ``fsdp`` divides between steps alone.
 
-    Gradients come back whole, too. Were the kernels left divided, the partitioner would divide a layer's channels over
-    ``fsdp`` as well as its batch, and where rows are divided over ``spatial`` some gradients of kernels then are summed
-    twice, without a word (seen in jaxlib 0.10.2).
+    Gradients come back whole, too. Were kernels left divided, the partitioner would divide a layer's channels over the
+    same devices as its batch. Where ``spatial`` divides few rows as well, it then returns two or four times a kernel's
+    gradient, without a word (seen in jaxlib 0.10.2, next to convolutions with 3x3 and 7x7 kernels on 4 rows).
     """
     whole = partial(gathered, mesh)
 

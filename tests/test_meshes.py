@@ -1,7 +1,7 @@
 """Other models than the U-Net of test_steps.py: on any mesh they take the steps of one device.
 
-The semantic models compute in float64: through live norms the order of a sum in float32 changes small gradients by more
-than 1e-5, whatever the mesh.
+The semantic models compute in float64, up to their logits: through live norms the order of a sum in float32 changes
+small gradients by more than 1e-5, whatever the mesh.
 """
 
 import chex
@@ -62,7 +62,7 @@ def semantic(request):
 @pytest.mark.parametrize("mesh", WHOLE_IMAGES + DIVIDED_IMAGES, ids=str)
 def test_any_mesh_takes_the_steps_of_one_device(semantic, mesh):
     name, expected = semantic
-    chex.assert_trees_all_close(semantic_steps(name, mesh), expected, rtol=1e-5, atol=1e-8)
+    chex.assert_trees_all_close(semantic_steps(name, mesh), expected, rtol=1e-5, atol=1e-5)
 
 
 def every_so_many_anchors(logits, deltas, anchors, valid, sizes, proposing):

@@ -134,9 +134,12 @@ def test_processes_that_share_images_read_the_same_share():
         share([0, 0, 1, 1, 2, 2], 3)
 
 
-def test_images_too_small_for_their_mesh_are_refused():
-    with pytest.raises(ValueError, match="images of 16 rows are too small.*each device needs 8 rows"):
-        tiny_experiment(tiny_config(data__image_size=(16, 16), mesh__spatial=4, mesh__data=2))
+@pytest.mark.parametrize(("name", "rows"), [("unet", 8), ("unet_resnet", 128), ("fcn_vgg", 128), ("fcn_resnet", 32)])
+def test_images_too_small_for_their_mesh_are_refused(name, rows):
+    config = tiny_config(data__image_size=(rows, 16), mesh__data=4, mesh__spatial=2)
+    config.model = {"name": name, **NARROW[name]}
+    with pytest.raises(ValueError, match=f"images of {rows} rows are too small.*each device needs {rows} rows"):
+        tiny_experiment(config)
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ def least_rows(config: Any, spatial: int) -> int:
 
     Four rows of the coarsest map: no convolution of these models sees more of a neighbour's. On fewer, XLA's
     partitioner fails, or computes wrong gradients without a word (seen in jaxlib 0.10.2, with one row of a ResNet's
-    last layer on each of two devices).
+    last layer on each of two devices). Detectors do not come here: their task refuses to divide images.
 
     Args:
       config: the whole config.

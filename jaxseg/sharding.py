@@ -103,6 +103,11 @@ def state_sharding(mesh: Mesh, leaf: Any) -> NamedSharding:
     return NamedSharding(mesh, P(*(None,) * longest, "fsdp"))
 
 
+def gathered(mesh: Mesh, tree: Any) -> Any:
+    """The arrays of a state, whole on every device; under jit, and their gradients likewise."""
+    return jax.lax.with_sharding_constraint(tree, NamedSharding(mesh, P()))
+
+
 def from_all_processes(content: bytes) -> list[bytes]:
     """What each process gives, in the order of their numbers; all call this together, and all get the same."""
     if jax.process_count() == 1:

@@ -2,7 +2,8 @@
 
 ``train_step`` and ``eval_step`` are plain functions of their arguments. ``compile_steps`` compiles them for a mesh with
 the axes ``data``, ``fsdp`` and ``spatial``: a batch is divided over ``data`` and ``fsdp``, image rows over ``spatial``,
-and parameters and optimiser state over ``fsdp``; the partitioner inserts the communication. One device is a mesh of 1.
+and parameters and optimiser state over ``fsdp``, to be gathered where they are used; the partitioner inserts the
+communication. One device is a mesh of 1.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,7 +19,7 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from jaxseg import state as states
-from jaxseg.sharding import batch_sharding, batch_share, state_sharding
+from jaxseg.sharding import batch_sharding, batch_share, gathered, state_sharding
 from jaxseg.state import TrainState
 
 
@@ -157,6 +158,8 @@ def compile_steps(
     if bind is None:
         raise ValueError(f"parallel is {config.parallel!r}; known are {', '.join(_COMPILERS)}")
     axis_name = pmap_axis(config)
+    if axis_name is None:  # pmap's devices have whole variables anyway
+        task = _with_whole_variables(task, mesh)
     train = partial(
         train_step,
         task=task,
@@ -193,6 +196,26 @@ def _create(
 ) -> TrainState:
     variables = flatten_dict(task.init(jax.random.key(seed)))
     return states.create(unflatten_dict(variables | given), optimizer, ema)
+
+
+def _with_whole_variables(task: Any, mesh: Mesh) -> Any:
+    """The same task, its model computing with whole variables, which ``fsdp`` divides between steps alone.
+
+    Gradients come back whole, too. Were kernels left divided, the partitioner would divide a layer's channels over the
+    same devices as its batch. Where ``spatial`` divides few rows as well, it then returns two or four times a kernel's
+    gradient, without a word (seen in jaxlib 0.10.2, next to convolutions with 3x3 and 7x7 kernels on 4 rows).
+    """
+    whole = partial(gathered, mesh)
+
+    def sums(params, batch_stats, *rest):
+        sums, counts, batch_stats = task.sums(whole(params), whole(batch_stats), *rest)
+        return sums, counts, whole(batch_stats)
+
+    return task._replace(
+        sums=sums,
+        score=lambda variables, batch: task.score(whole(variables), batch),
+        predict=lambda variables, *inputs: task.predict(whole(variables), *inputs),
+    )
 
 
 def _with_jit(mesh: Mesh, shardings: TrainState, train: Callable, evaluate: Callable) -> tuple[Callable, ...]:

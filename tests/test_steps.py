@@ -35,7 +35,7 @@ def single():
     return run_steps(tiny_config(**SGD), devices=jax.devices()[:1])
 
 
-@pytest.mark.parametrize("mesh", [(8, 1, 1), (1, 8, 1), (4, 2, 1), (2, 2, 2)], ids=str)
+@pytest.mark.parametrize("mesh", [(8, 1, 1), (1, 8, 1), (4, 2, 1), (2, 2, 2), (4, 1, 2)], ids=str)
 def test_any_mesh_takes_the_steps_of_one_device(single, mesh):
     sizes = dict(zip(sharding.AXES, mesh, strict=True))
     state, logs = run_steps(tiny_config(**SGD, **{f"mesh__{axis}": size for axis, size in sizes.items()}))
@@ -134,9 +134,12 @@ def test_processes_that_share_images_read_the_same_share():
         share([0, 0, 1, 1, 2, 2], 3)
 
 
-def test_images_too_small_for_their_mesh_are_refused():
-    with pytest.raises(ValueError, match="images of 16 rows are too small.*each device needs 8 rows"):
-        tiny_experiment(tiny_config(data__image_size=(16, 16), mesh__spatial=4, mesh__data=2))
+@pytest.mark.parametrize(("name", "rows"), [("unet", 8), ("unet_resnet", 128), ("fcn_vgg", 128), ("fcn_resnet", 32)])
+def test_images_too_small_for_their_mesh_are_refused(name, rows):
+    config = tiny_config(data__image_size=(rows, 16), mesh__data=4, mesh__spatial=2)
+    config.model = {"name": name, **NARROW[name]}
+    with pytest.raises(ValueError, match=f"images of {rows} rows are too small.*each device needs {rows} rows"):
+        tiny_experiment(config)
 
 
 @pytest.mark.parametrize(

@@ -23,29 +23,25 @@ SECTIONS = {
     "drawing": Drawing,
     "detecting": Detecting,
 }
+COARSEST = {"unet_resnet": 32, "fcn_vgg": 32, "fcn_resnet": 8}  # strides of the coarsest maps; a U-Net's is its depth's
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 
 
 def least_rows(config: Any, spatial: int) -> int:
     """How many rows of an image a device must hold where rows are divided over devices.
 
-    So many that the coarsest map has rows enough on each device for what a convolution sees of its neighbours: on
-    fewer, XLA's partitioner fails, or computes wrong gradients without a word (seen in jaxlib 0.10.2, with one row of
-    a ResNet's last layer on each of two devices).
+    Four rows of the coarsest map: no convolution of these models sees more of a neighbour's. On fewer, XLA's
+    partitioner fails, or computes wrong gradients without a word (seen in jaxlib 0.10.2, with one row of a ResNet's
+    last layer on each of two devices). Detectors do not come here: their task refuses to divide images.
 
     Args:
       config: the whole config.
       spatial: over how many devices the rows are divided.
-
-    Raises:
-      ValueError: a model whose images cannot be divided. The same partitioner gives FCN-VGG's score_fc7 four times its
-        gradient on a mesh of 2 x 2 x 2 devices, and a U-Net on a ResNet wrong ones there too.
     """
     if spatial == 1:
         return 1
-    if config.model.name != "unet":
-        raise ValueError(f"mesh.spatial is {spatial}: of all models only unet divides its images; set it to 1")
-    return 4 << config.model.get("depth", 3)
+    stride = 1 << config.model.get("depth", 3) if config.model.name == "unet" else COARSEST[config.model.name]
+    return 4 * stride
 
 
 def make_model(table: dict[str, type[nn.Module]], config: Any, classes: int, axis_name: str | None = None) -> nn.Module:

@@ -98,6 +98,6 @@ def get_config() -> ml_collections.ConfigDict:
         "evaluate_every": 500,  # steps; 0: only at the end
         "checkpoint_every": 500,
         "keep": 2,  # the newest checkpoints kept, beside the best
-        "best_metric": "mean_iou",  # of the val split; detectors: "mask_ap"
+        "best_metric": "mean_iou",  # of the val split; detectors: "segm_AP"
     }
     return config

@@ -49,5 +49,5 @@ def get_config():
     config.train.epochs = 26.0
     config.train.evaluate_every = 7330  # an epoch
     config.train.checkpoint_every = 1000
-    config.train.best_metric = "mask_ap"
+    config.train.best_metric = "segm_AP"
     return config

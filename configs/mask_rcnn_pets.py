@@ -64,5 +64,5 @@ def get_config():
     config.train.steps = 8000
     config.train.evaluate_every = 0
     config.train.checkpoint_every = 1000
-    config.train.best_metric = "mask_ap"
+    config.train.best_metric = "segm_AP"
     return config

@@ -44,5 +44,5 @@ def get_config():
     config.train.steps = 1500
     config.train.evaluate_every = 750
     config.train.checkpoint_every = 250
-    config.train.best_metric = "mask_ap"
+    config.train.best_metric = "segm_AP"
     return config

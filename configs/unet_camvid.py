@@ -3,8 +3,17 @@
     python -m jaxseg.main --config configs/unet_camvid.py --config.data.source_dir=FOLDER
 
 reads train, trainannot, val and valannot in FOLDER; with test and testannot too, ``--config.data.test=test`` scores
-those when the run ends. Two cores take a narrow one, at half the size:
-``--config.model.features=16 --config.data.image_size=180,240 --config.train.epochs=20``.
+those when the run ends. For one GPU; not measured there yet. Two cores take a narrow one, at half the size:
+
+    python -m jaxseg.main --config configs/unet_camvid.py --config.data.source_dir=FOLDER --config.model.features=16 \
+        --config.data.image_size=180,240 --config.train.batch_size=4 --config.train.epochs=20 \
+        --config.train.evaluate_every=184
+
+Its validation mean IoU after 2, 4, ..., 20 epochs was 0.297, 0.360, 0.381, 0.415, 0.441, 0.463, 0.488, 0.509, 0.523 and
+0.531, still rising (sky 0.939, building 0.768, pole 0.094, road 0.948, pavement 0.797, tree 0.776, sign 0.098, fence
+0.144, car 0.571, pedestrian 0.193, bicyclist 0.510; pixel accuracy 0.874), in 10 minutes 49 seconds on two cores of an
+EPYC (jax 0.10.2, other jobs in their idle time). With Dice of 0.5 in place of the class weights, and batches of 8, five
+classes stayed at 0 and it ended at 0.423.
 """
 
 from configs import base

@@ -4,7 +4,7 @@ import pathlib
 
 import numpy as np
 
-SCORES = ("pixel_accuracy", "mean_pixel_accuracy", "mean_iou", "box_ap", "box_ap50", "mask_ap", "mask_ap50")
+SCORES = ("pixel_accuracy", "mean_pixel_accuracy", "mean_iou", "bbox_AP", "bbox_AP50", "segm_AP", "segm_AP50")
 
 
 def draw(path: pathlib.Path, lines: list[dict]) -> None:

@@ -28,7 +28,7 @@ def tiny_detector(**fields):
         data__max_size=64,
         data__max_objects=6,
         train__batch_size=4,
-        train__best_metric="mask_ap",
+        train__best_metric="segm_AP",
         optimizer__name="sgd",
         optimizer__learning_rate=0.01,
     )

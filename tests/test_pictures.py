@@ -110,7 +110,7 @@ def test_rows_of_large_instances_are_reduced():
 
 def test_curves_of_losses_and_scores(tmp_path):
     lines = [{"step": step, "split": "train", "loss": 1 / step} for step in range(1, 9)]
-    lines += [{"step": 4, "split": "val", "mask_ap": None}, {"step": 8, "split": "val", "mask_ap": 0.5}]
+    lines += [{"step": 4, "split": "val", "segm_AP": None}, {"step": 8, "split": "val", "segm_AP": 0.5}]
     curves.draw(tmp_path / "curves.png", lines)
     with Image.open(tmp_path / "curves.png") as picture:
         assert picture.size == (1320, 480)

@@ -40,8 +40,8 @@ def test_a_run_leaves_losses_scores_and_pictures(trained_detector):
     ]  # fmt: skip
     assert set(lines[0]) == {"step", "split", "loss", "gradient_norm", "learning_rate", *FIVE}
     assert lines[0]["loss"] == pytest.approx(sum(lines[0][name] for name in FIVE), rel=1e-5)
-    assert set(scores["val"]) == {*SCORES, "box_ap_by_class", "mask_ap_by_class"}
-    assert len(scores["val"]["mask_ap_by_class"]) == 4
+    assert set(scores["val"]) == {*SCORES, "bbox_AP_by_class", "segm_AP_by_class"}
+    assert len(scores["val"]["segm_AP_by_class"]) == 4
     with Image.open(folder / "pictures" / "val_0000004.png") as picture:
         assert picture.size == (3 * 324 + 4, 4 * 324 + 4)
     assert "MaskRCNN" in (folder / "model.txt").read_text()
@@ -97,7 +97,7 @@ def test_a_killed_run_ends_as_an_undisturbed_one(tmp_path, root, monkeypatch):
     assert killed == undisturbed
 
     def arrays(folder):
-        with checkpoints.open_checkpoints(folder, 2, "mask_ap") as manager:
+        with checkpoints.open_checkpoints(folder, 2, "segm_AP") as manager:
             return jax.device_get(manager.restore(manager.latest_step()))
 
     chex.assert_trees_all_equal(arrays(tmp_path / "killed"), arrays(tmp_path / "undisturbed"))

@@ -21,20 +21,20 @@ from jaxseg.types import Source
 
 # In the order in which the evaluator gives them.
 NUMBERS = (
-    "ap",
-    "ap50",
-    "ap75",
-    "ap_small",
-    "ap_medium",
-    "ap_large",
-    "ar1",
-    "ar10",
-    "ar100",
-    "ar_small",
-    "ar_medium",
-    "ar_large",
+    "AP",
+    "AP50",
+    "AP75",
+    "AP_small",
+    "AP_medium",
+    "AP_large",
+    "AR1",
+    "AR10",
+    "AR100",
+    "AR_small",
+    "AR_medium",
+    "AR_large",
 )
-KINDS = {"box": "bbox", "mask": "segm"}  # our names, and pycocotools'
+KINDS = ("bbox", "segm")  # of boxes and of masks, as pycocotools calls them
 SCORES = tuple(f"{kind}_{number}" for kind in KINDS for number in NUMBERS)
 THREADS = 2
 
@@ -96,7 +96,7 @@ def scores(scoring: Scoring, found: list[dict[str, Any]]) -> dict[str, Any]:
 
     Returns:
       By name, see ``SCORES``; None where there is nothing to score, such as no small object. And for boxes and masks
-      the AP of each class, ``box_ap_by_class`` and ``mask_ap_by_class``, None for the background and unused classes.
+      the AP of each class, ``bbox_AP_by_class`` and ``segm_AP_by_class``, None for the background and unused classes.
 
     Raises:
       ValueError: the split has no object.
@@ -119,12 +119,12 @@ def average_precision(
       category_ids: of each class.
     """
     by_number, by_class = {}, {}
-    for kind, their_name in KINDS.items():
-        evaluator = _evaluated(truth, found, their_name)
+    for kind in KINDS:
+        evaluator = _evaluated(truth, found, kind)
         for number, value in zip(NUMBERS, evaluator.stats, strict=True):
             by_number[f"{kind}_{number}"] = _defined(value)
         of_category = dict(zip(evaluator.params.catIds, _by_category(evaluator), strict=True))
-        by_class[f"{kind}_ap_by_class"] = [of_category.get(int(category)) for category in category_ids]
+        by_class[f"{kind}_AP_by_class"] = [of_category.get(int(category)) for category in category_ids]
     return by_number | by_class
 
 

@@ -52,36 +52,36 @@ def test_what_is_right_scores_one_and_what_is_not_there_has_no_score():
     scores = metrics.average_precision(
         truth, [found(3, 5, 0.9, (10, 10, 60, 50)), found(9, 5, 0.8, (0, 0, 100, 100))], IDS
     )
-    assert set(scores) == {*metrics.SCORES, "box_ap_by_class", "mask_ap_by_class"}
-    for kind in ("box", "mask"):
+    assert set(scores) == {*metrics.SCORES, "bbox_AP_by_class", "segm_AP_by_class"}
+    for kind in metrics.KINDS:
         numbers = {name: scores[f"{kind}_{name}"] for name in metrics.NUMBERS}
-        assert numbers.pop("ap_small") is numbers.pop("ar_small") is None
+        assert numbers.pop("AP_small") is numbers.pop("AR_small") is None
         assert list(numbers.values()) == pytest.approx([1] * len(numbers))
-        assert scores[f"{kind}_ap_by_class"] == [None, pytest.approx(1), None]
+        assert scores[f"{kind}_AP_by_class"] == [None, pytest.approx(1), None]
 
 
 def test_overlap_by_hand():
     """A box that covers 0.72 of the object counts at the thresholds 0.50, 0.55, ..., 0.70: half of the ten."""
     truth = truth_of((3, 5, 0, (0, 0, 100, 100)))
     scores = metrics.average_precision(truth, [found(3, 5, 0.9, (0, 0, 100, 72))], IDS)
-    for kind in ("box", "mask"):
-        assert scores[f"{kind}_ap"] == pytest.approx(0.5)
-        assert scores[f"{kind}_ap50"] == pytest.approx(1)
-        assert scores[f"{kind}_ap75"] == 0
+    for kind in metrics.KINDS:
+        assert scores[f"{kind}_AP"] == pytest.approx(0.5)
+        assert scores[f"{kind}_AP50"] == pytest.approx(1)
+        assert scores[f"{kind}_AP75"] == 0
 
 
 def test_what_lies_in_a_crowd_is_no_mistake():
     objects = (3, 5, 0, (0, 0, 50, 50)), (3, 5, 1, (100, 100, 100, 100))
     right, within = found(3, 5, 0.5, (0, 0, 50, 50)), found(3, 5, 0.9, (120, 120, 30, 30))
     scores = metrics.average_precision(truth_of(*objects), [within, right], IDS)
-    assert scores["box_ap"] == scores["mask_ap"] == pytest.approx(1)
+    assert scores["bbox_AP"] == scores["segm_AP"] == pytest.approx(1)
     scores = metrics.average_precision(truth_of(objects[0]), [within, right], IDS)
-    assert scores["box_ap"] == scores["mask_ap"] == pytest.approx(0.5)
+    assert scores["bbox_AP"] == scores["segm_AP"] == pytest.approx(0.5)
 
 
 def test_nothing_found_scores_nothing():
     scores = metrics.average_precision(truth_of((3, 5, 0, (0, 0, 50, 50))), [], IDS)
-    assert scores["box_ap"] == scores["mask_ar100"] == 0
+    assert scores["bbox_AP"] == scores["segm_AR100"] == 0
 
 
 def random_instances(rng, size, count=12, slots=15):
@@ -130,13 +130,13 @@ def test_an_evaluation_scores_as_pycocotools_does_from_files(tmp_path):
     together = shares[0][1] + shares[1][1]
     scores = metrics.scores(shares[0][0], together)
     assert scores == metrics.scores(shares[1][0], json.loads(json.dumps(together)))
-    assert 0.1 < scores["mask_ap"] < 0.95
+    assert 0.1 < scores["segm_AP"] < 0.95
 
     (tmp_path / "truth.json").write_text(json.dumps(ground_truth(source)))
-    for kind, fields in (("box", ("bbox",)), ("mask", ("segmentation",))):
+    for kind, fields in (("bbox", ("bbox",)), ("segm", ("segmentation",))):
         entries = [{name: one[name] for name in ("image_id", "category_id", "score", *fields)} for one in together]
         (tmp_path / "results.json").write_text(json.dumps(entries))
-        stats = official(tmp_path / "truth.json", tmp_path / "results.json", metrics.KINDS[kind])
+        stats = official(tmp_path / "truth.json", tmp_path / "results.json", kind)
         ours = [scores[f"{kind}_{name}"] for name in metrics.NUMBERS]
         assert [-1 if value is None else value for value in ours] == stats
 
@@ -183,10 +183,10 @@ def test_the_truth_scores_one_on_real_images(shared_data):
         if not one["iscrowd"]
     ]
     scores = metrics.average_precision(truth, results, source.catalogue.category_ids)
-    for name in ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large"):
-        assert scores[f"box_{name}"] == pytest.approx(1, abs=1e-3)
-        assert scores[f"mask_{name}"] == pytest.approx(1, abs=1e-3)
-    assert len(scores["mask_ap_by_class"]) == 91
+    for name in ("AP", "AP50", "AP75", "AP_small", "AP_medium", "AP_large"):
+        assert scores[f"bbox_{name}"] == pytest.approx(1, abs=1e-3)
+        assert scores[f"segm_{name}"] == pytest.approx(1, abs=1e-3)
+    assert len(scores["segm_AP_by_class"]) == 91
 
 
 def encoded(polygons, size):

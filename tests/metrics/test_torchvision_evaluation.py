@@ -54,8 +54,8 @@ def test_imperfect_detections_score_as_by_torchvision(source, annotations):
     ]
     assert any(record.objects.crowd.any() for record in source.records)
     scores = assert_same_scores(source, annotations, found, theirs)
-    assert 0.2 < scores["box_ap"] < scores["box_ap50"] < 0.9
-    assert 0.2 < scores["mask_ap"] < scores["mask_ap50"] < 0.9
+    assert 0.2 < scores["bbox_AP"] < scores["bbox_AP50"] < 0.9
+    assert 0.2 < scores["segm_AP"] < scores["segm_AP50"] < 0.9
     assert len({scores[name] for name in metrics.SCORES}) > 20
 
 
@@ -143,11 +143,11 @@ def assert_same_scores(source, annotations, found, theirs):
     results = metrics.results(scoring)
     scores = metrics.scores(scoring, results)
     image_ids = source.catalogue.image_ids
-    for kind, entries_of in (("box", box_entries), ("mask", mask_entries)):
+    for kind, entries_of in (("bbox", box_entries), ("segm", mask_entries)):
         given = [entry for number, one in zip(image_ids, theirs, strict=True) for entry in entries_of(number, one)]
-        if kind == "mask":
+        if kind == "segm":
             assert share_of_pixels_that_differ(results, given) < 1e-5
-        expected = by_torchvision(annotations, image_ids, given, metrics.KINDS[kind])
+        expected = by_torchvision(annotations, image_ids, given, kind)
         ours = [scores[f"{kind}_{name}"] for name in metrics.NUMBERS]
         np.testing.assert_array_equal([-1 if number is None else number for number in ours], expected)
     return scores

@@ -40,7 +40,7 @@ def least_rows(config: Any, spatial: int) -> int:
     """
     if spatial == 1:
         return 1
-    stride = 1 << config.model.get("depth", 3) if config.model.name == "unet" else COARSEST[config.model.name]
+    stride = 1 << config.model.get("depth", UNet.depth) if config.model.name == "unet" else COARSEST[config.model.name]
     return 4 * stride
 
 

@@ -1,6 +1,6 @@
 """Other models than the U-Net of test_steps.py: on any mesh they take the steps of one device.
 
-The semantic models compute in float64, up to their logits: through live norms the order of a sum in float32 changes
+The semantic models compute in float64 wherever they can: through live norms the order of a sum in float32 changes
 small gradients by more than 1e-5, whatever the mesh.
 """
 

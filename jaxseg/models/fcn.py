@@ -95,6 +95,6 @@ class FCNResNet(nn.Module):
 
 
 def resize_bilinear(x: jax.Array, size: tuple[int, int]) -> jax.Array:
-    """``[b, h, w, c] -> float32 [b, *size, c]``: bilinear, half-pixel centres, no antialias."""
+    """``[b, h, w, c] -> [b, *size, c]``, in float32 at least: bilinear, half-pixel centres, no antialias."""
     shape = (x.shape[0], *size, x.shape[-1])
-    return jax.image.resize(x.astype(jnp.float32), shape, "linear", antialias=False)
+    return jax.image.resize(x.astype(jnp.promote_types(x.dtype, jnp.float32)), shape, "linear", antialias=False)

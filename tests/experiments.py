@@ -1,8 +1,15 @@
 """A run small enough for tests: generated shapes, a narrow U-Net, a few steps."""
 
+import contextlib
+
+import jax
+import jax.numpy as jnp
+import pytest
+
 from configs import base
 from jaxseg.data.sources import open_source
 from jaxseg.experiment import build, resolve
+from jaxseg.tasks import models
 
 
 def tiny_config(**fields):
@@ -55,3 +62,16 @@ def tiny_experiment(config, devices=None):
     """The experiment of a config, with the training split that it learns from."""
     source = open_source(config.data, config.data.train)
     return build(resolve(config, source), source.class_names, source.palette, devices), source
+
+
+@contextlib.contextmanager
+def float64():
+    """Within this context a config's precision may be "float64"; for comparisons that rounding would blur."""
+    with pytest.MonkeyPatch.context() as patch, jax.enable_x64(True):
+        patch.setitem(models.DTYPES, "float64", jnp.float64)
+        yield
+
+
+def in_precision(state, dtype):
+    """The state, its real numbers of this type."""
+    return jax.tree.map(lambda x: x.astype(dtype) if jnp.issubdtype(x.dtype, jnp.floating) else x, state)

@@ -9,11 +9,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from experiments import tiny_config, tiny_detector, tiny_experiment
+from experiments import float64, in_precision, tiny_config, tiny_detector, tiny_experiment
 
 from jaxseg import sharding
 from jaxseg.models import rpn
-from jaxseg.tasks import models
 
 pytestmark = pytest.mark.slow
 
@@ -40,15 +39,9 @@ def three_steps(config, mesh, dtype=jnp.float32):
     return seen
 
 
-def in_precision(state, dtype):
-    """The state, its real numbers of this type."""
-    return jax.tree.map(lambda x: x.astype(dtype) if jnp.issubdtype(x.dtype, jnp.floating) else x, state)
-
-
 def semantic_steps(name, mesh):
     """The steps of a model in float64, on images just high enough to be divided over two devices."""
-    with pytest.MonkeyPatch.context() as patch, jax.enable_x64(True):
-        patch.setitem(models.DTYPES, "float64", jnp.float64)
+    with float64():
         config = tiny_config(precision="float64", data__image_size=(256, 32))
         config.model = {"name": name, **SEMANTIC[name]}
         return three_steps(config, mesh, jnp.float64)

@@ -9,7 +9,8 @@ import ml_collections
 import numpy as np
 from jax.sharding import Mesh
 
-from jaxseg import optimizers, sharding, steps
+from jaxseg import optimizers, sharding
+from jaxseg.compilation import Steps, compile_steps, pmap_axis
 from jaxseg.data import transforms
 from jaxseg.tasks import Task, make_task
 from jaxseg.tasks.models import least_rows
@@ -29,7 +30,7 @@ class Experiment(NamedTuple):
     config: ml_collections.ConfigDict
     task: Task
     mesh: Mesh
-    steps: steps.Steps
+    steps: Steps
 
 
 def resolve(config: ml_collections.ConfigDict, train: Source | None) -> ml_collections.ConfigDict:
@@ -65,7 +66,7 @@ def build(
       ValueError: the config contradicts itself, the data set or the devices.
     """
     mesh = sharding.make_mesh(config.mesh, devices)
-    task = make_task(config, class_names, palette, steps.pmap_axis(config))
+    task = make_task(config, class_names, palette, pmap_axis(config))
     if config.train.best_metric not in task.score_names:
         known = ", ".join(task.score_names)
         raise ValueError(f"train.best_metric is {config.train.best_metric!r}; the scores of this task are {known}")
@@ -73,4 +74,4 @@ def build(
     rows = least_rows(config, mesh.shape["spatial"])
     for height in {config.data.image_size[0], config.data.train_size[0]}:
         sharding.check_batch(mesh, config.train.batch_size, config.train.accumulate, height, rows)
-    return Experiment(config, task, mesh, steps.compile_steps(task, optimizer, schedule, config, mesh))
+    return Experiment(config, task, mesh, compile_steps(task, optimizer, schedule, config, mesh))

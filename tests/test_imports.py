@@ -7,7 +7,7 @@ ROWS = (
     ("train", "benchmarks"),
     ("evaluate",),
     ("experiment", "predictors"),
-    ("weights", "tasks"),
+    ("weights", "tasks", "compilation"),
     ("models", "losses", "metrics", "steps", "checkpoints"),
     (
         "ops",

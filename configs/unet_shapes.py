@@ -3,7 +3,8 @@
     python -m jaxseg.main --config configs/unet_shapes.py
 
 On two cores of a Xeon (jax 0.10.2), it reached a validation mean IoU of 0.918 (background 0.999, disc 0.925,
-square 0.877, triangle 0.870) in 2 minutes 33 seconds, from the start of the command to its end.
+square 0.877, triangle 0.870) in 2 minutes 33 seconds, from the start of the command to its end; on those of an EPYC,
+0.927 in 1 minute 36 seconds, installing included.
 """
 
 from configs import base

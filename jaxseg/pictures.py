@@ -11,6 +11,7 @@ from PIL import Image
 from jaxseg.types import IGNORE
 
 IGNORED_COLOR = (224, 224, 224)
+VISIBLE = 128  # pixels; smaller images are enlarged
 LEGIBLE = 320  # pixels; smaller images are enlarged before names are written into them
 LARGEST = 640  # pixels; larger ones are reduced, of which several are shown side by side
 GAP = 4  # pixels between panels
@@ -124,7 +125,7 @@ def _write_title(canvas: np.ndarray, title: str, plate: Plate, color: np.ndarray
 
 
 def rows(images: np.ndarray, labels: np.ndarray, predictions: np.ndarray, palette: np.ndarray) -> np.ndarray:
-    """One row an image: the image, the truth, the prediction; uint8 ``[h, w, 3]``.
+    """One row an image: the image, the truth, the prediction; uint8 ``[h, w, 3]``. Small images are enlarged.
 
     Args:
       images: uint8 ``[b, h, w, 3]``.
@@ -132,12 +133,13 @@ def rows(images: np.ndarray, labels: np.ndarray, predictions: np.ndarray, palett
       predictions: ``[b, h', w']``; a model of valid convolutions predicts the middle, and is shown there.
       palette: uint8 ``[k, 3]``.
     """
-    return _grid(
-        [
-            (image, colored(label, palette), colored(_centered(prediction, label.shape), palette))
-            for image, label, prediction in zip(images, labels, predictions, strict=True)
-        ]
-    )
+    times = -(-VISIBLE // min(images.shape[1:3]))
+
+    def row(image: np.ndarray, label: np.ndarray, prediction: np.ndarray) -> list[np.ndarray]:
+        panels = image, colored(label, palette), colored(_centered(prediction, label.shape), palette)
+        return [panel.repeat(times, axis=0).repeat(times, axis=1) for panel in panels]
+
+    return _grid(list(map(row, images, labels, predictions)))
 
 
 def instance_rows(examples: Sequence[tuple[np.ndarray, Shown, Shown]]) -> np.ndarray:

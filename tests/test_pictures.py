@@ -32,14 +32,23 @@ def test_ignored_pixels_have_a_colour_of_their_own():
 
 
 def test_rows_show_image_truth_and_prediction_and_a_smaller_prediction_in_the_middle():
-    images = np.full((2, 6, 6, 3), 50, np.uint8)
-    labels = np.ones((2, 6, 6), np.uint8)
-    shown = pictures.rows(images, labels, np.full((2, 2, 2), 2), PALETTE)
-    assert shown.shape == (2 * 10 + 4, 3 * 10 + 4, 3)
-    np.testing.assert_array_equal(shown[4:10, 4:10], images[0])
-    np.testing.assert_array_equal(shown[4:10, 14:20], PALETTE[labels[0]])
-    np.testing.assert_array_equal(shown[6:8, 26:28], np.broadcast_to(PALETTE[2], (2, 2, 3)))
-    np.testing.assert_array_equal(shown[4, 24], pictures.IGNORED_COLOR)
+    images = np.full((2, 160, 160, 3), 50, np.uint8)
+    labels = np.ones((2, 160, 160), np.uint8)
+    shown = pictures.rows(images, labels, np.full((2, 80, 80), 2), PALETTE)
+    assert shown.shape == (2 * 164 + 4, 3 * 164 + 4, 3)
+    np.testing.assert_array_equal(shown[4:164, 4:164], images[0])
+    np.testing.assert_array_equal(shown[4:164, 168:328], PALETTE[labels[0]])
+    np.testing.assert_array_equal(shown[44:124, 372:452], np.broadcast_to(PALETTE[2], (80, 80, 3)))
+    np.testing.assert_array_equal(shown[43, 372], pictures.IGNORED_COLOR)
+
+
+def test_rows_of_small_images_are_enlarged():
+    image = np.random.default_rng(0).integers(0, 256, (1, 64, 48, 3), np.uint8)
+    label = np.zeros((1, 64, 48), np.uint8)
+    shown = pictures.rows(image, label, label, PALETTE)
+    assert shown.shape == (3 * 64 + 8, 3 * (3 * 48 + 4) + 4, 3)
+    np.testing.assert_array_equal(shown[4:196:3, 4:148:3], image[0])
+    np.testing.assert_array_equal(shown[6:196:3, 6:148:3], image[0])
 
 
 def test_a_picture_is_written_in_its_own_colours(tmp_path):

@@ -71,7 +71,7 @@ def build(
         known = ", ".join(task.score_names)
         raise ValueError(f"train.best_metric is {config.train.best_metric!r}; the scores of this task are {known}")
     optimizer, schedule = optimizers.make_optimizer(config.optimizer, config.train.steps, task.frozen)
-    rows = least_rows(config, mesh.shape["spatial"])
+    rows = least_rows(task.model, mesh.shape["spatial"])
     for height in {config.data.image_size[0], config.data.train_size[0]}:
         sharding.check_batch(mesh, config.train.batch_size, config.train.accumulate, height, rows)
     return Experiment(config, task, mesh, compile_steps(task, optimizer, schedule, config, mesh))

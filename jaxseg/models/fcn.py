@@ -64,6 +64,8 @@ class FCNResNet(nn.Module):
     dtype: Dtype = jnp.float32
     axis_name: str | None = None
 
+    coarsest_stride = 8  # pixels from one position of the coarsest map to the next
+
     @nn.compact
     def __call__(self, image: jax.Array, *, train: bool) -> dict[str, jax.Array]:
         """Logits of each pixel's class.

@@ -48,6 +48,8 @@ class FCNVGG(nn.Module):
     dtype: Dtype = jnp.float32
     axis_name: str | None = None
 
+    coarsest_stride = 32  # pixels from one position of the coarsest map to the next
+
     def __post_init__(self):
         if self.stride not in SKIPS:
             raise ValueError(f"An FCN has no stride {self.stride}; expected one of {', '.join(map(str, SKIPS))}.")

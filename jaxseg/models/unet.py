@@ -151,6 +151,11 @@ class UNet(nn.Module):
             return image
         return pad_to_multiple(image, 1 << self.depth)
 
+    @property
+    def coarsest_stride(self) -> int:
+        """Pixels from one position of the coarsest map to the next."""
+        return 1 << self.depth
+
     def output_size(self, height: int, width: int) -> tuple[int, int]:
         """Height and width of the logits of an image of this size.
 

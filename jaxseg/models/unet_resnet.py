@@ -43,6 +43,8 @@ class UNetResNet(nn.Module):
     dtype: Dtype = jnp.float32
     axis_name: str | None = None
 
+    coarsest_stride = 32  # pixels from one position of the coarsest map to the next
+
     def __post_init__(self):
         if self.width % 4:
             raise ValueError(f"A U-Net on a ResNet has no width {self.width}; expected a multiple of 4.")

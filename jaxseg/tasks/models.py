@@ -23,11 +23,10 @@ SECTIONS = {
     "drawing": Drawing,
     "detecting": Detecting,
 }
-COARSEST = {"unet_resnet": 32, "fcn_vgg": 32, "fcn_resnet": 8}  # strides of the coarsest maps; a U-Net's is its depth's
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 
 
-def least_rows(config: Any, spatial: int) -> int:
+def least_rows(model: nn.Module, spatial: int) -> int:
     """How many rows of an image a device must hold where rows are divided over devices.
 
     Four rows of the coarsest map: no convolution of these models sees more of a neighbour's. On fewer, XLA's
@@ -35,13 +34,10 @@ def least_rows(config: Any, spatial: int) -> int:
     last layer on each of two devices). Detectors do not come here: their task refuses to divide images.
 
     Args:
-      config: the whole config.
+      model: a semantic one, which knows the stride of its coarsest map.
       spatial: over how many devices the rows are divided.
     """
-    if spatial == 1:
-        return 1
-    stride = 1 << config.model.get("depth", UNet.depth) if config.model.name == "unet" else COARSEST[config.model.name]
-    return 4 * stride
+    return 4 * model.coarsest_stride if spatial > 1 else 1
 
 
 def make_model(table: dict[str, type[nn.Module]], config: Any, classes: int, axis_name: str | None = None) -> nn.Module:

@@ -12,7 +12,9 @@ For one GPU; on two cores a narrow one learns something:
     --config.data.min_size=160 --config.data.max_size=160 --config.data.image_size=160 --config.data.workers=1 \
     --config.train.steps=1500
 
-Neither's time and score is measured yet.
+On 300 images of three breeds that one had, on 298 test images, a box AP50 of 0.897 and a mask AP50 of 0.853 (box AP
+0.527, mask AP 0.413: cat 0.397, dog 0.429), on two cores of an EPYC (jax 0.10.2) in 29 minutes of the time that other
+jobs left, half of which was compiling. The large one is not measured yet.
 """
 
 from configs import base

@@ -1,10 +1,12 @@
-"""A 3x3 convolution whose kernel gradient is quick on CPUs too.
+"""A 3x3 convolution that is quick on CPUs too, with its gradients.
 
-XLA computes the gradient of a kernel as a convolution whose window is the whole feature map. Its CPU backend does that
-at a fraction of the speed of a matrix product, so there the gradient becomes a sum of matrix products over blocks of
-rows or small images, each block small enough for a core's cache.
+XLA's CPU backend convolves as fast as it multiplies matrices, so with many channels Winograd's fewer multiplications
+win. It computes the gradient of a kernel as a convolution whose window is the whole feature map, at a fraction of that
+speed. With fewer channels the gradient becomes a sum of matrix products over blocks of rows or small images, each block
+small enough for a core's cache.
 """
 
+import math
 from functools import partial
 
 import flax.linen as nn
@@ -13,11 +15,17 @@ import jax.numpy as jnp
 from flax.typing import Dtype, Initializer
 from jax import lax
 
+from jaxseg.models import winograd
+
 BLOCK_PIXELS = 1600  # long enough for a matrix product, and copies of few channels fit a second-level cache
 
 # Fewer make small products, at which blocks lose: on two cores of an EPYC (jax 0.10.2) 32 ms against 17 with 32
 # channels at 4 x 160 x 160; with 64 channels there they win, 32 ms against 74.
 MIN_BLOCKED_CHANNELS = 48
+
+# Winograd's transforms cost as much as they save below about 64 x 128 channels, and need four times a map's memory.
+MIN_WINOGRAD_PRODUCTS = 64 * 128
+MAX_WINOGRAD_ELEMENTS = 2**25  # of a map, 128 MiB in float32
 
 MARGINS = {"same": 1, "valid": 0}
 
@@ -57,29 +65,53 @@ def _convolve(x: jax.Array, kernel: jax.Array, margin: int) -> jax.Array:
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
 def conv_3x3(x: jax.Array, kernel: jax.Array, margin: int) -> jax.Array:
     """Convolves ``[b, h, w, c]``, with ``margin`` zeros around it, with a kernel ``[3, 3, c, f]``."""
-    return _convolve(x, kernel, margin)
+    direct = partial(_convolve, margin=margin)
+    if _suits_winograd(x, kernel):
+        return lax.platform_dependent(x, kernel, cpu=partial(winograd.convolve, margin=margin), default=direct)
+    return direct(x, kernel)
 
 
 def _forward(x, kernel, margin):
-    return _convolve(x, kernel, margin), (x, kernel)
+    return conv_3x3(x, kernel, margin), (x, kernel)
 
 
 def _backward(margin, saved, dy):
     x, kernel = saved
-    (dx,) = jax.vjp(lambda x: _convolve(x, kernel, margin), x)[1](dy)
-    plain = partial(_plain_gradient, kernel=kernel, margin=margin)
-    # Blocks cut through batch and rows: arrays divided over devices would be gathered.
-    if jax.device_count() > 1 or min(kernel.shape[2:]) < MIN_BLOCKED_CHANNELS:
-        return dx, plain(x, dy)
-    blocked = partial(blocked_gradient, margin=margin)
-    return dx, lax.platform_dependent(x, dy, cpu=blocked, default=plain)
+    plain = partial(_plain_gradients, margin=margin)
+    if _suits_winograd(x, kernel):
+        return lax.platform_dependent(x, kernel, dy, cpu=partial(_winograd_gradients, margin=margin), default=plain)
+    if _suits_blocks(kernel):
+        return lax.platform_dependent(x, kernel, dy, cpu=partial(_blocked_gradients, margin=margin), default=plain)
+    return plain(x, kernel, dy)
 
 
 conv_3x3.defvjp(_forward, _backward)
 
 
-def _plain_gradient(x, dy, kernel, margin):
-    return jax.vjp(lambda kernel: _convolve(x, kernel, margin), kernel)[1](dy)[0]
+def _suits_blocks(kernel):
+    # Blocks and tiles cut through batch and rows: arrays divided over devices would be gathered.
+    return jax.device_count() == 1 and min(kernel.shape[2:]) >= MIN_BLOCKED_CHANNELS
+
+
+def _suits_winograd(x, kernel):
+    c, f = kernel.shape[2:]
+    elements = math.prod(x.shape[:3]) * max(c, f)
+    many_channels = _suits_blocks(kernel) and c * f >= MIN_WINOGRAD_PRODUCTS
+    # Sums of four would lose bits that bfloat16 has not to spare.
+    return many_channels and elements <= MAX_WINOGRAD_ELEMENTS and x.dtype != jnp.bfloat16
+
+
+def _plain_gradients(x, kernel, dy, margin):
+    return jax.vjp(partial(_convolve, margin=margin), x, kernel)[1](dy)
+
+
+def _blocked_gradients(x, kernel, dy, margin):
+    (dx,) = jax.vjp(lambda x: _convolve(x, kernel, margin), x)[1](dy)
+    return dx, blocked_gradient(x, dy, margin)
+
+
+def _winograd_gradients(x, kernel, dy, margin):
+    return winograd.input_gradient(dy, kernel, margin), winograd.kernel_gradient(x, dy, margin)
 
 
 def blocked_gradient(x: jax.Array, dy: jax.Array, margin: int) -> jax.Array:

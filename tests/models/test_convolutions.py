@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from jax import lax
 
-from jaxseg.models import convolutions
+from jaxseg.models import convolutions, winograd
 
 
 def _normal(*shape, seed=0):
@@ -92,3 +92,53 @@ def test_bfloat16_gradients_are_summed_in_float32():
     assert gradient.dtype == jnp.bfloat16
     exact = convolutions.blocked_gradient(x.astype(jnp.float32), dy.astype(jnp.float32), 1)
     chex.assert_trees_all_close(gradient.astype(jnp.float32), exact, rtol=2**-8, atol=1e-3)
+
+
+@pytest.fixture
+def winograd_for_all(monkeypatch):
+    monkeypatch.setattr(convolutions, "MIN_WINOGRAD_PRODUCTS", 1)
+    monkeypatch.setattr(convolutions.jax, "device_count", lambda: 1)
+    jax.clear_caches()
+    yield
+    jax.clear_caches()
+
+
+@pytest.mark.parametrize("margin", [0, 1])
+@pytest.mark.parametrize("shape", [(2, 8, 6, 3, 5), (1, 7, 9, 5, 3), (1, 3, 4, 2, 2)])
+def test_winograds_value_and_gradients_are_xlas(winograd_for_all, margin, shape):
+    """Of even and odd sides; the kernel's gradient in both orders of its product."""
+    b, h, w, c, f = shape
+    x, kernel = _normal(b, h, w, c), _normal(3, 3, c, f, seed=1)
+    weights = _normal(b, h - 2 + 2 * margin, w - 2 + 2 * margin, f, seed=2)
+    ours = _value_and_gradients(convolutions.conv_3x3, x, kernel, weights, margin)
+    chex.assert_trees_all_close(ours, _value_and_gradients(_plain, x, kernel, weights, margin), atol=3e-5)
+
+
+def test_winograd_loses_no_more_than_a_few_roundings():
+    """Against float64, at the size of a real layer: less than twice the error of XLA's convolution."""
+    x, kernel = _normal(1, 20, 20, 64), _normal(3, 3, 64, 128, seed=1) / 24
+    with jax.enable_x64(True):
+        exact = _plain(x.astype(jnp.float64), kernel.astype(jnp.float64), 1)
+    errors = [
+        float(np.abs(np.asarray(convolve(x, kernel, 1), np.float64) - np.asarray(exact)).max())
+        for convolve in (winograd.convolve, _plain)
+    ]
+    assert errors[0] < 1e-5, errors
+
+
+def test_winograd_is_for_many_channels_maps_that_fit_and_more_than_16_bits(winograd_for_all, monkeypatch):
+    x, kernel = _normal(1, 4, 4, 2), _normal(3, 3, 2, 4)
+    assert convolves_by_winograd(x, kernel)
+    assert not convolves_by_winograd(x.astype(jnp.bfloat16), kernel.astype(jnp.bfloat16))
+    monkeypatch.setattr(convolutions, "MAX_WINOGRAD_ELEMENTS", 16 * 4 - 1)
+    assert not convolves_by_winograd(x, kernel)
+    monkeypatch.setattr(convolutions, "MAX_WINOGRAD_ELEMENTS", 16 * 4)
+    assert convolves_by_winograd(x, kernel)
+    monkeypatch.setattr(convolutions, "MIN_WINOGRAD_PRODUCTS", 9)
+    assert not convolves_by_winograd(x, kernel)
+
+
+def convolves_by_winograd(x, kernel):
+    jax.clear_caches()
+    text = jax.jit(convolutions.conv_3x3, static_argnums=2).lower(x, kernel, 1).as_text()
+    return "stablehlo.convolution" not in text

@@ -83,7 +83,11 @@ def test_nobody_answers(tmp_path):
         fetch(Archive("http://127.0.0.1:9/pets.tar", 1, ""), tmp_path)
 
 
-@pytest.mark.parametrize("body", [b"no archive at all", tar(a=bytes(9000))[:2000], tar("w:gz", a=bytes(9000))[:60]])
+@pytest.mark.parametrize(
+    "body",
+    [b"no archive at all", tar(a=bytes(9000))[:2000], tar("w:gz", a=bytes(9000))[:60]],
+    ids=["text", "cut", "compressed and cut"],  # a compressed one's bytes hold the time, and would be its name
+)
 def test_a_broken_archive(tmp_path, body):
     (tmp_path / "pets.tar.gz").write_bytes(body)
     with pytest.raises(ValueError, match=r"pets.tar.gz is not a whole tar archive"):

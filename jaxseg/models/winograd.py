@@ -5,7 +5,7 @@ kernels are transformed, multiplied in 16 matrix products over the channels, and
 transforms add and halve only, so that float32 loses next to nothing. The kernel's gradient is these steps transposed.
 """
 
-from typing import Any
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -39,7 +39,8 @@ def kernel_gradient(x: jax.Array, dy: jax.Array, margin: int) -> jax.Array:
     return (transposed @ jnp.stack(products).reshape(16, c * f)).reshape(3, 3, c, f)
 
 
-def _convolve(x, multiply: Any, margin: int) -> jax.Array:
+def _convolve(x: jax.Array, multiply: Callable[[jax.Array, int], jax.Array], margin: int) -> jax.Array:
+    """The convolution, of which ``multiply(tiles, i)`` is the product ``[b i j, f]`` with the i-th kernel matrix."""
     b, h, w = x.shape[0], x.shape[1] + 2 * margin - 2, x.shape[2] + 2 * margin - 2
     x = jnp.pad(x, ((0, 0), (margin, margin + h % 2), (margin, margin + w % 2), (0, 0)))
     products = [multiply(tiles, i) for i, tiles in enumerate(_input_tiles(x))]

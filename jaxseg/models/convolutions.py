@@ -23,9 +23,9 @@ BLOCK_PIXELS = 1600  # long enough for a matrix product, and copies of few chann
 # channels at 4 x 160 x 160; with 64 channels there they win, 32 ms against 74.
 MIN_BLOCKED_CHANNELS = 48
 
-# Winograd's transforms cost more than they save with fewer channels and, but for the kernel's gradient, on larger maps:
-# a step of the U-Net of 64 features (4 x 160 x 160) took 848 ms so, 901 with 64 x 64 channels too, 874 with maps of
-# 2**25 elements, 877 without the kernel's gradient on those, on two cores of an EPYC (jax 0.10.2), in one run by turns.
+# Winograd's transforms cost more than they save with fewer channels or on larger maps. On two cores of an EPYC (jax
+# 0.10.2), each pair in one run by turns, a step of the U-Net of 64 features (4 x 160 x 160) took 848 ms without and
+# 901 with 64 x 64 channels, 876 without and 904 with the kernel's gradient on maps of 2**24 elements.
 MIN_WINOGRAD_PRODUCTS = 64 * 128
 MAX_WINOGRAD_ELEMENTS = 2**23  # of a map, 32 MiB in float32
 
@@ -68,7 +68,7 @@ def _convolve(x: jax.Array, kernel: jax.Array, margin: int) -> jax.Array:
 def conv_3x3(x: jax.Array, kernel: jax.Array, margin: int) -> jax.Array:
     """Convolves ``[b, h, w, c]``, with ``margin`` zeros around it, with a kernel ``[3, 3, c, f]``."""
     direct = partial(_convolve, margin=margin)
-    if _suits_winograd(x, kernel) and _fits_winograd(x, kernel):
+    if _suits_winograd(x, kernel):
         return lax.platform_dependent(x, kernel, cpu=partial(winograd.convolve, margin=margin), default=direct)
     return direct(x, kernel)
 
@@ -96,33 +96,24 @@ def _suits_blocks(kernel):
 
 
 def _suits_winograd(x, kernel):
-    many_channels = _suits_blocks(kernel) and math.prod(kernel.shape[2:]) >= MIN_WINOGRAD_PRODUCTS
+    c, f = kernel.shape[2:]
+    elements = math.prod(x.shape[:3]) * max(c, f)
+    many_channels = _suits_blocks(kernel) and c * f >= MIN_WINOGRAD_PRODUCTS
     # The sums would lose bits that bfloat16 has not to spare.
-    return many_channels and x.dtype != jnp.bfloat16
-
-
-def _fits_winograd(x, kernel):
-    return math.prod(x.shape[:3]) * max(kernel.shape[2:]) <= MAX_WINOGRAD_ELEMENTS
+    return many_channels and elements <= MAX_WINOGRAD_ELEMENTS and x.dtype != jnp.bfloat16
 
 
 def _plain_gradients(x, kernel, dy, margin):
     return jax.vjp(partial(_convolve, margin=margin), x, kernel)[1](dy)
 
 
-def _plain_input_gradient(x, kernel, dy, margin):
-    return jax.vjp(lambda x: _convolve(x, kernel, margin), x)[1](dy)[0]
-
-
 def _blocked_gradients(x, kernel, dy, margin):
-    return _plain_input_gradient(x, kernel, dy, margin), blocked_gradient(x, dy, margin)
+    (dx,) = jax.vjp(lambda x: _convolve(x, kernel, margin), x)[1](dy)
+    return dx, blocked_gradient(x, dy, margin)
 
 
 def _winograd_gradients(x, kernel, dy, margin):
-    if _fits_winograd(x, kernel):
-        dx = winograd.input_gradient(dy, kernel, margin)
-    else:
-        dx = _plain_input_gradient(x, kernel, dy, margin)
-    return dx, winograd.kernel_gradient(x, dy, margin)
+    return winograd.input_gradient(dy, kernel, margin), winograd.kernel_gradient(x, dy, margin)
 
 
 def blocked_gradient(x: jax.Array, dy: jax.Array, margin: int) -> jax.Array:

@@ -24,8 +24,8 @@ BLOCK_PIXELS = 1600  # long enough for a matrix product, and copies of few chann
 MIN_BLOCKED_CHANNELS = 48
 
 # Winograd's transforms cost more than they save with fewer channels or on larger maps. On two cores of an EPYC (jax
-# 0.10.2), each pair in one run by turns, a step of the U-Net of 64 features (4 x 160 x 160) took 848 ms without and
-# 901 with 64 x 64 channels, 876 without and 904 with the kernel's gradient on maps of 2**24 elements.
+# 0.10.2), in one run by turns, a step of the U-Net of 64 features (4 x 160 x 160) took 821 ms and 929 MiB, 826 and 1051
+# with 64 x 64 channels too, 832 and 1032 with maps of 2**25 elements, 849 and 1114 with both.
 MIN_WINOGRAD_PRODUCTS = 64 * 128
 MAX_WINOGRAD_ELEMENTS = 2**23  # of a map, 32 MiB in float32
 

@@ -12,6 +12,25 @@ def encode(masks: np.ndarray) -> list[dict[str, Any]]:
     return [{"size": list(code["size"]), "counts": code["counts"].decode()} for code in coco_mask.encode(columns_first)]
 
 
+def encode_within(mask: np.ndarray, corner: tuple[int, int], image_size: tuple[int, int]) -> dict[str, Any]:
+    """The same for a mask of which only a part is given, in time proportional to that part; elsewhere it is 0.
+
+    Args:
+      mask: the part, bool ``[h, w]``.
+      corner: row and column of its first pixel in the image.
+      image_size: height and width of the image, in which the part lies.
+    """
+    (top, left), (height, width) = corner, image_size
+    changes = np.diff(np.pad(mask.T.astype(np.int8), ((0, 0), (1, 1))), axis=1)  # runs go down columns
+    columns, rows = np.nonzero(changes)
+    bounds, times = np.unique((left + columns) * height + top + rows, return_counts=True)
+    bounds = bounds[times == 1]  # where one run ends and the next begins, at the foot of a column, there is but one
+    lengths = np.diff(bounds, prepend=0, append=height * width)
+    lengths = lengths if lengths[-1] else lengths[:-1]
+    code = coco_mask.frPyObjects({"size": [height, width], "counts": lengths.tolist()}, height, width)
+    return {"size": list(code["size"]), "counts": code["counts"].decode()}
+
+
 def decode(codes: list[dict[str, Any]], image_size: tuple[int, int]) -> np.ndarray:
     """The masks, uint8 ``[d, h, w]``, of an image of ``image_size`` (height, width).
 

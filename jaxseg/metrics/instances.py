@@ -134,13 +134,13 @@ def describe(instances: Any, size: tuple[int, int], category_ids: Sequence[int])
     for slot in np.flatnonzero(instances.valid):
         box = np.asarray(instances.boxes[slot], np.float32)
         x1, y1, x2, y2 = (float(side) for side in box)
-        mask = paste(np.asarray(instances.masks[slot], np.float32), box, size) >= 0.5
+        part, corner = _visible_part(np.asarray(instances.masks[slot], np.float32), box, size)
         results.append(
             {
                 "category_id": int(category_ids[int(instances.classes[slot])]),
                 "bbox": [x1, y1, x2 - x1, y2 - y1],
                 "score": float(instances.scores[slot]),
-                "segmentation": rle.encode(mask[None])[0],
+                "segmentation": rle.encode_within(part >= 0.5, corner, size),
             }
         )
     return results
@@ -148,17 +148,24 @@ def describe(instances: Any, size: tuple[int, int], category_ids: Sequence[int])
 
 def paste(probabilities: np.ndarray, box: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """One mask ``[n, n]`` laid into its image, float32 ``[h, w]``: what ``ops.masks.paste`` does, here on the host."""
+    part, (top, left) = _visible_part(probabilities, box, size)
+    image = np.zeros(size, np.float32)
+    image[top : top + part.shape[0], left : left + part.shape[1]] = part
+    return image
+
+
+def _visible_part(
+    probabilities: np.ndarray, box: np.ndarray, size: tuple[int, int]
+) -> tuple[np.ndarray, tuple[int, int]]:
+    """One mask stretched over its box and cut at the image's border, ``[h, w]``, and where in the image it begins."""
     padded = np.pad(probabilities, 1)
     half = (box[2:] - box[:2]) * np.float32(0.5) * np.float32(padded.shape[0] / probabilities.shape[0])
     centre = (box[2:] + box[:2]) * np.float32(0.5)
     (x1, y1), (x2, y2) = (np.trunc(corner).astype(int) for corner in (centre - half, centre + half))
     width, height = max(x2 - x1 + 1, 1), max(y2 - y1 + 1, 1)
     stretched = cv2.resize(padded, (int(width), int(height)), interpolation=cv2.INTER_LINEAR)
-    image = np.zeros(size, np.float32)
-    top, left, bottom, right = max(y1, 0), max(x1, 0), min(y1 + height, size[0]), min(x1 + width, size[1])
-    if top < bottom and left < right:
-        image[top:bottom, left:right] = stretched[top - y1 : bottom - y1, left - x1 : right - x1]
-    return image
+    top, left = (int(np.clip(start, 0, side)) for start, side in ((y1, size[0]), (x1, size[1])))
+    return stretched[top - y1 : max(size[0] - y1, 0), left - x1 : max(size[1] - x1, 0)], (top, left)
 
 
 def _evaluated(truth: dict[str, Any], found: list[dict[str, Any]], kind: str) -> COCOeval:

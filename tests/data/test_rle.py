@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pytest
 
 from jaxseg.data import rle
 
@@ -37,3 +38,17 @@ def test_run_lengths_of_both_forms():
         np.testing.assert_array_equal(rle.run_lengths(expected.tolist()), expected)
         plain = rle.encode_segmentation({"size": [31, 200], "counts": expected.tolist()}, (31, 200))
         np.testing.assert_array_equal(rle.decode([plain], (31, 200))[0], mask)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.2, 0.7, 1.0])
+def test_a_part_of_a_mask_is_encoded_as_the_whole(share):
+    """Parts of all sizes at all places, also empty ones, and runs that go on at the head of the next column."""
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        height, width = rng.integers(1, 9, 2)
+        top, left = rng.integers(0, height + 1), rng.integers(0, width + 1)
+        part = rng.uniform(size=(rng.integers(0, height - top + 1), rng.integers(0, width - left + 1))) < share
+        whole = np.zeros((height, width), bool)
+        whole[top : top + part.shape[0], left : left + part.shape[1]] = part
+        code = rle.encode_within(part, (int(top), int(left)), (int(height), int(width)))
+        assert code == rle.encode(whole[None])[0]

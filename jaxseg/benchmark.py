@@ -20,8 +20,8 @@ CONFIG = config_flags.DEFINE_config_file(
 WHAT = flags.DEFINE_enum(
     "what",
     "all",
-    ["train", "predict", "input", "roi_align", "all"],
-    "The training step, predictions, the input pipeline alone and with the step, or a detector's RoIAlign.",
+    ["train", "predict", "input", "evaluate", "roi_align", "all"],
+    "The training step, predictions, the input pipeline alone and with the step, scoring, or a detector's RoIAlign.",
 )
 AGAINST = flags.DEFINE_enum("against", None, ["torch"], "Also measure the same network in PyTorch, in turns with ours.")
 MODES = flags.DEFINE_list("modes", ["eager", "channels_last", "compiled"], "PyTorch's ways of running a network.")

@@ -1,7 +1,7 @@
 """Scoring a state on a split: each image once, on any number of devices and processes."""
 
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -32,21 +32,32 @@ def score(
       source: the split.
       stopped: asked before every batch; when it says True, scoring ends without a result.
     """
+    with batches_of(experiment, source) as batches:
+        return score_batches(experiment, state, source, batches, stopped)
+
+
+def score_batches(
+    experiment: Experiment,
+    state: TrainState,
+    source: Source,
+    batches: Iterable[Any],
+    stopped: Callable[[], bool] = lambda: False,
+) -> dict[str, Any] | None:
+    """The scores of a state on some batches of a split, see ``score``."""
     task, steps = experiment.task, experiment.steps
     metric, waiting = task.start(source), None
 
     def add(metric: Any, scored: Any, batch: Any) -> Any:
         return task.add(metric, steps.fetch(scored), batch)
 
-    with batches_of(experiment, source) as batches:
-        for batch in batches:
-            if stopped():
-                return None
-            # What one batch gave comes to the host while the device works on the next.
-            scored = steps.evaluate(state, steps.place(batch))
-            if waiting is not None:
-                metric = add(metric, *waiting)
-            waiting = scored, batch
+    for batch in batches:
+        if stopped():
+            return None
+        # What one batch gave comes to the host while the device works on the next.
+        scored = steps.evaluate(state, steps.place(batch))
+        if waiting is not None:
+            metric = add(metric, *waiting)
+        waiting = scored, batch
     if waiting is not None:
         metric = add(metric, *waiting)
     return task.result(metric)

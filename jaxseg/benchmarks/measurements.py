@@ -9,6 +9,7 @@ import ml_collections
 import numpy as np
 
 from jaxseg.benchmarks import inputs, ours
+from jaxseg.benchmarks.evaluation import evaluation_contenders
 from jaxseg.benchmarks.machine import device_name, library_versions
 from jaxseg.benchmarks.peaks import peak_contenders
 from jaxseg.benchmarks.random_batches import image_sizes
@@ -17,17 +18,19 @@ from jaxseg.benchmarks.rows import block_rows
 from jaxseg.benchmarks.timing import Contender, alternate
 from jaxseg.benchmarks.torch_import import frameworks_for
 from jaxseg.data.sources import open_source
+from jaxseg.evaluate import scored_splits
 from jaxseg.experiment import Experiment, build, resolve
 from jaxseg.types import Source
 
 MODES = ("eager", "channels_last", "compiled")
+NEED_DATA = ("input", "evaluate")
 
 
 class Options(NamedTuple):
     """What the command was asked for.
 
     Attributes:
-      what: "train", "predict", "input", "roi_align" or "all".
+      what: "train", "predict", "input", "evaluate", "roi_align" or "all".
       against_torch: whether to measure PyTorch too.
       modes: PyTorch's, some of ``MODES``.
       rounds: how many turns each contender has.
@@ -70,7 +73,7 @@ def measure_config(config: ml_collections.ConfigDict, name: str, options: Option
     if unknown:
         raise ValueError(f"--modes has {unknown[0]!r}; known are {', '.join(MODES)}")
     versions = library_versions(frameworks_for(config.model.name) if options.against_torch else ())
-    subject = _subject(config, options, needs_data="input" in whats)
+    subject = _subject(config, options, needs_data=not set(whats).isdisjoint(NEED_DATA))
     rows = []
     for what in whats:
         with contextlib.ExitStack() as resources:
@@ -84,11 +87,15 @@ def measure_config(config: ml_collections.ConfigDict, name: str, options: Option
 
 
 def _chosen(config: ml_collections.ConfigDict, options: Options) -> list[str]:
-    """What to measure, in order; RoIAlign only of detectors."""
-    known = [what for what in MEASURED if what != "roi_align" or config.task == "instances"]
+    """What to measure, in order; RoIAlign only of detectors, scoring only where there is something to score."""
+    known = {
+        "roi_align": config.task == "instances",
+        "evaluate": bool(scored_splits(config)),
+    }
+    known = [what for what in MEASURED if known.get(what, True)]
     if options.what == "all":
         # Without the data, all there is to measure is the network.
-        return [what for what in known if what != "input" or not options.classes]
+        return [what for what in known if what not in NEED_DATA or not options.classes]
     if options.what not in known:
         raise ValueError(f"--what is {options.what!r}; known for this config are {', '.join([*known, 'all'])}")
     return [options.what]
@@ -97,7 +104,7 @@ def _chosen(config: ml_collections.ConfigDict, options: Options) -> list[str]:
 def _subject(config: ml_collections.ConfigDict, options: Options, *, needs_data: bool) -> Subject:
     """Opens the data unless nothing of it is needed, and builds what training would build."""
     if options.classes and needs_data:
-        raise ValueError("--classes does without the data, which --what input measures: leave it out")
+        raise ValueError(f"--classes does without the data, which --what {options.what} needs: leave it out")
     config = config.copy_and_resolve_references()
     if options.classes:
         source = None
@@ -132,6 +139,14 @@ def _input(subject: Subject, resources: contextlib.ExitStack) -> list[Contender]
     return inputs.input_contenders(subject.experiment, subject.source, state, resources)
 
 
+def _evaluate(subject: Subject, resources: contextlib.ExitStack) -> list[Contender]:
+    del resources
+    experiment = subject.experiment
+    data = experiment.config.data
+    source = open_source(data, data[scored_splits(experiment.config)[0]])
+    return evaluation_contenders(experiment, source, ours.lively_state(experiment))
+
+
 def _roi_align(subject: Subject, resources: contextlib.ExitStack) -> list[Contender]:
     del resources
     return region_contenders(subject.experiment, against_torch=subject.options.against_torch)
@@ -141,6 +156,7 @@ MEASURED: dict[str, Callable[[Subject, contextlib.ExitStack], list[Contender]]] 
     "train": _train,
     "predict": _predict,
     "input": _input,
+    "evaluate": _evaluate,
     "roi_align": _roi_align,
 }
 
@@ -164,7 +180,7 @@ def _facts(subject: Subject, name: str, what: str, versions: dict[str, str]) -> 
     return {
         "config": name,
         "batch_size": config.train.batch_size,
-        "image_size": list(image_sizes(config, training=what != "predict")[0]),
+        "image_size": list(image_sizes(config, training=what not in ("predict", "evaluate"))[0]),
         "precision": config.precision,
         "device": device_name(subject.experiment.mesh.devices.flat),
         "versions": versions,

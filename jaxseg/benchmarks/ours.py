@@ -16,6 +16,7 @@ from jaxseg.experiment import Experiment
 from jaxseg.models.extents import padded_to_stride
 from jaxseg.sharding import batch_sharding
 from jaxseg.state import TrainState
+from jaxseg.types import Batch, InstanceBatch
 
 BOXES = 64  # an image, on which the class logits are centred
 
@@ -40,8 +41,7 @@ def train_contender(experiment: Experiment, state: TrainState) -> Contender:
 def predict_contender(experiment: Experiment, state: TrainState) -> Contender:
     """The predictions for one random batch, which are left on the device."""
     predict = experiment.steps.predict
-    inputs = predict_inputs(experiment)
-    inputs = [jax.device_put(array, batch_sharding(experiment.mesh, array.ndim)) for array in inputs]
+    inputs = on_mesh(experiment, predict_inputs(experiment))
     flops = count_flops(predict, state, *inputs)
     program, seconds = compiled(predict, state, *inputs)
 
@@ -57,6 +57,16 @@ def predict_inputs(experiment: Experiment) -> tuple[Any, ...]:
     """What the task's ``predict`` takes, of a random batch."""
     config = experiment.config
     batch = random_batch(config, len(experiment.task.class_names), image_sizes(config, training=False)[0])
+    return as_predict_takes(config, batch)
+
+
+def on_mesh(experiment: Experiment, arrays: tuple[Any, ...]) -> list[jax.Array]:
+    """Arrays ``[b, ...]`` on the devices, divided as batches are."""
+    return [jax.device_put(array, batch_sharding(experiment.mesh, array.ndim)) for array in arrays]
+
+
+def as_predict_takes(config: Any, batch: Batch | InstanceBatch) -> tuple[Any, ...]:
+    """The arguments that the task's ``predict`` takes besides the state, of a batch."""
     if config.task != "instances":
         return (batch.image,)
     return normalised(config, batch.image), batch.sizes, np.asarray(padded_to_stride(batch.sizes))

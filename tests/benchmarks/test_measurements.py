@@ -17,7 +17,8 @@ FIELDS = {
     "spread", "compile_seconds", "peak_bytes", "flops", "ratio", "device", "versions",
 }  # fmt: skip
 
-TINY = {"data__image_size": (16, 16), "model__features": 2}
+VALIDATED = 10
+TINY = {"data__image_size": (16, 16), "model__features": 2, "data__select__first": VALIDATED}
 
 
 @pytest.fixture(scope="module")
@@ -32,14 +33,21 @@ def test_everything_is_measured_and_written(rows, tmp_path):
     assert all(set(row) >= FIELDS for row in written)
     measured = [(row["what"], row["mode"]) for row in written if row["what"] != "peak"]
     inputs = ["pipeline", "bare decoding", "step alone", "pipeline and step"]
-    assert measured == [("train", "jit"), ("predict", "jit"), *(("input", mode) for mode in inputs)]
+    scoring = ["evaluation", "forward and copy"]
+    assert measured == [
+        ("train", "jit"),
+        ("predict", "jit"),
+        *(("input", mode) for mode in inputs),
+        *(("evaluate", mode) for mode in scoring),
+    ]
     assert sum(row["what"] == "peak" for row in written) == 4
 
 
 def test_numbers_fit_one_another(rows):
     of_images = [row for row in rows if row["what"] != "peak"]
     for row in of_images:
-        assert row["images_per_second"] == pytest.approx(row["batch_size"] / row["seconds"])
+        images = VALIDATED if row["what"] == "evaluate" else row["batch_size"]
+        assert row["images_per_second"] == pytest.approx(images / row["seconds"])
     for row in rows:
         assert row["seconds"] > 0
         assert row["config"] == "tiny"
@@ -49,6 +57,8 @@ def test_numbers_fit_one_another(rows):
     assert 2.5 < train["flops"] / predict["flops"] <= 3
     pipeline, decoding = of_images[2:4]
     assert decoding["ratio"] == pytest.approx(pipeline["images_per_second"] / decoding["images_per_second"])
+    evaluation, forward = of_images[-2:]
+    assert forward["ratio"] == pytest.approx(forward["seconds"] / evaluation["seconds"])
 
 
 def test_people_get_a_line_for_each(rows, capsys):
@@ -79,7 +89,7 @@ def test_random_batches_of_detectors_have_objects_within_their_images():
 @pytest.mark.parametrize(
     ("options", "named"),
     [
-        ({"what": "training"}, "--what is 'training'; known for this config are train, predict, input, all"),
+        ({"what": "training"}, "--what is 'training'; known for this config are train, predict, input, evaluate, all"),
         ({"what": "roi_align"}, "--what is 'roi_align'"),
         ({"modes": ("fast",)}, "--modes has 'fast'; known are eager"),
         ({"what": "input", "classes": 3}, "--classes does without the data"),
@@ -124,7 +134,7 @@ def test_help_imports_nothing_heavy_and_an_unknown_what_is_named(root):
     assert done.stdout.strip().splitlines()[-1] == "[]"
     done = command(root, "--config=configs/unet_shapes.py", "--what=speed")
     assert done.returncode != 0
-    assert "train|predict|input|roi_align|all" in done.stderr
+    assert "train|predict|input|evaluate|roi_align|all" in done.stderr
 
 
 @pytest.mark.slow

@@ -45,22 +45,23 @@ def score_batches(
 ) -> dict[str, Any] | None:
     """The scores of a state on some batches of a split, see ``score``."""
     task, steps = experiment.task, experiment.steps
-    metric, waiting = task.start(source), None
+    waiting = None
 
     def add(metric: Any, scored: Any, batch: Any) -> Any:
         return task.add(metric, steps.fetch(scored), batch)
 
-    for batch in batches:
-        if stopped():
-            return None
-        # What one batch gave comes to the host while the device works on the next.
-        scored = steps.evaluate(state, steps.place(batch))
+    with task.start(source) as metric:
+        for batch in batches:
+            if stopped():
+                return None
+            # What one batch gave comes to the host while the device works on the next.
+            scored = steps.evaluate(state, steps.place(batch))
+            if waiting is not None:
+                metric = add(metric, *waiting)
+            waiting = scored, batch
         if waiting is not None:
             metric = add(metric, *waiting)
-        waiting = scored, batch
-    if waiting is not None:
-        metric = add(metric, *waiting)
-    return task.result(metric)
+        return task.result(metric)
 
 
 def batches_of(experiment: Experiment, source: Source) -> Any:

@@ -17,7 +17,7 @@ from PIL import Image
 
 from jaxseg import checkpoints, predict
 from jaxseg import train as training
-from jaxseg.metrics.instances import SCORES
+from jaxseg.metrics.average_precision import SCORES
 from jaxseg.report import read_lines
 
 pytestmark = pytest.mark.slow

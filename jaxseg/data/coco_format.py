@@ -1,5 +1,6 @@
 """What is right, in COCO's format: for the official evaluator, and to write down."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,28 +10,38 @@ from jaxseg.data.coco_classes import UNUSED
 from jaxseg.types import Catalogue, Record, Source
 
 
-def ground_truth(source: Source) -> dict[str, Any]:
-    """All objects of a split as a data set in COCO's format, in pixels of the original images; ready for JSON.
+def ground_truth(source: Source, indices: Sequence[int] | None = None) -> dict[str, Any]:
+    """The objects of a split as a data set in COCO's format, in pixels of the original images; ready for JSON.
 
     ``images`` are in the order of the records, under ``catalogue.image_ids``; classes are ``categories`` under
     ``catalogue.category_ids``. Annotations are those of the data set's own file where it has one, so that boxes and
     areas are the official ones; otherwise they are made of the records. They are numbered anew, from 1: the
     evaluator takes number 0 for none.
+
+    Args:
+      source: the split.
+      indices: which records; None for all.
     """
     catalogue = source.catalogue
-    annotations = [annotation for index in range(len(source.records)) for annotation in annotations_of(source, index)]
+    indices = range(len(source.records)) if indices is None else indices
+    annotations = [annotation for index in indices for annotation in annotations_of(source, index)]
     return {
         "images": [
-            {"id": int(image_id), "height": int(height), "width": int(width)}
-            for image_id, (height, width) in zip(catalogue.image_ids, catalogue.sizes, strict=True)
+            {"id": int(catalogue.image_ids[index]), "height": int(height), "width": int(width)}
+            for index, (height, width) in zip(indices, catalogue.sizes[list(indices)], strict=True)
         ],
         "annotations": [annotation | {"id": number} for number, annotation in enumerate(annotations, start=1)],
-        "categories": [
-            {"id": int(category_id), "name": name}
-            for category_id, name in list(zip(catalogue.category_ids, source.class_names, strict=True))[1:]
-            if name != UNUSED
-        ],
+        "categories": categories(source),
     }
+
+
+def categories(source: Source) -> list[dict[str, Any]]:
+    """The categories of a split's objects in COCO's format."""
+    return [
+        {"id": int(category_id), "name": name}
+        for category_id, name in list(zip(source.catalogue.category_ids, source.class_names, strict=True))[1:]
+        if name != UNUSED
+    ]
 
 
 def describe(record: Record, image_id: int, catalogue: Catalogue) -> list[dict[str, Any]]:

@@ -2,16 +2,13 @@
 
 import multiprocessing
 import os
-import signal
-import threading
 from concurrent.futures import ThreadPoolExecutor, wait
-from multiprocessing import connection
 
-import cv2
 import grain
 import numpy as np
 from absl import flags
 
+from jaxseg.data.workers import begin_work
 from jaxseg.types import Batch, InstanceBatch
 
 AnyBatch = Batch | InstanceBatch
@@ -133,12 +130,4 @@ def _first(iterator: grain.DatasetIterator) -> AnyBatch | None:
 def _start_worker(index: int, count: int) -> None:
     """Called in each worker before its first batch."""
     del index, count
-    cv2.setNumThreads(1)  # the workers share the cores among them already
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends its workers in good order
-    threading.Thread(target=_die_with_parent, daemon=True).start()
-
-
-def _die_with_parent() -> None:
-    """A parent that is killed cannot end its workers."""
-    connection.wait([multiprocessing.parent_process().sentinel])
-    os._exit(1)
+    begin_work()

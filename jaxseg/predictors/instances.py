@@ -9,7 +9,7 @@ import numpy as np
 from jaxseg import pictures
 from jaxseg.data.coco_classes import distinct_colors
 from jaxseg.data.detection_transforms import batch_images, bucket_of, buckets, resized_size, rounded_up
-from jaxseg.metrics.instances import describe, paste
+from jaxseg.metrics.detections import describe, paste
 from jaxseg.models.instances import Instances, in_original_pixels
 from jaxseg.predictors.prediction import Prediction
 from jaxseg.types import Source

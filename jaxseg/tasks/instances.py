@@ -1,6 +1,6 @@
 """Instance segmentation: a box, a class and a mask for every object."""
 
-import json
+import pickle
 from functools import partial
 from typing import Any
 
@@ -11,6 +11,7 @@ from jaxseg.data import instance_batches
 from jaxseg.data.detection_transforms import buckets
 from jaxseg.losses import instances as losses
 from jaxseg.losses.instances import Mean
+from jaxseg.metrics import average_precision
 from jaxseg.metrics import instances as metrics
 from jaxseg.models.detector_training import GroundTruth, TrainingOutputs
 from jaxseg.models.extents import hold, inside, padded_to_stride
@@ -41,10 +42,10 @@ def make_task(config: Any, class_names: tuple[str, ...], palette: np.ndarray, ax
         sums=partial(_sums, model.clone(train=True), config),
         loss=_loss,
         score=partial(_score, detect, config.data),
-        start=metrics.start,
+        start=partial(metrics.start, processes=max(config.data.workers, 1)),
         add=_add,
         result=_result,
-        score_names=metrics.SCORES,
+        score_names=average_precision.SCORES,
         predict=detect,
         frozen=tuple(f"backbone/{name}" for name in frozen_modules(model.trainable_layers)),
         class_names=class_names,
@@ -128,6 +129,6 @@ def _add(scoring: metrics.Scoring, scored: tuple, batch: InstanceBatch) -> metri
 
 
 def _result(scoring: metrics.Scoring) -> dict:
-    own = json.dumps(metrics.results(scoring)).encode()
-    shares = [json.loads(share) for share in from_all_processes(own)]
-    return metrics.scores(scoring, [result for share in shares for result in share])
+    own = pickle.dumps(metrics.matches(scoring))
+    shares = [pickle.loads(share) for share in from_all_processes(own)]
+    return metrics.scores(scoring, [match for share in shares for match in share])

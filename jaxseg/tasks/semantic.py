@@ -1,5 +1,6 @@
 """Semantic segmentation: a class for every pixel."""
 
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -113,10 +114,10 @@ def _score(forward, terms, variables, batch):
     return totals, ()
 
 
-def _start(classes: int, names: tuple[str, ...], source: Source) -> dict:
+def _start(classes: int, names: tuple[str, ...], source: Source) -> AbstractContextManager[dict]:
     del source  # labels travel with the images
     zeros = dict.fromkeys(names, 0.0)
-    return {"confusion": metrics.start(classes), "sum": zeros, "count": zeros}
+    return nullcontext({"confusion": metrics.start(classes), "sum": zeros, "count": zeros})
 
 
 def _add(state: dict, scored: tuple[dict, tuple], batch: Batch) -> dict:

@@ -25,8 +25,9 @@ class Task(NamedTuple):
       loss: ``(sums, counts) -> (loss, logs)``; linear in the sums. ``logs`` holds the scalars that make up the loss.
       score: ``(variables, batch) -> (totals, each)``, what an evaluation needs of a batch: ``totals`` adds up over
         batches and devices, ``each`` holds arrays ``[b, ...]``. Either may be empty.
-      start, add, result: the metric: ``source -> state``, ``(state, (totals, each), batch) -> state`` where batch and
-        ``each`` are this process's share, ``state -> scores``, which are the same in all processes.
+      start, add, result: the metric: ``source -> context manager of a state``, which holds what the metric needs;
+        ``(state, (totals, each), batch) -> state`` where batch and ``each`` are this process's share; ``state ->
+        scores``, which are the same in all processes.
       score_names: those of the scores that are one number, the more the better.
       predict: ``(variables, *inputs) -> predictions``.
       frozen: with what the paths of the parameters begin that do not learn, such as "backbone/conv1/".

@@ -3,7 +3,11 @@
 import contextlib
 import io
 import json
-from types import SimpleNamespace
+import os
+import pickle
+import signal
+import subprocess
+import sys
 
 import chex
 import jax.numpy as jnp
@@ -17,6 +21,8 @@ from jaxseg.data import rle
 from jaxseg.data.coco_format import ground_truth
 from jaxseg.data.sources import open_source
 from jaxseg.metrics import instances as metrics
+from jaxseg.metrics.average_precision import KINDS, NUMBERS, SCORES, match, summarize
+from jaxseg.metrics.detections import describe, paste
 from jaxseg.models.instances import Instances
 from jaxseg.ops import masks as mask_ops
 
@@ -41,6 +47,22 @@ def truth_of(*objects, images=(3, 9)):
     }
 
 
+def average_precision(truth, found, category_ids):
+    """The scores of a results list, each image matched by itself."""
+    matches = [
+        match(
+            truth | {"images": [image], "annotations": of_image(image["id"], truth["annotations"])},
+            of_image(image["id"], found),
+        )
+        for image in truth["images"]
+    ]
+    return summarize(matches, category_ids, [category["id"] for category in truth["categories"]])
+
+
+def of_image(image_id, entries):
+    return [entry for entry in entries if entry["image_id"] == image_id]
+
+
 def found(image, category, score, corners):
     return {"image_id": image, "category_id": category, "score": score} | {
         field: value for field, value in rectangle(*corners).items() if field != "area"
@@ -49,12 +71,10 @@ def found(image, category, score, corners):
 
 def test_what_is_right_scores_one_and_what_is_not_there_has_no_score():
     truth = truth_of((3, 5, 0, (10, 10, 60, 50)), (9, 5, 0, (0, 0, 100, 100)))
-    scores = metrics.average_precision(
-        truth, [found(3, 5, 0.9, (10, 10, 60, 50)), found(9, 5, 0.8, (0, 0, 100, 100))], IDS
-    )
-    assert set(scores) == {*metrics.SCORES, "bbox_AP_by_class", "segm_AP_by_class"}
-    for kind in metrics.KINDS:
-        numbers = {name: scores[f"{kind}_{name}"] for name in metrics.NUMBERS}
+    scores = average_precision(truth, [found(3, 5, 0.9, (10, 10, 60, 50)), found(9, 5, 0.8, (0, 0, 100, 100))], IDS)
+    assert set(scores) == {*SCORES, "bbox_AP_by_class", "segm_AP_by_class"}
+    for kind in KINDS:
+        numbers = {name: scores[f"{kind}_{name}"] for name in NUMBERS}
         assert numbers.pop("AP_small") is numbers.pop("AR_small") is None
         assert list(numbers.values()) == pytest.approx([1] * len(numbers))
         assert scores[f"{kind}_AP_by_class"] == [None, pytest.approx(1), None]
@@ -63,8 +83,8 @@ def test_what_is_right_scores_one_and_what_is_not_there_has_no_score():
 def test_overlap_by_hand():
     """A box that covers 0.72 of the object counts at the thresholds 0.50, 0.55, ..., 0.70: half of the ten."""
     truth = truth_of((3, 5, 0, (0, 0, 100, 100)))
-    scores = metrics.average_precision(truth, [found(3, 5, 0.9, (0, 0, 100, 72))], IDS)
-    for kind in metrics.KINDS:
+    scores = average_precision(truth, [found(3, 5, 0.9, (0, 0, 100, 72))], IDS)
+    for kind in KINDS:
         assert scores[f"{kind}_AP"] == pytest.approx(0.5)
         assert scores[f"{kind}_AP50"] == pytest.approx(1)
         assert scores[f"{kind}_AP75"] == 0
@@ -73,14 +93,14 @@ def test_overlap_by_hand():
 def test_what_lies_in_a_crowd_is_no_mistake():
     objects = (3, 5, 0, (0, 0, 50, 50)), (3, 5, 1, (100, 100, 100, 100))
     right, within = found(3, 5, 0.5, (0, 0, 50, 50)), found(3, 5, 0.9, (120, 120, 30, 30))
-    scores = metrics.average_precision(truth_of(*objects), [within, right], IDS)
+    scores = average_precision(truth_of(*objects), [within, right], IDS)
     assert scores["bbox_AP"] == scores["segm_AP"] == pytest.approx(1)
-    scores = metrics.average_precision(truth_of(objects[0]), [within, right], IDS)
+    scores = average_precision(truth_of(objects[0]), [within, right], IDS)
     assert scores["bbox_AP"] == scores["segm_AP"] == pytest.approx(0.5)
 
 
 def test_nothing_found_scores_nothing():
-    scores = metrics.average_precision(truth_of((3, 5, 0, (0, 0, 50, 50))), [], IDS)
+    scores = average_precision(truth_of((3, 5, 0, (0, 0, 50, 50))), [], IDS)
     assert scores["bbox_AP"] == scores["segm_AR100"] == 0
 
 
@@ -105,7 +125,7 @@ def test_masks_are_pasted_as_on_the_device():
     size = (60, 80)
     instances = random_instances(rng, size)
     with_device = np.asarray(mask_ops.paste(jnp.asarray(instances.masks), jnp.asarray(instances.boxes), size))
-    on_host = [metrics.paste(mask, box, size) for mask, box in zip(instances.masks, instances.boxes, strict=True)]
+    on_host = [paste(mask, box, size) for mask, box in zip(instances.masks, instances.boxes, strict=True)]
     chex.assert_trees_all_close(np.stack(on_host), with_device, atol=2e-5)
 
 
@@ -121,15 +141,17 @@ def test_an_evaluation_scores_as_pycocotools_does_from_files(tmp_path):
             sizes=catalogue.sizes[:4], counts=catalogue.counts[:4], image_ids=(11, 2, 30, 4), category_ids=(0, 4, 2, 9)
         )
     )
-    shares = []
+    shares, together = [], []
     for part in ((0, 1), (2, 3)):
-        scoring = metrics.start(source)
-        for index in part:
-            scoring = metrics.add(scoring, near_misses(index, source.records[index]), index, (160, 160))
-        shares.append((scoring, metrics.results(scoring)))
-    together = shares[0][1] + shares[1][1]
-    scores = metrics.scores(shares[0][0], together)
-    assert scores == metrics.scores(shares[1][0], json.loads(json.dumps(together)))
+        with metrics.start(source, processes=1) as scoring:
+            for index in part:
+                found = near_misses(index, source.records[index])
+                scoring = metrics.add(scoring, found, index, (160, 160))
+                described = describe(found, (160, 160), source.catalogue.category_ids)
+                together += [{"image_id": source.catalogue.image_ids[index]} | entry for entry in described]
+            shares += pickle.loads(pickle.dumps(metrics.matches(scoring)))
+    scores = metrics.scores(scoring, shares)
+    assert scores == metrics.scores(scoring, shares[::-1])
     assert 0.1 < scores["segm_AP"] < 0.95
 
     (tmp_path / "truth.json").write_text(json.dumps(ground_truth(source)))
@@ -137,7 +159,7 @@ def test_an_evaluation_scores_as_pycocotools_does_from_files(tmp_path):
         entries = [{name: one[name] for name in ("image_id", "category_id", "score", *fields)} for one in together]
         (tmp_path / "results.json").write_text(json.dumps(entries))
         stats = official(tmp_path / "truth.json", tmp_path / "results.json", kind)
-        ours = [scores[f"{kind}_{name}"] for name in metrics.NUMBERS]
+        ours = [scores[f"{kind}_{name}"] for name in NUMBERS]
         assert [-1 if value is None else value for value in ours] == stats
 
 
@@ -182,7 +204,7 @@ def test_the_truth_scores_one_on_real_images(shared_data):
         for one in truth["annotations"]
         if not one["iscrowd"]
     ]
-    scores = metrics.average_precision(truth, results, source.catalogue.category_ids)
+    scores = average_precision(truth, results, source.catalogue.category_ids)
     for name in ("AP", "AP50", "AP75", "AP_small", "AP_medium", "AP_large"):
         assert scores[f"bbox_{name}"] == pytest.approx(1, abs=1e-3)
         assert scores[f"segm_{name}"] == pytest.approx(1, abs=1e-3)
@@ -196,9 +218,39 @@ def encoded(polygons, size):
 
 
 def test_a_split_without_objects_is_refused():
-    truth = truth_of()
-    scoring = SimpleNamespace(
-        truth=SimpleNamespace(result=lambda: truth), threads=SimpleNamespace(shutdown=lambda: None)
-    )
     with pytest.raises(ValueError, match="no object to score"):
-        metrics.scores(scoring, [])
+        average_precision(truth_of(), [], IDS)
+
+
+def test_a_worker_that_dies_is_reported():
+    config = base.get_config().data
+    config.name = "shapes"
+    source = open_source(config, "val")
+    with metrics.start(source, processes=1) as scoring:
+        scoring = metrics.add(scoring, near_misses(0, source.records[0]), 0, (160, 160))
+        (pid,) = scoring.pool._processes
+        os.kill(pid, signal.SIGKILL)
+        with pytest.raises(RuntimeError, match=r"has died.*lower config\.data\.workers"):
+            metrics.matches(scoring)
+
+
+def test_no_worker_is_left_when_scoring_is_broken_off():
+    config = base.get_config().data
+    config.name = "shapes"
+    source = open_source(config, "val")
+    with metrics.start(source, processes=2) as scoring:
+        for index in range(20):
+            scoring = metrics.add(scoring, near_misses(index, source.records[index]), index, (160, 160))
+        workers = list(scoring.pool._processes.values())
+        assert len(workers) == 2
+    assert not any(worker.is_alive() for worker in workers)
+
+
+def test_workers_do_without_jax(root):
+    """Which takes seconds to import, and would claim an accelerator."""
+    code = (
+        "import sys, jaxseg.metrics.instances, jaxseg.data.sources\n"
+        "print([name for name in ('jax', 'flax', 'grain') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -22,6 +22,8 @@ from jaxseg.data.rle import decode
 from jaxseg.data.selection import take
 from jaxseg.data.sources import open_source
 from jaxseg.metrics import instances as metrics
+from jaxseg.metrics.average_precision import NUMBERS, SCORES
+from jaxseg.metrics.detections import describe
 from jaxseg.models.instances import Instances
 
 
@@ -56,7 +58,7 @@ def test_imperfect_detections_score_as_by_torchvision(source, annotations):
     scores = assert_same_scores(source, annotations, found, theirs)
     assert 0.2 < scores["bbox_AP"] < scores["bbox_AP50"] < 0.9
     assert 0.2 < scores["segm_AP"] < scores["segm_AP50"] < 0.9
-    assert len({scores[name] for name in metrics.SCORES}) > 20
+    assert len({scores[name] for name in SCORES}) > 20
 
 
 @pytest.mark.slow
@@ -137,18 +139,22 @@ def assert_same_scores(source, annotations, found, theirs):
     The same to the last bit, though a pixel in a million of the pasted masks may differ, where a probability is within
     rounding of one half: that changes a number only where it carries an overlap across one of the ten thresholds.
     """
-    scoring = metrics.start(source)
-    for index, one in enumerate(found):
-        scoring = metrics.add(scoring, one, index, tuple(source.catalogue.sizes[index]))
-    results = metrics.results(scoring)
-    scores = metrics.scores(scoring, results)
-    image_ids = source.catalogue.image_ids
+    image_ids, sizes = source.catalogue.image_ids, [tuple(size) for size in source.catalogue.sizes]
+    with metrics.start(source, processes=2) as scoring:
+        for index, one in enumerate(found):
+            scoring = metrics.add(scoring, one, index, sizes[index])
+        scores = metrics.scores(scoring, metrics.matches(scoring))
+    results = [
+        {"image_id": number} | entry
+        for number, size, one in zip(image_ids, sizes, found, strict=True)
+        for entry in describe(one, size, source.catalogue.category_ids)
+    ]
     for kind, entries_of in (("bbox", box_entries), ("segm", mask_entries)):
         given = [entry for number, one in zip(image_ids, theirs, strict=True) for entry in entries_of(number, one)]
         if kind == "segm":
             assert share_of_pixels_that_differ(results, given) < 1e-5
         expected = by_torchvision(annotations, image_ids, given, kind)
-        ours = [scores[f"{kind}_{name}"] for name in metrics.NUMBERS]
+        ours = [scores[f"{kind}_{name}"] for name in NUMBERS]
         np.testing.assert_array_equal([-1 if number is None else number for number in ours], expected)
     return scores
 

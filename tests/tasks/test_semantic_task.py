@@ -35,8 +35,9 @@ def test_filler_images_change_no_sum(task, variables):
     padded = jax.tree.map(lambda *arrays: np.concatenate(arrays), batch, filler)._replace(valid=np.arange(8) < 4)
     alone, with_filler = (jax.device_get(task.score(variables, one)) for one in (batch, padded))
     chex.assert_trees_all_close(alone, with_filler, rtol=1e-6)
-    once = task.add(task.start(None), alone, batch)
-    chex.assert_trees_all_close(task.result(task.add(once, alone, batch)), task.result(once), rtol=1e-6)
+    with task.start(None) as metric:
+        once = task.add(metric, alone, batch)
+        chex.assert_trees_all_close(task.result(task.add(once, alone, batch)), task.result(once), rtol=1e-6)
 
 
 def test_weights_are_in_the_loss_and_in_its_denominator(task, variables):
@@ -125,4 +126,5 @@ def test_an_auxiliary_head_is_trained_with_its_weight(monkeypatch):
         grads["aux_logits"], jax.tree.map(lambda leaf: 0.25 * leaf, mirrored["logits"]), rtol=1e-5, atol=1e-7
     )
     sums = jax.device_get(task.score({"params": params}, batch))  # no score counts the auxiliary head
-    chex.assert_trees_all_close(task.result(task.add(task.start(None), sums, batch))["loss"], float(main), rtol=1e-5)
+    with task.start(None) as metric:
+        chex.assert_trees_all_close(task.result(task.add(metric, sums, batch))["loss"], float(main), rtol=1e-5)

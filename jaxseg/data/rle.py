@@ -21,10 +21,13 @@ def encode_within(mask: np.ndarray, corner: tuple[int, int], image_size: tuple[i
       image_size: height and width of the image, in which the part lies.
     """
     (top, left), (height, width) = corner, image_size
-    changes = np.diff(np.pad(mask.T.astype(np.int8), ((0, 0), (1, 1))), axis=1)  # runs go down columns
-    columns, rows = np.nonzero(changes)
-    bounds, times = np.unique((left + columns) * height + top + rows, return_counts=True)
-    bounds = bounds[times == 1]  # where one run ends and the next begins, at the foot of a column, there is but one
+    columns = np.zeros((mask.shape[1], mask.shape[0] + 2), bool)  # runs go down them; a 0 on either side
+    columns[:, 1:-1] = mask.T
+    column, row = np.divmod(np.flatnonzero(columns[:, 1:] != columns[:, :-1]), mask.shape[0] + 1)
+    bounds = (left + column) * height + top + row
+    if len(mask) == height:  # where one run ends and the next begins, at the foot of a column, there is but one
+        bounds, times = np.unique(bounds, return_counts=True)
+        bounds = bounds[times == 1]
     lengths = np.diff(bounds, prepend=0, append=height * width)
     lengths = lengths if lengths[-1] else lengths[:-1]
     code = coco_mask.frPyObjects({"size": [height, width], "counts": lengths.tolist()}, height, width)

@@ -18,11 +18,11 @@ def describe(instances: Any, size: tuple[int, int], category_ids: Sequence[int])
       size: the image's height and width.
       category_ids: of each class.
     """
-    results = []
+    results, masks = [], _padded(instances.masks)
     for slot in np.flatnonzero(instances.valid):
         box = np.asarray(instances.boxes[slot], np.float32)
         x1, y1, x2, y2 = (float(side) for side in box)
-        part, corner = _visible_part(np.asarray(instances.masks[slot], np.float32), box, size)
+        part, corner = _visible_part(masks[slot], box, size)
         results.append(
             {
                 "category_id": int(category_ids[int(instances.classes[slot])]),
@@ -36,21 +36,23 @@ def describe(instances: Any, size: tuple[int, int], category_ids: Sequence[int])
 
 def paste(probabilities: np.ndarray, box: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """One mask ``[n, n]`` laid into its image, float32 ``[h, w]``: what ``ops.masks.paste`` does, here on the host."""
-    part, (top, left) = _visible_part(probabilities, box, size)
+    part, (top, left) = _visible_part(_padded(probabilities[None])[0], box, size)
     image = np.zeros(size, np.float32)
     image[top : top + part.shape[0], left : left + part.shape[1]] = part
     return image
 
 
-def _visible_part(
-    probabilities: np.ndarray, box: np.ndarray, size: tuple[int, int]
-) -> tuple[np.ndarray, tuple[int, int]]:
-    """One mask stretched over its box and cut at the image's border, ``[h, w]``, and where in the image it begins."""
-    padded = np.pad(probabilities, 1)
-    half = (box[2:] - box[:2]) * np.float32(0.5) * np.float32(padded.shape[0] / probabilities.shape[0])
+def _padded(masks: np.ndarray) -> np.ndarray:
+    """Masks ``[d, n, n]`` with a 0 on all sides, so that they end softly."""
+    return np.pad(np.asarray(masks, np.float32), ((0, 0), (1, 1), (1, 1)))
+
+
+def _visible_part(padded: np.ndarray, box: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, tuple[int, int]]:
+    """One padded mask stretched over its box and cut at the image's border, ``[h, w]``, and where it begins there."""
+    half = (box[2:] - box[:2]) * np.float32(0.5) * np.float32(len(padded) / (len(padded) - 2))
     centre = (box[2:] + box[:2]) * np.float32(0.5)
-    (x1, y1), (x2, y2) = (np.trunc(corner).astype(int) for corner in (centre - half, centre + half))
+    (x1, y1), (x2, y2) = ((int(x), int(y)) for x, y in (centre - half, centre + half))
     width, height = max(x2 - x1 + 1, 1), max(y2 - y1 + 1, 1)
-    stretched = cv2.resize(padded, (int(width), int(height)), interpolation=cv2.INTER_LINEAR)
-    top, left = (int(np.clip(start, 0, side)) for start, side in ((y1, size[0]), (x1, size[1])))
+    stretched = cv2.resize(padded, (width, height), interpolation=cv2.INTER_LINEAR)
+    top, left = min(max(y1, 0), size[0]), min(max(x1, 0), size[1])
     return stretched[top - y1 : max(size[0] - y1, 0), left - x1 : max(size[1] - x1, 0)], (top, left)

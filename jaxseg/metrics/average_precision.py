@@ -1,14 +1,15 @@
-"""COCO's average precision of boxes and masks by pycocotools' own evaluator: image by image, then all together.
+"""COCO's average precision of boxes and masks by pycocotools' own evaluator, in parts that any process can do.
 
-Twelve numbers each, see cocodataset.org/#detection-eval. To match what was found to what is there takes nearly all of
-the time, and needs one image alone, so that any process can do it.
+Twelve numbers each, see cocodataset.org/#detection-eval. To match what was found to what is there needs one image
+alone; the curves of precision over recall need one category alone.
 """
 
 import contextlib
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
@@ -31,19 +32,34 @@ KINDS = {"bbox": "bbox", "segm": "segmentation"}  # of boxes and of masks: the e
 SCORES = tuple(f"{kind}_{number}" for kind in KINDS for number in NUMBERS)
 
 
+Entries = Sequence[Mapping[str, Any] | None]  # of the evaluator
+
+
 class Matches(NamedTuple):
     """What of an image was found.
 
     Attributes:
       image_id: its number.
       objects: how many there are to find, crowds among them.
-      by_kind: for boxes and masks what the evaluator keeps of an image: an entry for each category and range of areas,
-        None where there is nothing of that category.
+      by_kind: for boxes and masks what the evaluator keeps of an image: an entry for each category, in order, and
+        range of areas; None where there is nothing of that category.
     """
 
     image_id: int
     objects: int
-    by_kind: Mapping[str, Sequence[Mapping[str, Any] | None]]
+    by_kind: Mapping[str, Entries]
+
+
+class Curves(NamedTuple):
+    """Of some categories, -1 where there is nothing to score.
+
+    Attributes:
+      precision: ``[thresholds, recalls, categories, areas, numbers of detections]``.
+      recall: ``[thresholds, categories, areas, numbers of detections]``.
+    """
+
+    precision: np.ndarray
+    recall: np.ndarray
 
 
 def match(truth: dict[str, Any], found: Sequence[dict[str, Any]]) -> Matches:
@@ -59,7 +75,10 @@ def match(truth: dict[str, Any], found: Sequence[dict[str, Any]]) -> Matches:
 
 
 def summarize(
-    matches: Sequence[Matches], category_ids: Sequence[int], scored_ids: Sequence[int]
+    matches: Sequence[Matches],
+    category_ids: Sequence[int],
+    scored_ids: Sequence[int],
+    do: Callable[..., Iterable] = map,
 ) -> dict[str, float | list[float | None] | None]:
     """The scores of a data set.
 
@@ -67,6 +86,7 @@ def summarize(
       matches: of every image once, in any order.
       category_ids: of each class.
       scored_ids: the categories of the truth.
+      do: what does the work: ``map``, or that of a pool of processes.
 
     Returns:
       By name, see ``SCORES``; None where there is nothing to score, such as no small object. And for boxes and masks
@@ -77,13 +97,15 @@ def summarize(
     """
     if not any(one.objects for one in matches):
         raise ValueError("there is no object to score: the split is empty, or its images are")
-    matches = sorted(matches, key=lambda one: one.image_id)
+    matches, scored_ids = sorted(matches, key=lambda one: one.image_id), sorted(scored_ids)
+    parts = [entries for kind in KINDS for entries in _by_category(matches, kind, len(scored_ids))]
+    curves = list(do(_curves, parts))
     by_number, by_class = {}, {}
-    for kind in KINDS:
-        evaluator = _accumulated([one.by_kind[kind] for one in matches], sorted(scored_ids), kind)
-        for number, value in zip(NUMBERS, evaluator.stats, strict=True):
-            by_number[f"{kind}_{number}"] = _defined(value)
-        of_category = dict(zip(evaluator.params.catIds, _by_category(evaluator), strict=True))
+    for place, kind in enumerate(KINDS):
+        own = curves[place * len(scored_ids) :][: len(scored_ids)]
+        for number, value in zip(NUMBERS, _numbers(own), strict=True):
+            by_number[f"{kind}_{number}"] = None if value < 0 else float(value)  # the evaluator has -1 for none
+        of_category = dict(zip(scored_ids, map(_mean_precision, own), strict=True))
         by_class[f"{kind}_AP_by_class"] = [of_category.get(int(category)) for category in category_ids]
     return by_number | by_class
 
@@ -120,29 +142,45 @@ def _needed(entry: dict[str, Any] | None) -> dict[str, Any] | None:
     }
 
 
-def _accumulated(images: Sequence[Sequence], scored_ids: Sequence[int], kind: str) -> COCOeval:
-    """The evaluator with the results of all images, as if it had matched them itself."""
-    evaluator = COCOeval(iouType=kind)
-    evaluator.params.imgIds = list(range(len(images)))
-    evaluator.params.catIds = list(scored_ids)
-    evaluator.evalImgs = [entry for of_images in zip(*images, strict=True) for entry in of_images]
+def _by_category(matches: Sequence[Matches], kind: str, categories: int) -> list[list[Entries]]:
+    """For each category and range of areas the entries of all images."""
+    slots = list(zip(*(one.by_kind[kind] for one in matches), strict=True))
+    areas = len(slots) // categories
+    return [slots[start : start + areas] for start in range(0, len(slots), areas)]
+
+
+def _curves(entries: Sequence[Entries]) -> Curves:
+    """Of one category, as if the evaluator had matched all images itself."""
+    evaluator = _evaluator(categories=1)
+    evaluator.params.imgIds = list(range(len(entries[0])))
+    evaluator.evalImgs = [entry for of_images in entries for entry in of_images]
     evaluator._paramsEval = evaluator.params
     with contextlib.redirect_stdout(io.StringIO()):
         evaluator.accumulate()
+    return Curves(evaluator.eval["precision"], evaluator.eval["recall"])
+
+
+def _numbers(curves: Sequence[Curves]) -> np.ndarray:
+    """The evaluator's twelve, from the curves of each category."""
+    evaluator = _evaluator(len(curves))
+    evaluator.eval = {
+        "precision": np.concatenate([one.precision for one in curves], axis=2),
+        "recall": np.concatenate([one.recall for one in curves], axis=1),
+    }
+    with contextlib.redirect_stdout(io.StringIO()):
         evaluator.summarize()
+    return evaluator.stats
+
+
+def _evaluator(categories: int) -> COCOeval:
+    """One that has matched nothing; boxes and masks differ in nothing else."""
+    evaluator = COCOeval(iouType="bbox")
+    evaluator.params.catIds = list(range(categories))
     return evaluator
 
 
-def _by_category(evaluator: COCOeval) -> list[float | None]:
-    """The AP of each category over all sizes, with up to 100 detections an image."""
-    precision = evaluator.eval["precision"][:, :, :, 0, -1]  # [thresholds, recalls, categories]
-    means = []
-    for category in range(precision.shape[2]):
-        defined = precision[:, :, category][precision[:, :, category] > -1]
-        means.append(float(defined.mean()) if defined.size else None)
-    return means
-
-
-def _defined(value: float) -> float | None:
-    """A number of the evaluator's, which says -1 where there is nothing to score."""
-    return None if value < 0 else float(value)
+def _mean_precision(curves: Curves) -> float | None:
+    """The AP of a category over all sizes, with up to 100 detections an image."""
+    precision = curves.precision[:, :, 0, 0, -1]
+    defined = precision[precision > -1]
+    return float(defined.mean()) if defined.size else None

@@ -84,9 +84,16 @@ def matches(scoring: Scoring) -> list[Matches]:
 
 
 def scores(scoring: Scoring, matches: Sequence[Matches]) -> dict[str, Any]:
-    """The scores of matches, from whatever processes they come, see ``average_precision.summarize``."""
+    """The scores of matches, from whatever processes they come, see ``average_precision.summarize``.
+
+    Raises:
+      ValueError: there is no object to score.
+      RuntimeError: a worker has died.
+    """
     source = scoring.source
-    return summarize(matches, source.catalogue.category_ids, [category["id"] for category in categories(source)])
+    scored_ids = [category["id"] for category in categories(source)]
+    with _deaths_explained():
+        return summarize(matches, source.catalogue.category_ids, scored_ids, scoring.pool.map)
 
 
 _split: Source  # a worker's own

@@ -42,7 +42,7 @@ def make_task(config: Any, class_names: tuple[str, ...], palette: np.ndarray, ax
         sums=partial(_sums, model.clone(train=True), config),
         loss=_loss,
         score=partial(_score, detect, config.data),
-        start=partial(metrics.start, processes=max(config.data.workers, 1)),
+        start=partial(metrics.start, processes=max(config.data.workers, 2)),
         add=_add,
         result=_result,
         score_names=average_precision.SCORES,

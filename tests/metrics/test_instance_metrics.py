@@ -150,8 +150,8 @@ def test_an_evaluation_scores_as_pycocotools_does_from_files(tmp_path):
                 described = describe(found, (160, 160), source.catalogue.category_ids)
                 together += [{"image_id": source.catalogue.image_ids[index]} | entry for entry in described]
             shares += pickle.loads(pickle.dumps(metrics.matches(scoring)))
-    scores = metrics.scores(scoring, shares)
-    assert scores == metrics.scores(scoring, shares[::-1])
+            scores = metrics.scores(scoring, shares)  # at last of both
+            assert scores == metrics.scores(scoring, shares[::-1])
     assert 0.1 < scores["segm_AP"] < 0.95
 
     (tmp_path / "truth.json").write_text(json.dumps(ground_truth(source)))

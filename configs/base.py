@@ -45,7 +45,7 @@ def get_config() -> ml_collections.ConfigDict:
         "std": (0.5, 0.5, 0.5),
         "scale": 255.0,
         "cache": True,  # keep decoded, resized images and label maps in a file under dir, for later epochs and runs
-        "workers": 1,  # processes that prepare batches, 0: the main process does; as many, or two, score detections
+        "workers": 1,  # processes that prepare batches (0: threads do); as many, but at least two, score detections
         "augment": {
             "crop_scale": (1.0, 1.0),  # the side of a random crop, as a share of the image's; above 1 pads
             "crop_ratio": (1.0, 1.0),  # and its aspect, relative to the image's

@@ -122,6 +122,6 @@ def _deaths_explained() -> Iterator[None]:
         yield
     except BrokenProcessPool as error:
         raise RuntimeError(
-            "a process that scores detections has died, as happens where memory runs out: lower config.data.workers, "
-            "of which there are as many"
+            "a process that scores detections has died, as happens where memory runs out; what it had to say stands "
+            "above. There are config.data.workers of them, at least two: with fewer, each has more memory"
         ) from error

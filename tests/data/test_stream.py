@@ -5,11 +5,11 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import grain
 import numpy as np
 import pytest
+from process_ends import assert_ends
 
 from jaxseg.data.stream import BatchStream
 from jaxseg.types import Batch
@@ -118,19 +118,4 @@ def test_workers_do_not_outlive_a_killed_parent(tmp_path):
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, env=environment, timeout=60)
     assert done.returncode == -signal.SIGKILL, done.stderr
     (worker,) = map(int, done.stdout.split())
-    for _ in range(100):
-        if not is_running(worker):
-            return
-        time.sleep(0.1)
-    os.kill(worker, signal.SIGKILL)
-    pytest.fail("the worker outlived its parent by ten seconds")
-
-
-def is_running(process):
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    # An orphan that has ended may wait for init to notice.
-    stat = Path(f"/proc/{process}/stat")
-    return not (stat.exists() and stat.read_text().rsplit(")", 1)[1].split()[0] == "Z")
+    assert_ends(worker)

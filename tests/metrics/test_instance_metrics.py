@@ -230,7 +230,7 @@ def test_a_worker_that_dies_is_reported():
         scoring = metrics.add(scoring, near_misses(0, source.records[0]), 0, (160, 160))
         (pid,) = scoring.pool._processes
         os.kill(pid, signal.SIGKILL)
-        with pytest.raises(RuntimeError, match=r"has died.*lower config\.data\.workers"):
+        with pytest.raises(RuntimeError, match=r"has died.* There are config\.data\.workers"):
             metrics.matches(scoring)
 
 

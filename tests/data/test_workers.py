@@ -10,7 +10,7 @@ import pytest
 from process_ends import assert_ends, is_running
 
 PARENT = """
-import multiprocessing, os, sys, time
+import multiprocessing, os, signal, sys, time
 from jaxseg.data.workers import begin_work
 
 def work():
@@ -19,6 +19,8 @@ def work():
     time.sleep(60)
 
 if __name__ == "__main__":
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)  # as a run that is about to save
     multiprocessing.get_context("spawn").Process(target=work).start()
     sys.stdin.readline()
 """
@@ -37,10 +39,9 @@ def parent(tmp_path):
 
 def test_a_worker_ends_with_its_parent_and_not_by_signals_to_its_parents_group(parent):
     worker = int(parent.stdout.readline())
-    os.kill(parent.pid, signal.SIGSTOP)  # so that it cannot end first, nor end its worker
     for number in (signal.SIGINT, signal.SIGTERM):
         os.killpg(parent.pid, number)
     time.sleep(0.3)
     assert is_running(worker)
-    os.kill(parent.pid, signal.SIGKILL)
+    parent.kill()
     assert_ends(worker)

@@ -69,7 +69,7 @@ def match(truth: dict[str, Any], found: Sequence[dict[str, Any]]) -> Matches:
       truth: a data set of one image in COCO's format.
       found: entries of a results file with box and mask, without the image's number.
     """
-    ((image_id),) = (image["id"] for image in truth["images"])
+    (image_id,) = (image["id"] for image in truth["images"])
     by_kind = {kind: [_needed(entry) for entry in _matched(truth, found, image_id, kind)] for kind in KINDS}
     return Matches(image_id, len(truth["annotations"]), by_kind)
 

@@ -61,6 +61,21 @@ def test_numbers_fit_one_another(rows):
     assert forward["ratio"] == pytest.approx(forward["seconds"] / evaluation["seconds"])
 
 
+@pytest.mark.slow
+def test_an_evaluation_of_a_detector_is_measured_beside_its_predictions():
+    config = tiny_detector(data__select__first=10, train__batch_size=8)
+    rows = measure_config(config, "tiny", Options(what="evaluate", rounds=1, seconds=0.0))
+    assert [row["mode"] for row in rows] == ["evaluation", "forward and copy"]
+    for row in rows:
+        assert row["images_per_second"] == pytest.approx(10 / row["seconds"])  # not 16, with filler
+
+
+def test_where_nothing_is_scored_no_evaluation_is_measured():
+    config = tiny_config(data__val="", data__test="")
+    with pytest.raises(ValueError, match="--what is 'evaluate'; known for this config are train, predict, input, all"):
+        measure_config(config, "tiny", Options(what="evaluate"))
+
+
 def test_people_get_a_line_for_each(rows, capsys):
     print_table(rows)
     lines = capsys.readouterr().out.splitlines()

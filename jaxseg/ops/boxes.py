@@ -86,7 +86,8 @@ def decode(deltas: jax.Array, boxes: jax.Array, weights: tuple[float, float, flo
       weights: those of ``encode``.
     """
     x, y, width, height = _centre_form(boxes)
-    dx, dy, dw, dh = (deltas[..., i].astype(jnp.float32) / weights[i] for i in range(4))
+    deltas = deltas.astype(jnp.promote_types(deltas.dtype, jnp.float32))
+    dx, dy, dw, dh = (deltas[..., i] / weights[i] for i in range(4))
     centre_x = dx * width + x
     centre_y = dy * height + y
     half_width = 0.5 * jnp.exp(jnp.minimum(dw, MAX_LOG_GROWTH)) * width
@@ -97,7 +98,7 @@ def decode(deltas: jax.Array, boxes: jax.Array, weights: tuple[float, float, flo
 
 
 def _centre_form(boxes: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
-    """Centre x, centre y, width and height of boxes ``[..., 4]``, in float32."""
-    boxes = boxes.astype(jnp.float32)
+    """Centre x, centre y, width and height of boxes ``[..., 4]``, at least in float32."""
+    boxes = boxes.astype(jnp.promote_types(boxes.dtype, jnp.float32))
     width, height = sides(boxes)
     return boxes[..., 0] + 0.5 * width, boxes[..., 1] + 0.5 * height, width, height

@@ -112,7 +112,7 @@ def pyramid_roi_align(
     chex.assert_equal(len(features), len(scales))
     if sampling_ratio == ADAPTIVE and form != "einsum":
         raise ValueError(f"adaptive sampling has no static number of samples to look up: form={form!r}, use 'einsum'")
-    boxes = jax.lax.stop_gradient(boxes.astype(jnp.float32))
+    boxes = jax.lax.stop_gradient(boxes.astype(jnp.promote_types(boxes.dtype, jnp.float32)))
     if extents is None:
         extents = jnp.array([f.shape[:2] for f in features], jnp.int32)
     pool = {"gather": _pool_by_gather, "einsum": _pool_by_einsum}[form]
@@ -198,7 +198,8 @@ def _lookup_by_box(table, taps):
     def one(box_taps):
         y, x, weights_y, weights_x = box_taps
         samples = table[y.reshape(-1)[:, None] + x.reshape(-1)[None, :]].reshape(*y.shape, *x.shape, -1)
-        return jnp.einsum("ia,jb,iajbc->ijc", weights_y, weights_x, samples.astype(jnp.float32)).astype(table.dtype)
+        samples = samples.astype(jnp.promote_types(table.dtype, jnp.float32))
+        return jnp.einsum("ia,jb,iajbc->ijc", weights_y, weights_x, samples).astype(table.dtype)
 
     return jax.lax.map(one, taps, batch_size=_BACKWARD_BOXES)
 

@@ -44,38 +44,28 @@ def test_every_stage_and_the_detections_are_torchvisions(version, fields):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("fields", SIZES, ids=["small", "R50"])
-def test_losses_and_gradients_of_the_same_samples_are_torchvisions(fields):
-    """Of version 1, with its frozen norms; for version 2, with its live ones, see below."""
-    torchvision = load_torchvision()
-    theirs, model, variables = pair(torchvision, 1, norm="frozen", **fields)
-    batch, truth = our_batch(annotated_photographs(2))
-    expected, their_grads, drawn = their_training_step(torchvision, theirs, batch, truth)
-    losses, grads = our_training_step(model, variables, batch, truth, drawn)
-    for name, value in expected.items():
-        assert value > 0
-        assert abs(losses[name] - value) < 1e-4 * value, name
-    errors = differences(grads, their_grads)
-    assert max(errors.values()) < 1e-3, sorted(errors.items(), key=lambda e: -e[1])[:5]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("norm", ["frozen", "batch"])
-def test_gradients_of_version_2_are_torchvisions_in_float64(norm):
-    """In float32 they are not comparable to 1e-3: a ReLU input within rounding of 0 falls on either side, and
-    torchvision's own float32 is 2.8e-2 away from its float64.
+@pytest.mark.parametrize(
+    ("version", "norm", "fields"),
+    [(1, "frozen", SMALL), (1, "frozen", {}), (2, "frozen", SMALL), (2, "batch", SMALL)],
+    ids=["1-small", "1-R50", "2-frozen", "2-batch"],
+)
+def test_losses_and_gradients_of_the_same_samples_are_torchvisions(version, norm, fields):
+    """In float64: in float32 they are not comparable to 1e-3. A ReLU input within rounding of 0 falls on either side;
+    of version 2, torchvision's own float32 is 2.8e-2 away from its float64, and of version 1 with R50 ours is up to
+    3.0e-2 away from torchvision's, on some processors and not on others.
     """
     torchvision = load_torchvision()
-    theirs, model, variables = pair(torchvision, 2, norm=norm, **SMALL)
+    theirs, model, variables = pair(torchvision, version, norm=norm, **fields)
     batch, truth = our_batch(annotated_photographs(2))
     expected, their_grads, drawn = their_training_step(torchvision, theirs.double(), batch, truth)
     with jax.enable_x64(True):
         variables = jax.tree.map(lambda x: np.asarray(x, np.float64), variables)
         losses, grads = our_training_step(model.clone(dtype=jnp.float64), variables, batch, truth, drawn)
     for name, value in expected.items():
+        assert value > 0
         assert abs(losses[name] - value) < 1e-4 * value, name
     errors = differences(grads, their_grads)
-    print(norm, sorted(errors.items(), key=lambda e: -e[1])[:8])
+    print(version, norm, sorted(errors.items(), key=lambda e: -e[1])[:8])
     assert max(errors.values()) < 1e-3, sorted(errors.items(), key=lambda e: -e[1])[:5]
 
 
@@ -184,7 +174,7 @@ def what_was_drawn(notes):
 
     (lists, _), _ = notes["proposals"]
     count = max(len(boxes) for boxes in lists)
-    boxes = np.zeros((len(lists), count, 4), np.float32)
+    boxes = np.zeros((len(lists), count, 4))
     valid = np.zeros((len(lists), count), bool)
     for i, image_boxes in enumerate(lists):
         boxes[i, : len(image_boxes)] = image_boxes.detach().numpy()

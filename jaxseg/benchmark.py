@@ -2,7 +2,7 @@
 
 It takes random images for the training step and for predictions, and the config's own data for the input pipeline;
 with ``--against torch`` it measures the same network in PyTorch too, in turns with ours. How, and what came of it,
-is told in ``benchmarks.md``.
+is told in ``jaxseg/benchmarks/README.md``.
 
 Only flags are handled here; the rest is imported when it is needed, so that ``--help`` answers at once.
 """
@@ -44,7 +44,7 @@ def main(arguments: list[str]) -> None:
     if AGAINST.value:  # PyTorch needs memory of the same device
         os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 
-    from jaxseg.allocation import keep_freed_memory
+    from jaxseg.parallel.cpu_memory import keep_freed_memory
 
     keep_freed_memory()  # as training does; PyTorch, in the same process, gains from it too
 

@@ -8,13 +8,13 @@ from typing import Any
 import ml_collections
 import numpy as np
 
-from jaxseg import checkpoints, workdir
 from jaxseg.data.sources import open_source
-from jaxseg.experiment import Experiment, build
-from jaxseg.predictors import EXAMPLES
-from jaxseg.processes import leader_first, leads
-from jaxseg.sharding import batch_share
-from jaxseg.state import TrainState
+from jaxseg.inference import EXAMPLES
+from jaxseg.parallel.mesh import batch_share
+from jaxseg.parallel.processes import leader_first, leads
+from jaxseg.run import checkpoints, workdir
+from jaxseg.run.experiment import Experiment, build
+from jaxseg.run.state import TrainState
 from jaxseg.types import Source
 
 # Fields of config.data that say how a model is given its images: a run's own, for it learnt from images given so.

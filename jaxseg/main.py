@@ -44,13 +44,13 @@ def main(arguments: list[str]) -> None:
     if CONFIG.value.deterministic:  # read by XLA when it starts
         os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_gpu_deterministic_ops=true"
 
-    from jaxseg.allocation import keep_freed_memory
+    from jaxseg.parallel.cpu_memory import keep_freed_memory
 
     keep_freed_memory()  # before jax has threads
 
     import jax
 
-    from jaxseg import processes
+    from jaxseg.parallel import processes
     from jaxseg.train import Interrupted
 
     try:
@@ -88,7 +88,7 @@ def keep_compiled(folder: str) -> None:
 
 def join_processes() -> None:
     """Joins the other processes of the run, if there are any."""
-    from jaxseg import processes
+    from jaxseg.parallel import processes
 
     if DISTRIBUTED.value:
         processes.join_cluster()
@@ -101,7 +101,7 @@ def join_processes() -> None:
 def run(folder: pathlib.Path) -> None:
     """Trains or evaluates the config."""
     from jaxseg.evaluate import evaluate
-    from jaxseg.processes import leads
+    from jaxseg.parallel.processes import leads
     from jaxseg.train import train
 
     if MODE.value == "train":

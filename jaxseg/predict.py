@@ -61,7 +61,8 @@ def predict(make_predictor: Callable[[], Callable], inputs: list[str], output: p
       ValueError: there is no such run, checkpoint or input.
     """
     # Imported here so that --help answers at once.
-    from jaxseg import photographs, pictures
+    from jaxseg.inference import image_files as photographs
+    from jaxseg.reporting import pictures
 
     paths = photographs.find(inputs)
     predictor = make_predictor()
@@ -86,10 +87,10 @@ def predict(make_predictor: Callable[[], Callable], inputs: list[str], output: p
 
 def of_run(folder: pathlib.Path, checkpoint: str) -> Callable[[Any], Any]:
     """The predictor of a run's checkpoint: a photograph, uint8 ``[h, w, 3]``, to a ``Prediction``."""
-    from jaxseg import workdir
     from jaxseg.evaluate import load_state
-    from jaxseg.experiment import build
-    from jaxseg.predictors import PREDICTORS
+    from jaxseg.inference import PREDICTORS
+    from jaxseg.run import workdir
+    from jaxseg.run.experiment import build
 
     config, class_names, palette = workdir.load(folder)
     experiment = build(config, class_names, palette)
@@ -99,8 +100,8 @@ def of_run(folder: pathlib.Path, checkpoint: str) -> Callable[[Any], Any]:
 
 
 def of_weights(config: Any, weights: str) -> Callable[[Any], Any]:
-    """The predictor of a config with weights from elsewhere, see ``predictors.pretrained``."""
-    from jaxseg.predictors.pretrained import from_weights
+    """The predictor of a config with weights from elsewhere, see ``inference.pretrained``."""
+    from jaxseg.inference.pretrained import from_weights
 
     return from_weights(config, weights)
 

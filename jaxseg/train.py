@@ -11,18 +11,20 @@ import jax
 import ml_collections
 import orbax.checkpoint as ocp
 
-from jaxseg import checkpoints, costs, curves, interruption, pictures, workdir
 from jaxseg.data.sources import open_source
-from jaxseg.describe import write_model_table
 from jaxseg.evaluate import draw_examples, score, scored_splits
-from jaxseg.experiment import Experiment, build, resolve
-from jaxseg.processes import leader_first, leads
-from jaxseg.profiling import Profile
-from jaxseg.report import Report, read_lines
-from jaxseg.sharding import batch_share
-from jaxseg.state import TrainState
+from jaxseg.parallel.mesh import batch_share
+from jaxseg.parallel.processes import leader_first, leads
+from jaxseg.reporting import curves, pictures
+from jaxseg.reporting.log import Report, read_lines
+from jaxseg.reporting.model_table import write_model_table
+from jaxseg.run import checkpoints, costs, workdir
+from jaxseg.run import signals as interruption
+from jaxseg.run.experiment import Experiment, build, resolve
+from jaxseg.run.initial_weights import Beginning, find_beginning
+from jaxseg.run.profiling import Profile
+from jaxseg.run.state import TrainState
 from jaxseg.types import Source
-from jaxseg.weights.initialization import Beginning, find_beginning
 
 
 class Interrupted(Exception):

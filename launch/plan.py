@@ -30,10 +30,10 @@ import numpy as np
 from chips import CHIPS, Counts, seconds_of_communicating, seconds_of_computing
 from flax.traverse_util import flatten_dict
 
-from jaxseg import sharding
-from jaxseg.data.instance_batches import padded_sizes
-from jaxseg.data.packing import empty_batch
-from jaxseg.experiment import Experiment, build, resolve
+from jaxseg.data.instances.batches import padded_sizes
+from jaxseg.data.instances.packing import empty_batch
+from jaxseg.parallel import mesh as sharding
+from jaxseg.run.experiment import Experiment, build, resolve
 from jaxseg.types import Batch, InstanceBatch
 
 

@@ -14,9 +14,9 @@ from detector_oracle import detector, lively_pair, photographs, to_torch_image
 from random_weights import relative_error
 from torch_models import to_numpy
 
-from jaxseg.data.detection_transforms import batch_images
-from jaxseg.models import rpn
-from jaxseg.models.instances import in_original_pixels, pasted_masks
+from jaxseg.data.resize import batch_images
+from jaxseg.models.mask_rcnn import rpn
+from jaxseg.models.mask_rcnn.detections import in_original_pixels, pasted_masks
 
 MIN_SIZE, MAX_SIZE = 192, 256
 

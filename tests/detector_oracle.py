@@ -16,7 +16,7 @@ import pytest
 from random_weights import random_variables
 from torch_models import load_into, numpy_state
 
-from jaxseg.models.mask_rcnn import MaskRCNN
+from jaxseg.models.mask_rcnn.model import MaskRCNN
 from jaxseg.weights.mappings import MASK_RCNN_V1, MASK_RCNN_V2
 from jaxseg.weights.torchvision import from_state_dict, to_state_dict
 

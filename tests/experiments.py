@@ -8,8 +8,8 @@ import pytest
 
 from configs import base
 from jaxseg.data.sources import open_source
-from jaxseg.experiment import build, resolve
-from jaxseg.tasks import models
+from jaxseg.models import table as models
+from jaxseg.run.experiment import build, resolve
 
 
 def tiny_config(**fields):

@@ -11,7 +11,7 @@ import pytest
 from experiments import tiny_experiment
 from tiny_datasets import write_camvid, write_cityscapes, write_folder, write_isbi, write_sbd, write_voc
 
-from jaxseg.data.batches import train_batches
+from jaxseg.data.semantic.batches import train_batches
 from jaxseg.data.sources import open_source
 
 NARROW = {

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from experiments import tiny_experiment
 
-from jaxseg.optimizers import make_schedule
+from jaxseg.run.optimizers import make_schedule
 
 NAMES = (
     "mask_rcnn_coco",

@@ -15,8 +15,8 @@ import jax
 import pytest
 from tiny_datasets import write_folder, write_pets
 
-from jaxseg import checkpoints
-from jaxseg.report import read_lines
+from jaxseg.reporting.log import read_lines
+from jaxseg.run import checkpoints
 
 MODULE = ("-m", "jaxseg.main")
 

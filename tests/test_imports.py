@@ -3,30 +3,15 @@
 import ast
 
 ROWS = (
-    ("main", "predict", "export", "benchmark"),
+    ("main", "predict", "benchmark"),
     ("train", "benchmarks"),
     ("evaluate",),
-    ("experiment", "predictors"),
-    ("weights", "tasks", "compilation"),
-    ("models", "losses", "metrics", "steps", "checkpoints"),
-    (
-        "ops",
-        "data",
-        "state",
-        "optimizers",
-        "report",
-        "costs",
-        "pictures",
-        "curves",
-        "photographs",
-        "interruption",
-        "describe",
-        "workdir",
-        "sharding",
-        "processes",
-        "profiling",
-        "allocation",
-    ),
+    ("inference",),
+    ("run",),
+    ("tasks",),
+    ("weights", "metrics"),
+    ("models", "losses", "reporting"),
+    ("data", "ops", "parallel"),
     ("types",),
 )
 ROW = {name: row for row, names in enumerate(ROWS) for name in names}

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxseg import photographs, predict
+from jaxseg import predict
+from jaxseg.inference import image_files as photographs
 
 
 @pytest.fixture(scope="module")

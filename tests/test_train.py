@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from experiments import tiny_config, tiny_experiment
 
-from jaxseg import checkpoints
 from jaxseg import train as training
 from jaxseg.evaluate import evaluate, load_state
-from jaxseg.report import read_lines
+from jaxseg.reporting.log import read_lines
+from jaxseg.run import checkpoints
 
 
 def final_state(folder, config=None):

@@ -15,10 +15,11 @@ import pytest
 from experiments import tiny_detector
 from PIL import Image
 
-from jaxseg import checkpoints, predict
+from jaxseg import predict
 from jaxseg import train as training
 from jaxseg.metrics.average_precision import SCORES
-from jaxseg.report import read_lines
+from jaxseg.reporting.log import read_lines
+from jaxseg.run import checkpoints
 
 pytestmark = pytest.mark.slow
 

@@ -13,8 +13,8 @@ import torch
 
 from jaxseg.benchmarks.timing import Contender
 from jaxseg.benchmarks.torch_networks import Network, make_network
-from jaxseg.experiment import Experiment
-from jaxseg.state import TrainState
+from jaxseg.run.experiment import Experiment
+from jaxseg.run.state import TrainState
 
 OPTIMIZERS = {
     "rmsprop": lambda parameters, c: torch.optim.RMSprop(parameters, c.learning_rate, alpha=0.9, eps=1e-7),

@@ -9,8 +9,8 @@ import numpy as np
 from jaxseg.benchmarks.ours import as_predict_takes, on_mesh
 from jaxseg.benchmarks.timing import Contender
 from jaxseg.evaluate import batches_of, score_batches
-from jaxseg.experiment import Experiment
-from jaxseg.state import TrainState
+from jaxseg.run.experiment import Experiment
+from jaxseg.run.state import TrainState
 from jaxseg.types import Source
 
 

@@ -13,8 +13,8 @@ from jaxseg.benchmarks.ours import compiled
 from jaxseg.benchmarks.random_batches import image_sizes, random_batch
 from jaxseg.benchmarks.timing import Contender
 from jaxseg.data.stream import AHEAD, AHEAD_EACH, BatchStream
-from jaxseg.experiment import Experiment
-from jaxseg.state import TrainState
+from jaxseg.run.experiment import Experiment
+from jaxseg.run.state import TrainState
 from jaxseg.types import Source
 
 

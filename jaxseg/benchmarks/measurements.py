@@ -19,7 +19,7 @@ from jaxseg.benchmarks.timing import Contender, alternate
 from jaxseg.benchmarks.torch_import import frameworks_for
 from jaxseg.data.sources import open_source
 from jaxseg.evaluate import scored_splits
-from jaxseg.experiment import Experiment, build, resolve
+from jaxseg.run.experiment import Experiment, build, resolve
 from jaxseg.types import Source
 
 MODES = ("eager", "channels_last", "compiled")
@@ -63,7 +63,7 @@ def measure_config(config: ml_collections.ConfigDict, name: str, options: Option
       options: what to measure.
 
     Returns:
-      A row for each thing measured, see ``benchmarks.md``.
+      A row for each thing measured, see ``jaxseg/benchmarks/README.md``.
 
     Raises:
       ValueError: the config contradicts itself, its data or the devices, or PyTorch cannot be compared with.

@@ -12,10 +12,10 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from jaxseg.benchmarks.flops import count_flops
 from jaxseg.benchmarks.random_batches import image_sizes, random_batch, random_boxes
 from jaxseg.benchmarks.timing import Contender
-from jaxseg.experiment import Experiment
-from jaxseg.models.extents import padded_to_stride
-from jaxseg.sharding import batch_sharding
-from jaxseg.state import TrainState
+from jaxseg.ops.padding import padded_to_stride
+from jaxseg.parallel.mesh import batch_sharding
+from jaxseg.run.experiment import Experiment
+from jaxseg.run.state import TrainState
 from jaxseg.types import Batch, InstanceBatch
 
 BOXES = 64  # an image, on which the class logits are centred

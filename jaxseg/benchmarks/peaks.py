@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxseg.benchmarks.timing import Contender
-from jaxseg.tasks.models import DTYPES
+from jaxseg.models.table import DTYPES
 
 PRODUCT, COPY = "matrix product", "copy"
 SIDES = (256, 512, 1024, 2048, 4096, 8192)  # of the matrices

@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from jaxseg.data.instance_batches import padded_sizes
-from jaxseg.data.packing import empty_batch, fill_row
+from jaxseg.data.instances.batches import padded_sizes
+from jaxseg.data.instances.packing import empty_batch, fill_row
 from jaxseg.types import Batch, InstanceBatch, InstanceExample, Objects
 
 OBJECTS = 8  # of an image, where there is room for so many; COCO has seven

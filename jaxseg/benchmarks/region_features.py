@@ -11,11 +11,11 @@ import numpy as np
 from jaxseg.benchmarks.ours import compiled, memory_needed
 from jaxseg.benchmarks.random_batches import image_sizes, random_boxes
 from jaxseg.benchmarks.timing import Contender
-from jaxseg.experiment import Experiment
-from jaxseg.models.fpn import STRIDES
-from jaxseg.models.roi_heads import BOX_BINS
+from jaxseg.models.mask_rcnn.fpn import STRIDES
+from jaxseg.models.mask_rcnn.roi_heads import BOX_BINS
+from jaxseg.models.table import DTYPES
 from jaxseg.ops.roi_align import pyramid_level, pyramid_roi_align
-from jaxseg.tasks.models import DTYPES
+from jaxseg.run.experiment import Experiment
 
 LEVELS = STRIDES[:4]  # regions are pooled from P2 to P5
 SAMPLES = 2  # a bin along each axis

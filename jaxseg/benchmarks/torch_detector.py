@@ -10,7 +10,7 @@ from torch import nn
 
 from jaxseg.benchmarks.ours import normalised
 from jaxseg.benchmarks.torch_import import import_torchvision
-from jaxseg.state import TrainState
+from jaxseg.run.state import TrainState
 from jaxseg.types import InstanceBatch
 from jaxseg.weights.mappings import MASK_RCNN_V1, MASK_RCNN_V2
 from jaxseg.weights.torchvision import to_state_dict

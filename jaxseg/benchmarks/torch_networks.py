@@ -15,8 +15,8 @@ from jaxseg.benchmarks.random_batches import image_sizes, random_batch
 from jaxseg.benchmarks.torch_detector import detector, detector_inputs
 from jaxseg.benchmarks.torch_import import import_torchvision
 from jaxseg.benchmarks.torch_unet import TorchUNet
-from jaxseg.experiment import Experiment
-from jaxseg.state import TrainState
+from jaxseg.run.experiment import Experiment
+from jaxseg.run.state import TrainState
 from jaxseg.types import IGNORE, Batch
 
 

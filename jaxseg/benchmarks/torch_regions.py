@@ -6,8 +6,8 @@ import torch
 from jaxseg.benchmarks.against_torch import choose_device, memory_held, memory_needed, repeat
 from jaxseg.benchmarks.timing import Contender
 from jaxseg.benchmarks.torch_import import import_torchvision
-from jaxseg.models.fpn import STRIDES
-from jaxseg.models.roi_heads import BOX_BINS
+from jaxseg.models.mask_rcnn.fpn import STRIDES
+from jaxseg.models.mask_rcnn.roi_heads import BOX_BINS
 
 
 def torch_region_contender(

@@ -6,7 +6,7 @@ from typing import Any
 import ml_collections
 import numpy as np
 
-from jaxseg.data.coco_format import annotations_of
+from jaxseg.data.coco.format import annotations_of
 from jaxseg.types import Record, Source
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from jaxseg.data import rle
+from jaxseg.data.coco import rle
 
 
 def describe(instances: Any, size: tuple[int, int], category_ids: Sequence[int]) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from flax.typing import Dtype, Initializer
 
-from jaxseg.models.extents import hold
+from jaxseg.ops.padding import hold
 
 # PyTorch's names: kaiming_normal_(mode="fan_out"), kaiming_uniform_(a=1), and what a linear layer starts with.
 HE_FAN_OUT = nn.initializers.variance_scaling(2.0, "fan_out", "normal")

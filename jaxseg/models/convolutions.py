@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from flax.typing import Dtype, Initializer
 from jax import lax
 
-from jaxseg.models import winograd
+from jaxseg.ops import winograd
 
 BLOCK_PIXELS = 1600  # long enough for a matrix product, and copies of few channels fit a second-level cache
 

@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 from flax.typing import Dtype
 
+from jaxseg.models.backbones.vgg import VGG16
 from jaxseg.models.resampling import BilinearUp, pad_to_multiple
-from jaxseg.models.vgg import VGG16
 
 SKIPS = {32: (), 16: ("pool4",), 8: ("pool4", "pool3")}  # what is scored besides fc7, by output stride
 

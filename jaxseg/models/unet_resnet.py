@@ -11,10 +11,10 @@ import jax
 import jax.numpy as jnp
 from flax.typing import Dtype
 
+from jaxseg.models.backbones.resnet import ResNet
 from jaxseg.models.blocks import HE_FAN_OUT, ConvBlock
 from jaxseg.models.norms import norm_layer
 from jaxseg.models.resampling import UpConv2x2, pad_to_multiple
-from jaxseg.models.resnet import ResNet
 
 SKIPS = ("layer3", "layer2", "layer1", "stem")  # from coarse to fine, strides 16 to 2
 

@@ -7,20 +7,20 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxseg.data import instance_batches
-from jaxseg.data.detection_transforms import buckets
-from jaxseg.losses import instances as losses
-from jaxseg.losses.instances import Mean
+from jaxseg.data.instances import batches as instance_batches
+from jaxseg.data.resize import buckets
+from jaxseg.losses import mask_rcnn as losses
+from jaxseg.losses.mask_rcnn import Mean
 from jaxseg.metrics import average_precision
-from jaxseg.metrics import instances as metrics
-from jaxseg.models.detector_training import GroundTruth, TrainingOutputs
-from jaxseg.models.extents import hold, inside, padded_to_stride
-from jaxseg.models.instances import in_original_pixels
-from jaxseg.models.mask_rcnn import MaskRCNN
-from jaxseg.models.resnet import frozen_modules
+from jaxseg.metrics import coco_evaluation as metrics
+from jaxseg.models.backbones.resnet import frozen_modules
+from jaxseg.models.mask_rcnn.detections import in_original_pixels
+from jaxseg.models.mask_rcnn.model import MaskRCNN
+from jaxseg.models.mask_rcnn.training import GroundTruth, TrainingOutputs
+from jaxseg.models.table import INSTANCES, make_model
 from jaxseg.ops.images import normalize
-from jaxseg.sharding import from_all_processes
-from jaxseg.tasks.models import INSTANCES, make_model
+from jaxseg.ops.padding import hold, inside, padded_to_stride
+from jaxseg.parallel.mesh import from_all_processes
 from jaxseg.tasks.task import Task
 from jaxseg.types import InstanceBatch
 

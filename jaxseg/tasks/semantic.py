@@ -9,12 +9,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxseg.data import batches
+from jaxseg.data.semantic import batches
 from jaxseg.losses import semantic as losses
 from jaxseg.metrics import semantic as metrics
 from jaxseg.models.resampling import center_crop
+from jaxseg.models.table import DTYPES, SEMANTIC, make_model
 from jaxseg.ops.images import confusion_matrix, normalize
-from jaxseg.tasks.models import DTYPES, SEMANTIC, make_model
 from jaxseg.tasks.task import Task
 from jaxseg.types import IGNORE, Batch, Source
 

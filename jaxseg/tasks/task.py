@@ -9,7 +9,7 @@ import flax.linen as nn
 class Task(NamedTuple):
     """A model with its data, its loss, its predictions and its metric, as functions.
 
-    The functions of a batch are pure, and are compiled by ``jaxseg.compilation``; those of the metric run on the host.
+    The functions of a batch are pure; ``jaxseg.run.compilation`` compiles them. Those of the metric run on the host.
 
     A loss is made of sums and of the counts by which they are divided. Sums and counts of the parts of a batch, on
     whatever device, add up to those of the whole, so that a batch cut into parts has the loss of the whole.

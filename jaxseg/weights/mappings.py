@@ -7,7 +7,7 @@ A rule reads: a module of ours whose path matches ``ours`` is called ``theirs`` 
 import re
 from typing import NamedTuple
 
-from jaxseg.models.vgg import STAGES
+from jaxseg.models.backbones.vgg import STAGES
 
 NOTHING = r"(?!)"  # a regular expression that matches no name
 

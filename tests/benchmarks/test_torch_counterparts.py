@@ -10,7 +10,7 @@ from torchvision_oracle import load_torchvision
 
 from jaxseg.benchmarks.measurements import Options, measure_config
 from jaxseg.benchmarks.ours import lively_state
-from jaxseg.experiment import build, resolve
+from jaxseg.run.experiment import build, resolve
 
 torch = pytest.importorskip("torch")
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from configs.base import get_config
-from jaxseg.data.batches import eval_batches, train_batches
 from jaxseg.data.cache import CachedExamples
+from jaxseg.data.semantic.batches import eval_batches, train_batches
 from jaxseg.data.sources import open_source
 from jaxseg.types import Example
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from configs import base
-from jaxseg.data.coco_format import ground_truth
+from jaxseg.data.coco.format import ground_truth
 from jaxseg.data.sources import open_source
 
 

@@ -16,10 +16,10 @@ from torch_fcn import copied
 from torch_models import load_into, to_numpy, to_torch
 from torchvision_oracle import load_torchvision
 
-from jaxseg.models.fcn import FCNResNet
+from jaxseg.models.backbones.resnet import LAYERS, ResNet
+from jaxseg.models.backbones.vgg import VGG16
+from jaxseg.models.fcn_resnet import FCNResNet
 from jaxseg.models.fcn_vgg import FCNVGG
-from jaxseg.models.resnet import LAYERS, ResNet
-from jaxseg.models.vgg import VGG16
 from jaxseg.weights.mappings import FCN_RESNET, RESNET, VGG16_BN
 from jaxseg.weights.mappings import VGG16 as VGG16_PLAIN
 from jaxseg.weights.torchvision import to_state_dict

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from jaxseg.report import read_lines
+from jaxseg.reporting.log import read_lines
 
 SCRIPTS = ("local.sh", "slurm.sbatch", "tpu_pod.sh")
 

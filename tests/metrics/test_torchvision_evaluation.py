@@ -18,13 +18,13 @@ from pycocotools.cocoeval import COCOeval
 from torchvision_oracle import load_torchvision
 
 from configs import base
-from jaxseg.data.rle import decode
+from jaxseg.data.coco.rle import decode
 from jaxseg.data.selection import take
 from jaxseg.data.sources import open_source
-from jaxseg.metrics import instances as metrics
+from jaxseg.metrics import coco_evaluation as metrics
 from jaxseg.metrics.average_precision import NUMBERS, SCORES
 from jaxseg.metrics.detections import describe
-from jaxseg.models.instances import Instances
+from jaxseg.models.mask_rcnn.detections import Instances
 
 
 @pytest.fixture(scope="module")

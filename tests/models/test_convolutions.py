@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from jax import lax
 
-from jaxseg.models import convolutions, winograd
+from jaxseg.models import convolutions
+from jaxseg.ops import winograd
 
 
 def _normal(*shape, seed=0):

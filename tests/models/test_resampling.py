@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxseg.models.fcn import resize_bilinear
+from jaxseg.models.fcn_resnet import resize_bilinear
 from jaxseg.models.resampling import (
     BilinearUp,
     UpConv2x2,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from random_weights import random_image, random_variables, relative_error, template
 
-from jaxseg.models.resnet import ResNet
+from jaxseg.models.backbones.resnet import ResNet
 from jaxseg.models.unet_resnet import SKIPS, UNetResNet
 
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from experiments import tiny_config
 
-from jaxseg.tasks import make_task, models
+from jaxseg.models import table as models
+from jaxseg.tasks import make_task
 from jaxseg.types import IGNORE, Batch
 
 NAMES = ("background", "disc", "square", "triangle")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from random_weights import random_variables
 
-from jaxseg.models.mask_rcnn import MaskRCNN
+from jaxseg.models.mask_rcnn.model import MaskRCNN
 from jaxseg.weights.mappings import MASK_RCNN_V1, MASK_RCNN_V2
 from jaxseg.weights.torchvision import from_state_dict, to_state_dict
 

@@ -7,9 +7,9 @@ from random_weights import random_image, random_variables, relative_error, templ
 from torch_models import load_into, numpy_state, to_numpy, to_torch
 from torchvision_oracle import load_torchvision
 
-from jaxseg.models.fcn import FCNResNet
-from jaxseg.models.resnet import ResNet
-from jaxseg.models.vgg import VGG16
+from jaxseg.models.backbones.resnet import ResNet
+from jaxseg.models.backbones.vgg import VGG16
+from jaxseg.models.fcn_resnet import FCNResNet
 from jaxseg.weights.mappings import FCN_RESNET, RESNET, VGG16_BN
 from jaxseg.weights.mappings import VGG16 as VGG16_PLAIN
 from jaxseg.weights.torchvision import from_state_dict, to_state_dict

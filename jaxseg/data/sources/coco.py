@@ -8,10 +8,11 @@ from typing import NamedTuple
 import ml_collections
 import numpy as np
 
-from jaxseg.data import coco_classes, rle
-from jaxseg.data.sources.coco_annotations import Annotation, Image, read_annotations
-from jaxseg.data.sources.coco_files import ORIGIN, WAYS, annotation_path, check_headers, chosen_images, image_paths
-from jaxseg.data.sources.image_files import read_image
+from jaxseg.data.coco import classes as coco_classes
+from jaxseg.data.coco import rle
+from jaxseg.data.coco.annotations import Annotation, Image, read_annotations
+from jaxseg.data.coco.files import ORIGIN, WAYS, annotation_path, check_headers, chosen_images, image_paths
+from jaxseg.data.images import read_image
 from jaxseg.data.sources.pairs import source_folder
 from jaxseg.types import Catalogue, Objects, Record, Source
 

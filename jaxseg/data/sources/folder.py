@@ -7,18 +7,18 @@ from pathlib import Path
 import ml_collections
 import numpy as np
 
-from jaxseg.data.sources.image_files import read_palette, read_values
+from jaxseg.data.images import read_palette, read_values
 from jaxseg.data.sources.pairs import (
     DataSet,
     Pair,
     check_split,
     colour_map,
-    divide,
     files_by_stem,
     open_pairs,
     read_list,
     source_folder,
 )
+from jaxseg.data.splits import divide
 from jaxseg.types import IGNORE, Source
 
 LISTS = ("train", "val", "test")

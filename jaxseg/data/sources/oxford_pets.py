@@ -17,8 +17,8 @@ import numpy as np
 from PIL import Image
 
 from jaxseg.data.download import fetch, unpack
-from jaxseg.data.sources.pairs import divide
 from jaxseg.data.sources.pet_instances import as_instances
+from jaxseg.data.splits import divide
 from jaxseg.types import Record, Source
 
 CLASS_NAMES = ("pet", "background", "border")  # trimap values 1, 2, 3

@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -10,7 +9,7 @@ from typing import NamedTuple
 import ml_collections
 import numpy as np
 
-from jaxseg.data.sources import image_files
+from jaxseg.data import images as image_files
 from jaxseg.types import Record, Source
 
 VERSION = 1  # changes whenever the same files are read in another way, so that nothing kept is taken for new
@@ -189,14 +188,6 @@ def read_list(path: Path, origin: str) -> list[str]:
     if not names:
         raise ValueError(f"{path} is empty. {origin}")
     return names
-
-
-def divide(names: Sequence[str], share: float) -> dict[str, list[str]]:
-    """Shuffles the sorted names with the seed 1337; the last ``share`` of them, at least one, is for validation."""
-    shuffled = sorted(names)
-    random.Random(1337).shuffle(shuffled)
-    first = len(shuffled) - max(1, round(len(shuffled) * share))
-    return {"train": shuffled[:first], "val": shuffled[first:]}
 
 
 def colour_map(classes: int) -> np.ndarray:

@@ -9,7 +9,7 @@ from pathlib import Path
 import ml_collections
 import numpy as np
 
-from jaxseg.data.sources.image_files import read_values
+from jaxseg.data.images import read_values
 from jaxseg.data.sources.pairs import DataSet, Pair, check_split, colour_map, open_pairs, read_list, source_folder
 from jaxseg.types import IGNORE, Source
 

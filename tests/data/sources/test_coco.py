@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxseg.data import coco_classes, rle
-from jaxseg.data.coco_format import ground_truth
+from jaxseg.data.coco import classes as coco_classes
+from jaxseg.data.coco import rle
+from jaxseg.data.coco.format import ground_truth
 from jaxseg.data.geometry import boxes_of_masks
 from jaxseg.data.sources import open_source
 

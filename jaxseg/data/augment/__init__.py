@@ -1,0 +1,1 @@
+"""Augmentations of images, label maps and objects."""

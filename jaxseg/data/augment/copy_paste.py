@@ -1,0 +1,49 @@
+"""Objects of one image pasted onto another: Simple Copy-Paste (Ghiasi et al., CVPR 2021)."""
+
+import numpy as np
+
+from jaxseg.data.geometry import boxes_of_masks
+from jaxseg.data.instances.transforms import drop_vanished, take
+from jaxseg.types import InstanceExample, Objects
+
+LEAST_VISIBLE = 0.1  # of an object's area; one of which less remains is dropped
+
+
+def random_copy_paste(rng: np.random.Generator, below: InstanceExample, above: InstanceExample) -> InstanceExample:
+    """Pastes each object of ``above`` onto ``below`` with even chance; regions of many objects are never pasted."""
+    chosen = ~above.objects.crowd & (rng.random(len(above.objects.crowd)) < 0.5)
+    return paste(below, above._replace(objects=take(above.objects, chosen)))
+
+
+def paste(below: InstanceExample, above: InstanceExample) -> InstanceExample:
+    """All objects of ``above`` on ``below``, corner on corner, without blending (section 3 of the paper).
+
+    The result has the size of ``below``; what would lie outside is cut off. Objects that are hidden in part get the
+    masks and boxes of what is seen of them, and are dropped where that is less than LEAST_VISIBLE.
+    """
+    above = _fitted(above, below.image.shape[:2])
+    hidden = above.objects.masks.any(axis=0)
+    image = np.where(hidden[:, :, None], above.image, below.image)
+    objects = (_behind(below.objects, hidden), above.objects)
+    return InstanceExample(image, Objects(*(np.concatenate(pair) for pair in zip(*objects, strict=True))))
+
+
+def _behind(objects: Objects, hidden: np.ndarray) -> Objects:
+    """What is seen of objects; ``hidden`` is bool ``[h, w]``."""
+    seen = objects.masks * ~hidden
+    before, after = (np.count_nonzero(masks, axis=(1, 2)) for masks in (objects.masks, seen))
+    boxes = np.where((before != after)[:, None], boxes_of_masks(seen), objects.boxes)
+    return take(objects._replace(boxes=boxes, masks=seen), after >= np.maximum(LEAST_VISIBLE * before, 1))
+
+
+def _fitted(example: InstanceExample, size: tuple[int, int]) -> InstanceExample:
+    """Cut off or padded with zeros, at the bottom and on the right, to ``size`` (height, width)."""
+    objects = example.objects
+    height, width = min(size[0], example.image.shape[0]), min(size[1], example.image.shape[1])
+    image = np.zeros((*size, 3), np.uint8)
+    image[:height, :width] = example.image[:height, :width]
+    masks = np.zeros((len(objects.masks), *size), np.uint8)
+    masks[:, :height, :width] = objects.masks[:, :height, :width]
+    cut = (objects.boxes[:, 2:] > np.array([width, height])).any(axis=1, keepdims=True)
+    boxes = np.where(cut, boxes_of_masks(masks), objects.boxes)
+    return InstanceExample(image, drop_vanished(objects._replace(boxes=boxes, masks=masks)))

@@ -1,0 +1,1 @@
+"""COCO's formats: annotation files, classes and run-length codes."""

@@ -1,0 +1,164 @@
+"""From records to batches. Batch t is a pure function of (seed, t).
+
+The order of examples is new in each epoch, a batch may straddle two, and nothing depends on how many workers or
+processes share the work, so the number of the step is all that resuming needs.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import grain
+import ml_collections
+import numpy as np
+
+from jaxseg.data.cache import CachedExamples
+from jaxseg.data.semantic import transforms
+from jaxseg.data.semantic.border import Border, border_of, border_weights
+from jaxseg.data.stream import BatchStream
+from jaxseg.types import IGNORE, Batch, Example, Source
+
+
+def train_batches(
+    source: Source,
+    data_config: ml_collections.ConfigDict,
+    *,
+    batch_size: int,
+    seed: int,
+    start_step: int,
+    process_index: int = 0,
+    process_count: int = 1,
+) -> BatchStream:
+    """Augmented batches without end, from step ``start_step`` on.
+
+    Args:
+      source: what to learn from.
+      data_config: ``config.data``.
+      batch_size: examples in a batch over all processes.
+      seed: of the order and of the augmentation.
+      start_step: the first batch is the one of this step.
+      process_index: this process' number; it gets rows ``[p b / n, (p + 1) b / n)`` of every batch.
+      process_count: how many processes share each batch.
+
+    Returns:
+      An iterator of ``Batch`` with ``b / n`` examples each; close it, or use it in a ``with`` statement.
+    """
+    share = share_of(batch_size, process_index, process_count)
+    if len(source.records) == 0:
+        raise ValueError(f"the split config.data.train of {data_config.name} is empty")
+    chosen = transforms.augmentation(data_config)
+    size = transforms.train_size(data_config)
+    examples = _examples(source, data_config, transforms.stored_size(size, chosen))
+    border = border_of(data_config)
+    make = TrainBatch(examples, size, chosen, transforms.mean_colour(data_config), border, seed, batch_size, share)
+    order = grain.MapDataset.range(len(examples)).seed(seed).shuffle().repeat().batch(batch_size)
+    return BatchStream(order.map_with_index(make)[start_step:], workers=data_config.workers)
+
+
+def eval_batches(
+    source: Source,
+    data_config: ml_collections.ConfigDict,
+    *,
+    batch_size: int,
+    process_index: int = 0,
+    process_count: int = 1,
+) -> BatchStream:
+    """Every image of the source exactly once over all processes, unaltered but for its size; all pixels count alike.
+
+    All processes get equally many batches, all of ``batch_size / process_count`` rows; the last ones are filled up
+    with rows that are not ``valid``. The arguments are those of ``train_batches``.
+
+    Evaluations are short and come often, so they are read by threads (OpenCV decodes and resizes outside Python's
+    lock): processes would spend longer starting than reading.
+    """
+    share = share_of(batch_size, process_index, process_count)
+    size = transforms.image_size(data_config)
+    make = EvalBatch(_examples(source, data_config, size), size, batch_size, share)
+    steps = -(-len(source.records) // batch_size)
+    return BatchStream(grain.MapDataset.range(steps).map(make), workers=0)
+
+
+class TrainBatch(NamedTuple):
+    """Makes the batch of a step from the numbers of its records, in whatever process it is called."""
+
+    examples: Sequence[Example]
+    size: tuple[int, int]
+    augmentation: transforms.Augmentation
+    colour: transforms.Colour
+    border: Border | None
+    seed: int
+    batch_size: int
+    share: slice
+
+    def __call__(self, step: int, indices: np.ndarray) -> Batch:
+        """The rows ``share`` of the batch of ``step``, which consists of the records ``indices`` ``[b]``."""
+        rows = range(self.batch_size)[self.share]
+        return _stack([self._example(step * self.batch_size + row, int(indices[row])) for row in rows])
+
+    def _example(self, position: int, index: int) -> Example:
+        rng = np.random.default_rng([self.seed, position])
+        example = transforms.augment(rng, self.examples[index], self.size, self.augmentation, self.colour)
+        # Last, for where borders are is a matter of how the image was cut and bent.
+        return example._replace(weight=border_weights(example.label, self.border)) if self.border else example
+
+
+class EvalBatch(NamedTuple):
+    """Makes the evaluation batch of a number."""
+
+    examples: Sequence[Example]
+    size: tuple[int, int]
+    batch_size: int
+    share: slice
+
+    def __call__(self, step: int) -> Batch:
+        """The rows ``share`` of batch ``step``, those beyond the end of the data not ``valid``."""
+        rows = range(step * self.batch_size, (step + 1) * self.batch_size)[self.share]
+        examples = [self.examples[row] for row in rows if row < len(self.examples)]
+        filler = Example(np.zeros((*self.size, 3), np.uint8), np.full(self.size, IGNORE, np.uint8))
+        batch = _stack(examples + [filler] * (len(rows) - len(examples)))
+        return batch._replace(valid=np.arange(len(rows)) < len(examples))
+
+
+class Examples(Sequence):
+    """The records of a source as examples of one size."""
+
+    def __init__(self, source: Source, size: tuple[int, int]):
+        self.records = source.records
+        self.class_count = len(source.class_names)
+        self.size = size
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, index: int) -> Example:
+        return transforms.to_example(self.records[index], self.size, self.class_count)
+
+
+def _examples(source: Source, data_config: ml_collections.ConfigDict, size: tuple[int, int]) -> Sequence[Example]:
+    examples = Examples(source, size)
+    if not data_config.cache or not source.fingerprint:
+        return examples
+    return CachedExamples(examples, size, source.fingerprint, Path(data_config.dir) / "cache")
+
+
+def share_of(batch_size: int, process_index: int, process_count: int) -> slice:
+    """The rows of each batch that are a process' own.
+
+    Raises:
+      ValueError: the processes cannot share a batch evenly.
+    """
+    if batch_size < 1 or batch_size % process_count:
+        raise ValueError(
+            f"config.train.batch_size is {batch_size}; expected a positive multiple of the {process_count} processes"
+        )
+    rows = batch_size // process_count
+    return slice(process_index * rows, (process_index + 1) * rows)
+
+
+def _stack(examples: list[Example]) -> Batch:
+    return Batch(
+        np.stack([example.image for example in examples]),
+        np.stack([example.label for example in examples]),
+        np.ones(len(examples), bool),
+        None if examples[0].weight is None else np.stack([example.weight for example in examples]),
+    )

@@ -1,0 +1,214 @@
+"""From a record to an example, and from example to example: image and label move together.
+
+Whatever is random takes a numpy Generator first, so that a caller who seeds it from an example's position gets the same
+example from any process. Images stay uint8; they are normalised on the device.
+"""
+
+import math
+from typing import NamedTuple
+
+import cv2
+import ml_collections
+import numpy as np
+
+from jaxseg.data.augment.color import random_colour
+from jaxseg.data.augment.elastic import random_elastic
+from jaxseg.types import IGNORE, Example, Record
+
+Colour = tuple[float, float, float]
+
+
+class Augmentation(NamedTuple):
+    """The fields of ``config.data.augment`` that semantic models know, described in configs/base.py."""
+
+    crop_scale: tuple[float, float]
+    crop_ratio: tuple[float, float]
+    flip: bool
+    brightness: float
+    contrast: float
+    saturation: float
+    hue: float
+    elastic: float
+
+
+def augmentation(data_config: ml_collections.ConfigDict) -> Augmentation:
+    """Reads and checks ``config.data.augment``."""
+    chosen = Augmentation(*(data_config.augment[field] for field in Augmentation._fields))
+    for field in ("crop_scale", "crop_ratio"):
+        low, high = data_config.augment[field]
+        if not 0 < low <= high:
+            raise ValueError(f"config.data.augment.{field} is ({low}, {high}); expected 0 < lowest <= highest")
+    check_shares(data_config, "brightness", "contrast", "saturation", "hue")
+    check_unused(data_config, "semantic models", min_sizes=(), scale_jitter=(1, 1), copy_paste=0)
+    if chosen.elastic < 0:
+        raise ValueError(f"config.data.augment.elastic is {chosen.elastic}; expected 0 or more, in pixels")
+    return chosen
+
+
+def check_shares(data_config: ml_collections.ConfigDict, *fields: str) -> None:
+    """Sees that fields of ``config.data.augment`` are in 0..1."""
+    for field in fields:
+        if not 0 <= data_config.augment[field] <= 1:
+            raise ValueError(f"config.data.augment.{field} is {data_config.augment[field]}; expected 0 to 1")
+
+
+def check_unused(data_config: ml_collections.ConfigDict, who: str, **unused: object) -> None:
+    """Sees that fields of ``config.data.augment`` that ``who`` does not know are left at what means no change."""
+    for field, value in unused.items():
+        given = data_config.augment[field]
+        if given != value:
+            raise ValueError(f"config.data.augment.{field} is {given}, which {who} do not know; expected {value}")
+
+
+def image_size(data_config: ml_collections.ConfigDict) -> tuple[int, int]:
+    """``config.data.image_size`` as (height, width); one number means square."""
+    return _size(data_config, "image_size")
+
+
+def train_size(data_config: ml_collections.ConfigDict) -> tuple[int, int]:
+    """The size of what is trained on: ``config.data.train_size``, or ``image_size`` where that is empty."""
+    return image_size(data_config) if data_config.train_size == () else _size(data_config, "train_size")
+
+
+def _size(data_config: ml_collections.ConfigDict, field: str) -> tuple[int, int]:
+    size = tuple(np.atleast_1d(np.asarray(data_config[field], dtype=object)))
+    size = size * 2 if len(size) == 1 else size
+    if len(size) != 2 or not all(isinstance(side, int) and side > 0 for side in size):
+        raise ValueError(
+            f"config.data.{field} is {data_config[field]}; expected (height, width) or one number, in pixels"
+        )
+    return size
+
+
+def mean_colour(data_config: ml_collections.ConfigDict) -> Colour:
+    """The colour, in 0..255, that normalisation turns into zero: what padding should look like."""
+    return tuple(float(np.clip(round(mean * data_config.scale), 0, 255)) for mean in data_config.mean)
+
+
+def to_example(record: Record, size: tuple[int, int], class_count: int) -> Example:
+    """The record's image and label map, resized to ``size`` (height, width).
+
+    Raises:
+      ValueError: the record has no label map, one of another size than its image, or one with unknown values.
+    """
+    if record.label is None:
+        raise ValueError(f"{record.name} has no label map; semantic tasks need a data set with label maps")
+    if record.label.shape != record.image.shape[:2]:
+        raise ValueError(
+            f"{record.name}: the label is {record.label.shape[1]}x{record.label.shape[0]}, "
+            f"its image {record.image.shape[1]}x{record.image.shape[0]}; expected the same size"
+        )
+    unknown = record.label[(record.label >= class_count) & (record.label != IGNORE)]
+    if unknown.size:
+        raise ValueError(f"{record.name}: label value {unknown[0]}; expected 0 to {class_count - 1}, or {IGNORE}")
+    return resize(Example(record.image, record.label), size)
+
+
+def resize(example: Example, size: tuple[int, int]) -> Example:
+    """To ``size`` (height, width): bilinear for the image, nearest for the label, both with half-pixel centres."""
+    return Example(resize_image(example.image, size), resize_label(example.label, size))
+
+
+def resize_image(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Bilinear, with half-pixel centres and without antialiasing: ``[h, w, 3]`` to ``[*size, 3]``."""
+    return image if image.shape[:2] == size else cv2.resize(image, size[::-1], interpolation=cv2.INTER_LINEAR)
+
+
+def resize_label(label: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Nearest, with half-pixel centres: ``[h, w]`` to ``[*size]``."""
+    # Plain INTER_NEAREST samples the upper left corner of each pixel, which shifts labels against their images.
+    return label if label.shape == size else cv2.resize(label, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
+
+
+def pad(example: Example, size: tuple[int, int], colour: Colour) -> Example:
+    """Fills up to ``size`` (height, width) at the bottom and on the right, with ``colour`` and ``IGNORE``."""
+    rows, columns = size[0] - example.label.shape[0], size[1] - example.label.shape[1]
+    if rows < 0 or columns < 0:
+        raise ValueError(f"cannot pad an image of {example.label.shape} rows and columns to {size}")
+    image = cv2.copyMakeBorder(example.image, 0, rows, 0, columns, cv2.BORDER_CONSTANT, value=colour)
+    label = cv2.copyMakeBorder(example.label, 0, rows, 0, columns, cv2.BORDER_CONSTANT, value=IGNORE)
+    return Example(image, label)
+
+
+def crop(example: Example, box: tuple[float, float, float, float], size: tuple[int, int], colour: Colour) -> Example:
+    """Cuts out a box and resizes it, in one interpolation.
+
+    Args:
+      example: image and label.
+      box: ``[x1, y1, x2, y2]`` in pixels; what lies outside the image is filled with ``colour`` and ``IGNORE``.
+      size: (height, width) of the result.
+      colour: of the padding, 0..255.
+    """
+    x1, y1, x2, y2 = box
+    height, width = example.label.shape
+    step_x, step_y = (x2 - x1) / size[1], (y2 - y1) / size[0]
+    to_source = np.array([[step_x, 0, x1 + step_x / 2 - 0.5], [0, step_y, y1 + step_y / 2 - 0.5]])
+    # Centres of the outermost pixels may lie up to half a pixel beyond those of the image. That is padding only where
+    # the box itself leaves the image; elsewhere the edge goes on.
+    inside = min(x1, y1, width - x2, height - y2) > -1e-3
+    border = cv2.BORDER_REPLICATE if inside else cv2.BORDER_CONSTANT
+    inverse = cv2.WARP_INVERSE_MAP
+    return Example(
+        cv2.warpAffine(example.image, to_source, size[::-1], None, cv2.INTER_LINEAR | inverse, border, colour),
+        cv2.warpAffine(example.label, to_source, size[::-1], None, cv2.INTER_NEAREST | inverse, border, IGNORE),
+    )
+
+
+def random_crop(
+    rng: np.random.Generator,
+    example: Example,
+    size: tuple[int, int],
+    *,
+    scale: tuple[float, float],
+    ratio: tuple[float, float],
+    colour: Colour,
+) -> Example:
+    """Cuts out a box of random place, side and aspect, resized to ``size``.
+
+    Args:
+      rng: the source of chance.
+      example: image and label.
+      size: (height, width) of the result.
+      scale: range of the box's side as a share of the image's, uniform; a box larger than the image pads.
+      ratio: range of the box's aspect (width over height) relative to the image's, uniform in its logarithm.
+      colour: of the padding, 0..255.
+    """
+    height, width = example.label.shape
+    side = rng.uniform(*scale)
+    stretch = math.exp(rng.uniform(math.log(ratio[0]), math.log(ratio[1])) / 2)
+    box_height, box_width = height * side / stretch, width * side * stretch
+    # With a box larger than the image, the image takes a random place in it.
+    y1 = rng.uniform(*sorted((0.0, height - box_height)))
+    x1 = rng.uniform(*sorted((0.0, width - box_width)))
+    return crop(example, (x1, y1, x1 + box_width, y1 + box_height), size, colour)
+
+
+def random_flip(rng: np.random.Generator, example: Example) -> Example:
+    """Left and right exchanged, half of the time."""
+    if rng.random() < 0.5:
+        return Example(np.ascontiguousarray(example.image[:, ::-1]), np.ascontiguousarray(example.label[:, ::-1]))
+    return example
+
+
+def stored_size(size: tuple[int, int], chosen: Augmentation) -> tuple[int, int]:
+    """The size in which examples are kept before ``augment``: so large that crops need no enlarging.
+
+    At most twice the final size, four times the memory: smaller crops than half an image are blurred a little.
+    """
+    factor = min(max(1.0, 1 / chosen.crop_scale[0]), 2.0)
+    return math.ceil(size[0] * factor), math.ceil(size[1] * factor)
+
+
+def augment(
+    rng: np.random.Generator, example: Example, size: tuple[int, int], chosen: Augmentation, colour: Colour
+) -> Example:
+    """Everything that ``chosen`` asks for; the result has ``size`` (height, width)."""
+    if (*chosen.crop_scale, *chosen.crop_ratio) == (1, 1, 1, 1):
+        example = resize(example, size)
+    else:
+        example = random_crop(rng, example, size, scale=chosen.crop_scale, ratio=chosen.crop_ratio, colour=colour)
+    if chosen.flip:
+        example = random_flip(rng, example)
+    if chosen.elastic:
+        example = random_elastic(rng, example, chosen.elastic)
+    return Example(random_colour(rng, example.image, chosen), example.label)

@@ -1,0 +1,197 @@
+"""ResNet 18, 34, 50 and 101 as backbones, in the form called v1.5: in a bottleneck the stride sits on the 3x3.
+
+He, Zhang, Ren, Sun, "Deep Residual Learning for Image Recognition", 2016. Dilation in place of strides as in Chen et
+al., "Rethinking Atrous Convolution", 2017, section 3.1.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from flax.typing import Dtype
+
+from jaxseg.models.norms import norm_layer
+from jaxseg.ops.padding import hold, inside
+
+LAYERS = ("layer1", "layer2", "layer3", "layer4")
+
+KERNEL_INIT = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions and a shortcut: ``[b, h, w, c] -> [b, h / stride, w / stride, features]``.
+
+    Attributes:
+      features: channels of the convolutions and of the output.
+      stride: of the first convolution.
+      dilation: must be 1; torchvision knows no dilated basic block.
+      conv: makes a convolution; it pads by half its kernel.
+      norm: makes a norm.
+    """
+
+    features: int
+    stride: int
+    dilation: int
+    conv: Callable[..., nn.Module]
+    norm: Callable[..., nn.Module]
+    expansion = 1
+
+    @nn.compact
+    def __call__(self, x: jax.Array, before: jax.Array | None, after: jax.Array | None) -> jax.Array:
+        """``before`` and ``after``: which positions count at the resolution of the input and of the output."""
+        y = self.conv(self.features, 3, stride=self.stride, name="conv1")(hold(x, before))
+        y = nn.relu(self.norm(name="bn1")(y, mask=after))
+        y = self.conv(self.features, 3, name="conv2")(hold(y, after))
+        y = self.norm(name="bn2")(y, mask=after)
+        return nn.relu(y + shortcut(self, x, after))
+
+
+class Bottleneck(nn.Module):
+    """1x1, 3x3 and 1x1 convolutions and a shortcut: ``[b, h, w, c] -> [b, h / stride, w / stride, 4 features]``.
+
+    Attributes: as of ``BasicBlock``; ``dilation`` and ``stride`` are those of the 3x3 convolution.
+    """
+
+    features: int
+    stride: int
+    dilation: int
+    conv: Callable[..., nn.Module]
+    norm: Callable[..., nn.Module]
+    expansion = 4
+
+    @nn.compact
+    def __call__(self, x: jax.Array, before: jax.Array | None, after: jax.Array | None) -> jax.Array:
+        """``before`` and ``after``: which positions count at the resolution of the input and of the output."""
+        y = self.conv(self.features, 1, name="conv1")(x)
+        y = nn.relu(self.norm(name="bn1")(y, mask=before))
+        y = self.conv(self.features, 3, stride=self.stride, dilation=self.dilation, name="conv2")(hold(y, before))
+        y = nn.relu(self.norm(name="bn2")(y, mask=after))
+        y = self.conv(self.features * self.expansion, 1, name="conv3")(y)
+        y = self.norm(name="bn3")(y, mask=after)
+        return nn.relu(y + shortcut(self, x, after))
+
+
+def shortcut(block: BasicBlock | Bottleneck, x: jax.Array, after: jax.Array | None) -> jax.Array:
+    """A block's input, projected where its output has another shape."""
+    features = block.features * block.expansion
+    if block.stride == 1 and x.shape[-1] == features:
+        return x
+    x = block.conv(features, 1, stride=block.stride, name="downsample_conv")(x)
+    return block.norm(name="downsample_norm")(x, mask=after)
+
+
+BLOCKS = {
+    18: (BasicBlock, (2, 2, 2, 2)),
+    34: (BasicBlock, (3, 4, 6, 3)),
+    50: (Bottleneck, (3, 4, 6, 3)),
+    101: (Bottleneck, (3, 4, 23, 3)),
+}
+
+
+class ResNet(nn.Module):
+    """A ResNet that returns its features by name.
+
+    Attributes:
+      depth: 18, 34, 50 or 101.
+      width: channels of the stem; 64 in the paper, fewer for small machines.
+      output_stride: of the last layer: 32, or 16 or 8, where dilation replaces the last one or two strides.
+      classes: of a classifier on top, whose logits are then among the features; 0 for none.
+      norm: "batch" or "frozen".
+      norm_epsilon: added to the variance.
+      trainable_layers: 5 for all; 4 stops gradients above the stem, 3 above layer1, ..., 0 above layer4.
+      remat: whether blocks forget their activations and compute them again in the backward pass.
+      dtype: type of the computation; parameters and statistics are float32.
+      axis_name: the axis over which pmap's devices share batch statistics; jit needs none.
+    """
+
+    depth: int = 50
+    width: int = 64
+    output_stride: int = 32
+    classes: int = 0
+    norm: str = "batch"
+    norm_epsilon: float = 1e-5
+    trainable_layers: int = 5
+    remat: bool = False
+    dtype: Dtype = jnp.float32
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, image: jax.Array, *, train: bool, extents: jax.Array | None = None) -> dict[str, jax.Array]:
+        """The features of normalised images.
+
+        Args:
+          image: float ``[b, h, w, 3]``.
+          train: whether live norms use the statistics of this batch.
+          extents: the part of each image that counts, see ``ops/padding.py``.
+
+        Returns:
+          "stem" ``[b, h / 2, w / 2, width]`` and "layer1" to "layer4" at strides 4, 8, 16, 32 (or the output stride)
+          with 1, 2, 4, 8 times ``width`` channels, or four times as many with bottlenecks. With a classifier also
+          "logits", float32 ``[b, classes]``. What lies beyond the extents is undefined.
+        """
+        norm = norm_layer(self.norm, train=train, epsilon=self.norm_epsilon, dtype=self.dtype, axis_name=self.axis_name)
+        conv = partial(convolution, dtype=self.dtype)
+        kind, counts = BLOCKS[self.depth]
+        block = partial(nn.remat(kind) if self.remat else kind, conv=conv, norm=norm)
+
+        x = conv(self.width, 7, stride=2, name="conv1")(image.astype(self.dtype))
+        mask = inside(extents, x.shape[1:3], 2)
+        x = nn.relu(norm(name="bn1")(x, mask=mask))
+        features = {"stem": self._stopped(x, 0)}
+        x = max_pool_3x3(hold(features["stem"], mask))
+
+        stride, dilation = 4, 1
+        for i, (name, count) in enumerate(zip(LAYERS, counts, strict=True)):
+            width, step = self.width << i, 2 if i and stride < self.output_stride else 1
+            before = inside(extents, x.shape[1:3], stride)
+            stride *= step
+            after = inside(extents, [-(-length // step) for length in x.shape[1:3]], stride)
+            x = block(width, step, dilation, name=f"{name}_0")(x, before, after)
+            if i and step == 1:  # in place of a stride, from the next block on
+                dilation *= 2
+            for j in range(1, count):
+                x = block(width, 1, dilation, name=f"{name}_{j}")(x, after, after)
+            x = features[name] = self._stopped(x, i + 1)
+        if self.classes:
+            logits = nn.Dense(self.classes, dtype=self.dtype, name="fc")(x.mean(axis=(1, 2)))
+            features["logits"] = logits.astype(jnp.float32)
+        return features
+
+    def _stopped(self, x: jax.Array, i: int) -> jax.Array:
+        """``x``, the output of stage ``i`` (0 is the stem), without its gradient where the stages so far are frozen."""
+        return jax.lax.stop_gradient(x) if i + self.trainable_layers < 5 else x
+
+
+def frozen_modules(trainable_layers: int) -> tuple[str, ...]:
+    """With what the names of the modules begin that do not learn, see ``ResNet.trainable_layers``."""
+    stages = (("conv1/", "bn1/"), *((f"{layer}_",) for layer in LAYERS))
+    return tuple(name for stage in stages[: 5 - trainable_layers] for name in stage)
+
+
+def convolution(features: int, kernel: int, *, name: str, dtype: Dtype, stride: int = 1, dilation: int = 1) -> nn.Conv:
+    """A convolution without bias, padded on all sides alike: a stride of 2 then starts at the first pixel."""
+    padding = (kernel - 1) // 2 * dilation
+    return nn.Conv(
+        features,
+        (kernel, kernel),
+        strides=stride,
+        padding=[(padding, padding)] * 2,
+        kernel_dilation=dilation,
+        use_bias=False,
+        kernel_init=KERNEL_INIT,
+        dtype=dtype,
+        name=name,
+    )
+
+
+def max_pool_3x3(x: jax.Array) -> jax.Array:
+    """Maximum over 3x3 windows, stride 2, of a map without negative numbers: ``[b, h, w, c] -> [b, ⌈h/2⌉, ⌈w/2⌉, c]``.
+
+    The maximum of strided slices: its gradient needs no select-and-scatter, which is slow on CPUs.
+    """
+    rows, columns = (x.shape[1] + 1) // 2 * 2, (x.shape[2] + 1) // 2 * 2
+    x = jnp.pad(x, ((0, 0), (1, rows - x.shape[1]), (1, columns - x.shape[2]), (0, 0)))
+    x = jnp.maximum(jnp.maximum(x[:, 0:rows:2], x[:, 1 : rows + 1 : 2]), x[:, 2 : rows + 1 : 2])
+    return jnp.maximum(jnp.maximum(x[:, :, 0:columns:2], x[:, :, 1 : columns + 1 : 2]), x[:, :, 2 : columns + 1 : 2])

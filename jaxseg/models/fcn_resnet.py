@@ -1,0 +1,102 @@
+"""Fully convolutional networks for semantic segmentation.
+
+Long, Shelhamer, Darrell, "Fully Convolutional Networks for Semantic Segmentation", 2015; the form on a dilated ResNet,
+with an auxiliary head on layer3, is torchvision's ``fcn_resnet50`` and ``fcn_resnet101``.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from flax.typing import Dtype
+
+from jaxseg.models.backbones.resnet import ResNet, convolution
+from jaxseg.models.norms import norm_layer
+
+
+class FCNHead(nn.Module):
+    """A 3x3 convolution to a quarter of the channels, norm, ReLU, dropout, scores: ``[b, h, w, c] -> [b, h, w, k]``.
+
+    Attributes:
+      classes: number of classes, k.
+      norm: makes a norm.
+      dropout: the share of activations dropped in training.
+      train: whether it is training.
+      dtype: type of the computation.
+    """
+
+    classes: int
+    norm: Callable[..., nn.Module]
+    dropout: float
+    train: bool
+    dtype: Dtype
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        x = convolution(x.shape[-1] // 4, 3, dtype=self.dtype, name="conv")(x)
+        x = nn.relu(self.norm(name="norm")(x))
+        x = nn.Dropout(self.dropout, deterministic=not self.train)(x)
+        return nn.Conv(self.classes, (1, 1), dtype=self.dtype, name="score")(x)
+
+
+class FCNResNet(nn.Module):
+    """An FCN on a ResNet of output stride 8.
+
+    Attributes:
+      classes: number of classes, k; 21 in torchvision's weights.
+      depth: 50 or 101.
+      width: channels of the ResNet's stem.
+      dropout: the share of activations dropped in front of the scores.
+      auxiliary: whether there is a second head, on layer3, whose loss helps training.
+      remat: whether blocks forget their activations and compute them again in the backward pass.
+      dtype: type of the computation; parameters, statistics and logits are float32.
+      axis_name: the axis over which pmap's devices share batch statistics; jit needs none.
+    """
+
+    classes: int = 21
+    depth: int = 50
+    width: int = 64
+    dropout: float = 0.1
+    auxiliary: bool = True
+    remat: bool = False
+    dtype: Dtype = jnp.float32
+    axis_name: str | None = None
+
+    coarsest_stride = 8  # pixels from one position of the coarsest map to the next
+
+    @nn.compact
+    def __call__(self, image: jax.Array, *, train: bool) -> dict[str, jax.Array]:
+        """Logits of each pixel's class.
+
+        Args:
+          image: float ``[b, h, w, 3]``, normalised.
+          train: whether norms use the statistics of this batch, and dropout drops.
+
+        Returns:
+          "logits" and, with an auxiliary head, "aux_logits": float32 ``[b, h, w, k]``.
+        """
+        size = image.shape[1:3]
+        backbone = ResNet(
+            self.depth,
+            width=self.width,
+            output_stride=8,
+            remat=self.remat,
+            dtype=self.dtype,
+            axis_name=self.axis_name,
+            name="backbone",
+        )
+        features = backbone(image, train=train)
+        norm = norm_layer("batch", train=train, dtype=self.dtype, axis_name=self.axis_name)
+        head = partial(FCNHead, self.classes, norm, self.dropout, train, self.dtype)
+        outputs = {"logits": resize_bilinear(head(name="classifier")(features["layer4"]), size)}
+        if self.auxiliary:
+            outputs["aux_logits"] = resize_bilinear(head(name="aux_classifier")(features["layer3"]), size)
+        return outputs
+
+
+def resize_bilinear(x: jax.Array, size: tuple[int, int]) -> jax.Array:
+    """``[b, h, w, c] -> [b, *size, c]``, in float32 at least: bilinear, half-pixel centres, no antialias."""
+    shape = (x.shape[0], *size, x.shape[-1])
+    return jax.image.resize(x.astype(jnp.promote_types(x.dtype, jnp.float32)), shape, "linear", antialias=False)

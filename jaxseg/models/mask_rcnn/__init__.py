@@ -1,0 +1,1 @@
+"""Mask R-CNN: feature pyramid, region proposal network, heads and their training."""

@@ -1,0 +1,58 @@
+"""The feature pyramid: every level of a backbone with the meaning of the highest.
+
+Lin et al., "Feature Pyramid Networks for Object Detection", 2017, section 3.
+"""
+
+from collections.abc import Callable, Sequence
+
+import chex
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from flax.typing import Dtype
+
+from jaxseg.models.blocks import LECUN_UNIFORM, ConvBlock
+from jaxseg.ops.padding import inside
+
+STRIDES = (4, 8, 16, 32, 64)  # of P2 to P6
+
+
+class FPN(nn.Module):
+    """Lateral 1x1 convolutions, a way down from the top, a 3x3 convolution on each level, and one level more.
+
+    Attributes:
+      channels: of every level of the pyramid.
+      norm: makes a norm, after each convolution; None: the convolutions have biases.
+      dtype: type of the computation; parameters are float32.
+    """
+
+    channels: int = 256
+    norm: Callable[..., nn.Module] | None = None
+    dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, features: Sequence[jax.Array], extents: jax.Array | None = None) -> tuple[jax.Array, ...]:
+        """The pyramid of a backbone's features.
+
+        Args:
+          features: C2 to C5, ``[b, h / s, w / s, c]`` for s = 4, 8, 16, 32.
+          extents: the part of each image that counts, see ``ops/padding.py``.
+
+        Returns:
+          P2 to P6, ``[b, h / s, w / s, channels]`` for s = 4 to 64; P6 is every second position of P5.
+        """
+
+        def block(name: str, kernel: int) -> ConvBlock:
+            return ConvBlock(self.channels, kernel, self.norm, False, LECUN_UNIFORM, self.dtype, name=name)
+
+        masks = [inside(extents, x.shape[1:3], stride) for x, stride in zip(features, STRIDES, strict=False)]
+        levels = []
+        above = None
+        for i in reversed(range(len(features))):
+            x = block(f"inner_{i}", 1)(features[i], masks[i])
+            if above is not None:
+                chex.assert_equal(x.shape[1:3], (2 * above.shape[1], 2 * above.shape[2]))
+                x += above.repeat(2, axis=1).repeat(2, axis=2)
+            above = x
+            levels.append(block(f"layer_{i}", 3)(x, masks[i]))
+        return (*reversed(levels), levels[0][:, ::2, ::2])

@@ -1,0 +1,210 @@
+"""Mask R-CNN on a ResNet with a feature pyramid, from normalised images to instances, as one program.
+
+He et al., "Mask R-CNN", 2017; versions 1 and 2 are torchvision's ``maskrcnn_resnet50_fpn`` and ``..._v2``. All shapes
+are static: images are padded at the bottom and the right, boxes, proposals and detections fill slots that a mask calls
+valid. How far each image is padded makes no difference, see ``ops/padding.py``.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from flax.typing import Dtype
+
+from jaxseg.models.backbones.resnet import LAYERS, ResNet
+from jaxseg.models.mask_rcnn import roi_heads, rpn
+from jaxseg.models.mask_rcnn import training as targets
+from jaxseg.models.mask_rcnn.detections import Instances
+from jaxseg.models.mask_rcnn.fpn import FPN
+from jaxseg.models.mask_rcnn.roi_heads import BOX_BINS, MASK_BINS, BoxHead, Detecting, MaskHead
+from jaxseg.models.mask_rcnn.rpn import Proposals, Proposing, RPNHead
+from jaxseg.models.mask_rcnn.training import Drawing, GroundTruth, TrainingOutputs
+from jaxseg.models.norms import norm_layer
+from jaxseg.ops.sampling import Samples
+
+
+class Drawn(NamedTuple):
+    """Draws of one training step; None: to be drawn.
+
+    Attributes:
+      anchors: by index into the anchors of all levels.
+      proposals: that regions are drawn from.
+      regions: by index into these proposals followed by the objects' boxes; positives first.
+    """
+
+    anchors: Samples | None = None
+    proposals: Proposals | None = None
+    regions: Samples | None = None
+
+
+NOTHING_DRAWN = Drawn()
+
+
+class MaskRCNN(nn.Module):
+    """A Mask R-CNN whose stages are methods, so that each can be run and tested alone.
+
+    Attributes:
+      classes: number of classes, k, with the background; 91 in torchvision's weights.
+      version: 1 or 2. The second has norms in pyramid and heads too, two convolutions in the RPN's head, and four
+        convolutions in the box head.
+      depth: of the ResNet.
+      width: channels of the ResNet's stem; 64 in the paper, fewer for small machines.
+      channels: of the pyramid and of the heads' convolutions.
+      hidden: outputs of the box head's dense layers.
+      class_agnostic: whether all classes share one set of box deltas and one mask.
+      norm: "frozen" or "batch", wherever there are norms.
+      norm_epsilon: added to the variance.
+      trainable_layers: of the backbone, see ``ResNet``.
+      anchor_sizes: of each level, in pixels.
+      anchor_ratios: height / width, on each level.
+      proposing: how proposals are chosen when testing.
+      proposing_in_training: and when training.
+      drawing: how much of each image is learned from.
+      detecting: how detections are chosen.
+      roi_align: "gather" or "einsum", see ``ops/roi_align.py``.
+      train: whether live norms use the statistics of the batch.
+      remat: whether the backbone's blocks forget their activations and compute them again in the backward pass.
+      dtype: type of the activations; parameters, logits, boxes and scores are float32.
+      axis_name: the axis over which pmap's devices share batch statistics; jit needs none.
+    """
+
+    classes: int = 91
+    version: int = 1
+    depth: int = 50
+    width: int = 64
+    channels: int = 256
+    hidden: int = 1024
+    class_agnostic: bool = False
+    norm: str = "frozen"
+    norm_epsilon: float = 1e-5
+    trainable_layers: int = 5
+    anchor_sizes: Sequence[Sequence[float]] = ((32,), (64,), (128,), (256,), (512,))
+    anchor_ratios: Sequence[float] = (0.5, 1.0, 2.0)
+    proposing: Proposing = rpn.IN_TESTING
+    proposing_in_training: Proposing = rpn.IN_TRAINING
+    drawing: Drawing = Drawing()
+    detecting: Detecting = Detecting()
+    roi_align: str = "gather"
+    train: bool = False
+    remat: bool = False
+    dtype: Dtype = jnp.float32
+    axis_name: str | None = None
+
+    def setup(self):
+        """The five networks."""
+        if self.version not in (1, 2):
+            raise ValueError(f"There is no version {self.version} of Mask R-CNN; it is 1 or 2.")
+        shared = {"dtype": self.dtype, "axis_name": self.axis_name}
+        norm = norm_layer(self.norm, train=self.train, epsilon=self.norm_epsilon, **shared)
+        second = self.version == 2
+        self.backbone = ResNet(
+            self.depth,
+            width=self.width,
+            norm=self.norm,
+            norm_epsilon=self.norm_epsilon,
+            trainable_layers=self.trainable_layers,
+            remat=self.remat,
+            **shared,
+        )
+        self.fpn = FPN(self.channels, norm if second else None, self.dtype)
+        anchors = len(self.anchor_sizes[0]) * len(self.anchor_ratios)
+        self.rpn_head = RPNHead(2 if second else 1, anchors, self.dtype)
+        self.box_head = BoxHead(self.classes, 4 if second else 0, self.hidden, self.class_agnostic, norm, self.dtype)
+        masks = 1 if self.class_agnostic else self.classes
+        self.mask_head = MaskHead(masks, self.channels, norm if second else None, self.dtype)
+
+    def __call__(self, image: jax.Array, sizes: jax.Array, extents: jax.Array | None = None) -> Instances:
+        """The instances in a batch of images.
+
+        Args:
+          image: float ``[b, h, w, 3]``, normalised, then padded with zeros; h and w are multiples of 32.
+          sizes: int32 ``[b, 2]``, height and width of each image before it was padded.
+          extents: int32 ``[b, 2]``: act as if each image were padded to this size only, a multiple of 32. None: all of
+            the batch counts, and what it is padded to makes a difference, as it does in torchvision.
+
+        Returns:
+          The ``Instances``, their boxes in pixels of these images.
+        """
+        pyramid = self.pyramid(image, extents)
+        logits, deltas = self.rpn_head(pyramid, extents)
+        anchors, usable = self.anchors(pyramid, image, extents)
+        proposals = rpn.propose(logits, deltas, anchors, usable, sizes, self.proposing)
+        logits, deltas = self.box_outputs(pyramid, proposals.boxes, proposals.valid, extents)
+        found = roi_heads.detect(logits, deltas, proposals.boxes, proposals.valid, sizes, self.detecting)
+        logits = self.mask_logits(pyramid, found.boxes, found.valid, extents)
+        logits = jax.vmap(roi_heads.masks_of_classes)(logits, found.classes)
+        return Instances(*found, nn.sigmoid(logits))
+
+    def training(
+        self,
+        image: jax.Array,
+        sizes: jax.Array,
+        truth: GroundTruth,
+        key: jax.Array,
+        extents: jax.Array | None = None,
+        drawn: Drawn = NOTHING_DRAWN,
+    ) -> TrainingOutputs:
+        """What the losses are made of.
+
+        Args:
+          image: as above.
+          sizes: as above.
+          truth: the objects.
+          key: draws anchors and regions: one for all images, or one for each, ``[b]``.
+          extents: as above.
+          drawn: what to take instead of drawing it; for comparisons.
+        """
+        keys = key if key.ndim else jax.random.split(key, image.shape[0])
+        anchor_keys, region_keys = jax.vmap(jax.random.split, out_axes=1)(keys)
+        pyramid = self.pyramid(image, extents)
+        logits, deltas = self.rpn_head(pyramid, extents)
+        anchors, usable = self.anchors(pyramid, image, extents)
+        of_anchors = drawn.anchors or targets.draw_anchors(anchor_keys, anchors, usable, truth, self.drawing)
+        rpn_samples = targets.anchor_samples(of_anchors, logits, deltas, anchors, truth)
+
+        proposals = drawn.proposals or rpn.propose(logits, deltas, anchors, usable, sizes, self.proposing_in_training)
+        of_regions = drawn.regions or targets.draw_regions(region_keys, proposals, truth, self.drawing)
+        regions = targets.regions_to_learn_from(of_regions, proposals, truth)
+        logits, deltas = self.box_outputs(pyramid, regions.boxes, regions.valid, extents)
+
+        first = targets.possibly_positive(regions, self.drawing.region_share)
+        mask_logits = self.mask_logits(pyramid, first.boxes, first.positive, extents)
+        gt_masks = targets.mask_targets(first, truth, sizes, mask_logits.shape[2], image.shape[2])
+        return TrainingOutputs(rpn_samples, regions, logits, deltas, mask_logits, gt_masks)
+
+    def pyramid(self, image: jax.Array, extents: jax.Array | None = None) -> tuple[jax.Array, ...]:
+        """P2 to P6 of a batch: ``[b, h / s, w / s, channels]`` for s = 4 to 64."""
+        features = self.backbone(image, train=self.train, extents=extents)
+        return self.fpn([features[layer] for layer in LAYERS], extents)
+
+    def rpn_outputs(
+        self, pyramid: Sequence[jax.Array], extents: jax.Array | None = None
+    ) -> tuple[list[jax.Array], list[jax.Array]]:
+        """Logits ``[b, a]`` and deltas ``[b, a, 4]`` of each level."""
+        return self.rpn_head(pyramid, extents)
+
+    def anchors(
+        self, pyramid: Sequence[jax.Array], image: jax.Array, extents: jax.Array | None = None
+    ) -> tuple[list[jax.Array], list[jax.Array]]:
+        """Anchors ``[b, a, 4]`` of each level, and which of them lie within the extents, ``[b, a]``."""
+        if extents is None:
+            extents = jnp.broadcast_to(jnp.array(image.shape[1:3], jnp.int32)[None], (image.shape[0], 2))
+        return rpn.place_anchors(pyramid, extents, self.anchor_sizes, self.anchor_ratios)
+
+    def box_outputs(
+        self, pyramid: Sequence[jax.Array], boxes: jax.Array, valid: jax.Array, extents: jax.Array | None = None
+    ) -> tuple[jax.Array, jax.Array]:
+        """Class logits ``[b, p, k]`` and deltas ``[b, p, k, 4]`` (or ``[b, p, 1, 4]``) of boxes ``[b, p, 4]``."""
+        regions = roi_heads.pool(pyramid, boxes, extents, BOX_BINS, self.roi_align)
+        logits, deltas = self.box_head(regions, valid.ravel())
+        return logits.reshape(*valid.shape, -1), deltas.reshape(*valid.shape, -1, 4)
+
+    def mask_logits(
+        self, pyramid: Sequence[jax.Array], boxes: jax.Array, valid: jax.Array, extents: jax.Array | None = None
+    ) -> jax.Array:
+        """Mask logits ``[b, p, 28, 28, k]`` (or ``[b, p, 28, 28, 1]``) of boxes ``[b, p, 4]``."""
+        regions = roi_heads.pool(pyramid, boxes, extents, MASK_BINS, self.roi_align)
+        logits = self.mask_head(regions, valid.ravel())
+        return logits.reshape(*valid.shape, *logits.shape[1:])

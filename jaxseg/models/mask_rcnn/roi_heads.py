@@ -1,0 +1,197 @@
+"""What looks at each region: which class, which box exactly, which pixels.
+
+He et al., "Mask R-CNN", 2017, section 3 and appendix; torchvision's v1 and v2 of the heads.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from flax.typing import Dtype
+
+from jaxseg.models.blocks import HE_FAN_OUT, LINEAR, ConvBlock
+from jaxseg.models.mask_rcnn.fpn import STRIDES
+from jaxseg.models.resampling import UpConv2x2
+from jaxseg.ops import boxes as box_ops
+from jaxseg.ops.nms import nms
+from jaxseg.ops.roi_align import pyramid_level, pyramid_roi_align
+
+BOX_WEIGHTS = (10.0, 10.0, 5.0, 5.0)  # of the box coder
+
+BOX_BINS = 7
+MASK_BINS = 14
+
+
+class Detecting(NamedTuple):
+    """How detections are chosen.
+
+    Attributes:
+      count: the number of slots, d.
+      score: detections that score less are dropped.
+      iou: one falls that overlaps a better one of its class by more than this.
+      min_side: pixels; smaller boxes are dropped.
+    """
+
+    count: int = 100
+    score: float = 0.05
+    iou: float = 0.5
+    min_side: float = 1e-2
+
+
+class Detections(NamedTuple):
+    """The objects found, best first.
+
+    Attributes:
+      boxes: float32 ``[b, d, 4]``, in pixels of the resized image.
+      scores: float32 ``[b, d]``, in 0..1.
+      classes: int32 ``[b, d]``, from 1.
+      valid: bool ``[b, d]``, False in unused slots.
+    """
+
+    boxes: jax.Array
+    scores: jax.Array
+    classes: jax.Array
+    valid: jax.Array
+
+
+class BoxHead(nn.Module):
+    """Class logits and box deltas of pooled regions.
+
+    Attributes:
+      classes: number of classes, k, with the background.
+      convs: how many 3x3 convolutions with a norm come first: none in torchvision's v1, which then has two dense
+        layers, four in its v2, which has one.
+      hidden: outputs of the dense layers.
+      class_agnostic: whether all classes share one set of deltas.
+      norm: makes a norm.
+      dtype: type of the computation; parameters and outputs are float32.
+    """
+
+    classes: int
+    convs: int
+    hidden: int
+    class_agnostic: bool
+    norm: Callable[..., nn.Module]
+    dtype: Dtype
+
+    @nn.compact
+    def __call__(self, x: jax.Array, valid: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Logits ``[n, k]`` and deltas ``[n, k, 4]`` (or ``[n, 1, 4]``) of regions ``[n, 7, 7, c]``, valid ``[n]``."""
+        mask = valid[:, None, None, None]
+        for i in range(self.convs):
+            x = ConvBlock(x.shape[-1], norm=self.norm, dtype=self.dtype, name=f"conv_{i}")(x, mask)
+        dense = partial(nn.Dense, kernel_init=LINEAR, dtype=self.dtype)
+        first = nn.DenseGeneral(self.hidden, axis=(1, 2, 3), kernel_init=LINEAR, dtype=self.dtype, name="fc6")
+        x = nn.relu(first(x))
+        if not self.convs:
+            x = nn.relu(dense(self.hidden, name="fc7")(x))
+        logits = dense(self.classes, name="cls_score")(x)
+        deltas = dense(4 * (1 if self.class_agnostic else self.classes), name="bbox_pred")(x)
+        return logits.astype(jnp.float32), deltas.astype(jnp.float32).reshape(x.shape[0], -1, 4)
+
+
+class MaskHead(nn.Module):
+    """Mask logits of pooled regions: four 3x3 convolutions, twice the resolution, one mask a class.
+
+    Attributes:
+      classes: number of masks.
+      channels: of the transposed convolution.
+      norm: makes a norm, after each 3x3 convolution; None: the convolutions have biases.
+      dtype: type of the computation; parameters and outputs are float32.
+    """
+
+    classes: int
+    channels: int
+    norm: Callable[..., nn.Module] | None
+    dtype: Dtype
+
+    @nn.compact
+    def __call__(self, x: jax.Array, valid: jax.Array) -> jax.Array:
+        """Logits ``[n, 28, 28, k]`` of regions ``[n, 14, 14, c]``, valid ``[n]``."""
+        mask = valid[:, None, None, None]
+        for i in range(4):
+            x = ConvBlock(self.channels, norm=self.norm, dtype=self.dtype, name=f"conv_{i}")(x, mask)
+        x = nn.relu(UpConv2x2(self.channels, kernel_init=HE_FAN_OUT, dtype=self.dtype, name="conv5_mask")(x))
+        logits = nn.Conv(self.classes, (1, 1), kernel_init=HE_FAN_OUT, dtype=self.dtype, name="mask_fcn_logits")(x)
+        return logits.astype(jnp.float32)
+
+
+def pool(pyramid: Sequence[jax.Array], boxes: jax.Array, extents: jax.Array | None, bins: int, form: str) -> jax.Array:
+    """Each box's features from the level of its size: ``[b * p, bins, bins, c]``.
+
+    Args:
+      pyramid: P2 to P6, of which the last pools nothing.
+      boxes: ``[b, p, 4]``, in pixels.
+      extents: the part of each image that counts, see ``ops/padding.py``.
+      bins: rows and columns of the result.
+      form: of RoIAlign, see ``ops/roi_align.py``.
+    """
+    levels, strides = pyramid[:4], STRIDES[:4]
+    align = partial(
+        pyramid_roi_align,
+        output_size=(bins, bins),
+        scales=[1 / stride for stride in strides],
+        sampling_ratio=2,
+        aligned=False,
+        form=form,
+    )
+    of_levels = None if extents is None else jnp.stack([extents // stride for stride in strides], axis=1)
+
+    def pool_one(maps: Sequence[jax.Array], boxes: jax.Array, extents: jax.Array | None) -> jax.Array:
+        return align(maps, boxes, pyramid_level(boxes, 2, 5) - 2, extents=extents)
+
+    pooled = jax.vmap(pool_one)(levels, boxes, of_levels)
+    return pooled.reshape(-1, *pooled.shape[2:])
+
+
+def detect(
+    logits: jax.Array,
+    deltas: jax.Array,
+    boxes: jax.Array,
+    valid: jax.Array,
+    sizes: jax.Array,
+    detecting: Detecting,
+) -> Detections:
+    """The detections of a batch.
+
+    Args:
+      logits: ``[b, p, k]``.
+      deltas: ``[b, p, k, 4]`` or, for all classes alike, ``[b, p, 1, 4]``.
+      boxes: ``[b, p, 4]``, the proposals.
+      valid: bool ``[b, p]``.
+      sizes: int32 ``[b, 2]``, height and width of the images without any padding, to which boxes are clipped.
+      detecting: how many to choose, and how.
+    """
+    return jax.vmap(partial(_detect_in_one, detecting=detecting))(logits, deltas, boxes, valid, sizes)
+
+
+def _detect_in_one(logits, deltas, boxes, valid, size, *, detecting):
+    """``detect`` for one image, whose arrays lack the axis b."""
+    classes = logits.shape[1]
+    scores = nn.softmax(logits)[:, 1:]
+    boxes = box_ops.decode(deltas, boxes[:, None], BOX_WEIGHTS)
+    boxes = boxes[:, 1:] if boxes.shape[1] > 1 else jnp.repeat(boxes, classes - 1, axis=1)
+    boxes = box_ops.clip(boxes, size[0], size[1]).reshape(-1, 4)
+    labels = jnp.broadcast_to(jnp.arange(1, classes, dtype=jnp.int32)[None], scores.shape).ravel()
+    usable = (valid[:, None] & (scores > detecting.score)).ravel() & box_ops.large_enough(boxes, detecting.min_side)
+    scores = scores.ravel()
+    kept = nms(boxes, scores, labels, usable, iou_threshold=detecting.iou, max_output=detecting.count)
+    boxes, scores, labels = (x[kept.indices] for x in (boxes, scores, labels))
+    return Detections(
+        jnp.where(kept.valid[:, None], boxes, 0),
+        jnp.where(kept.valid, scores, 0),
+        jnp.where(kept.valid, labels, 0),
+        kept.valid,
+    )
+
+
+def masks_of_classes(logits: jax.Array, classes: jax.Array) -> jax.Array:
+    """Of mask logits ``[n, 28, 28, k]`` the one mask ``[n, 28, 28]`` of each region's class ``[n]``."""
+    if logits.shape[-1] == 1:
+        return logits[..., 0]
+    # A sum in which one term is not 0, since the gradient of a look-up would scatter.
+    chosen = classes[:, None] == jnp.arange(logits.shape[-1])[None]
+    return jnp.where(chosen[:, None, None], logits, 0).sum(axis=-1)

@@ -1,0 +1,164 @@
+"""The region proposal network: where in an image there might be an object, of whatever class.
+
+Ren et al., "Faster R-CNN", 2015, section 3.1, on a feature pyramid (Lin et al. 2017, section 4.1), with the numbers
+that torchvision uses.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from flax.typing import Dtype
+
+from jaxseg.models.blocks import ConvBlock
+from jaxseg.models.mask_rcnn.fpn import STRIDES
+from jaxseg.ops import boxes as box_ops
+from jaxseg.ops.anchors import base_anchors
+from jaxseg.ops.nms import nms
+from jaxseg.ops.padding import inside
+
+BOX_WEIGHTS = (1.0, 1.0, 1.0, 1.0)  # of the box coder
+
+INIT = nn.initializers.normal(0.01)
+
+
+class Proposing(NamedTuple):
+    """How proposals are chosen.
+
+    Attributes:
+      per_level: how many boxes of each level go into the suppression.
+      total: how many come out of it, over all levels.
+      iou: a box falls that overlaps a better one of its level by more than this.
+      min_side: pixels; smaller boxes are dropped.
+    """
+
+    per_level: int
+    total: int
+    iou: float = 0.7
+    min_side: float = 1e-3
+
+
+IN_TRAINING = Proposing(per_level=2000, total=2000)
+IN_TESTING = Proposing(per_level=1000, total=1000)
+
+
+class Proposals(NamedTuple):
+    """Boxes that may hold an object, best first.
+
+    Attributes:
+      boxes: float32 ``[b, p, 4]``.
+      scores: float32 ``[b, p]``, in 0..1.
+      valid: bool ``[b, p]``, False in unused slots.
+    """
+
+    boxes: jax.Array
+    scores: jax.Array
+    valid: jax.Array
+
+
+class RPNHead(nn.Module):
+    """3x3 convolutions shared by all levels, then for each anchor a logit and four deltas.
+
+    Attributes:
+      convs: how many 3x3 convolutions: one in torchvision's v1, two in its v2.
+      anchors: at each position.
+      dtype: type of the computation; parameters and outputs are float32.
+    """
+
+    convs: int = 1
+    anchors: int = 3
+    dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, pyramid: Sequence[jax.Array], extents: jax.Array | None = None
+    ) -> tuple[list[jax.Array], list[jax.Array]]:
+        """Logits ``[b, a]`` and deltas ``[b, a, 4]`` of each level; anchors go by row, column, and shape.
+
+        Args:
+          pyramid: P2 to P6, ``[b, h, w, c]``.
+          extents: the part of each image that counts, see ``ops/padding.py``.
+        """
+        channels = pyramid[0].shape[-1]
+        convs = [ConvBlock(channels, kernel_init=INIT, dtype=self.dtype, name=f"conv_{i}") for i in range(self.convs)]
+        score = nn.Conv(self.anchors, (1, 1), kernel_init=INIT, dtype=self.dtype, name="cls_logits")
+        refine = nn.Conv(4 * self.anchors, (1, 1), kernel_init=INIT, dtype=self.dtype, name="bbox_pred")
+        logits, deltas = [], []
+        for x, stride in zip(pyramid, STRIDES, strict=True):
+            mask = inside(extents, x.shape[1:3], stride)
+            for conv in convs:
+                x = conv(x, mask)
+            logits.append(score(x).astype(jnp.float32).reshape(x.shape[0], -1))
+            deltas.append(refine(x).astype(jnp.float32).reshape(x.shape[0], -1, 4))
+        return logits, deltas
+
+
+def place_anchors(
+    pyramid: Sequence[jax.Array], extents: jax.Array, sizes: Sequence[Sequence[float]], ratios: Sequence[float]
+) -> tuple[list[jax.Array], list[jax.Array]]:
+    """Anchors, float32 ``[b, a, 4]``, of each level, and which of them lie on the part that counts, bool ``[b, a]``.
+
+    The distance of two anchors is that of torchvision: the side of the padded image divided by that of the map,
+    without the rest. On P6 it therefore depends on the image: 57 pixels instead of 64 where a side of 288 has 5
+    positions.
+
+    Args:
+      pyramid: P2 to P6, ``[b, h, w, c]``.
+      extents: int32 ``[b, 2]``, see ``ops/padding.py``.
+      sizes: of the anchors of each level: square roots of areas, in pixels.
+      ratios: height / width.
+    """
+    anchors, valid = [], []
+    for x, nominal, level_sizes in zip(pyramid, STRIDES, sizes, strict=True):
+        base = jnp.asarray(base_anchors(level_sizes, ratios))
+        steps = (extents // -(-extents // nominal)).astype(jnp.float32)
+        rows, columns = (jnp.arange(n, dtype=jnp.float32)[None] for n in x.shape[1:3])
+        y, x_ = rows * steps[:, :1], columns * steps[:, 1:]
+        y, x_ = jnp.broadcast_arrays(y[:, :, None], x_[:, None, :])
+        corners = jnp.stack([x_, y, x_, y], axis=-1)[..., None, :] + base[None, None, None]
+        anchors.append(corners.reshape(corners.shape[0], -1, 4))
+        counts = jnp.broadcast_to(inside(extents, x.shape[1:3], nominal), (*corners.shape[:3], len(base)))
+        valid.append(counts.reshape(corners.shape[0], -1))
+    return anchors, valid
+
+
+def propose(
+    logits: Sequence[jax.Array],
+    deltas: Sequence[jax.Array],
+    anchors: Sequence[jax.Array],
+    valid: Sequence[jax.Array],
+    sizes: jax.Array,
+    proposing: Proposing,
+) -> Proposals:
+    """The best boxes of a batch, without gradients.
+
+    Args:
+      logits: ``[b, a]`` a level.
+      deltas: ``[b, a, 4]`` a level.
+      anchors: ``[b, a, 4]`` a level.
+      valid: bool ``[b, a]`` a level, False for anchors beyond an image's extent.
+      sizes: int32 ``[b, 2]``, height and width of the images without any padding, to which boxes are clipped.
+      proposing: how many to choose, and how.
+    """
+    logits, deltas = jax.lax.stop_gradient((logits, deltas))
+    return jax.vmap(partial(_propose_for_one, proposing=proposing))(logits, deltas, anchors, valid, sizes)
+
+
+def _propose_for_one(logits, deltas, anchors, valid, size, *, proposing):
+    """``propose`` for one image, whose arrays lack the axis b."""
+    boxes, scores, levels, usable = [], [], [], []
+    for level, level_logits in enumerate(logits):
+        count = min(proposing.per_level, level_logits.shape[0])
+        best, indices = jax.lax.top_k(jnp.where(valid[level], level_logits, -jnp.inf), count)
+        boxes.append(box_ops.decode(deltas[level][indices], anchors[level][indices], BOX_WEIGHTS))
+        scores.append(nn.sigmoid(best))
+        levels.append(jnp.full(count, level, jnp.int32))
+        usable.append(valid[level][indices])
+    boxes, scores, levels, usable = map(jnp.concatenate, (boxes, scores, levels, usable))
+    boxes = box_ops.clip(boxes, size[0], size[1])
+    usable &= box_ops.large_enough(boxes, proposing.min_side)
+    kept = nms(boxes, scores, levels, usable, iou_threshold=proposing.iou, max_output=proposing.total)
+    return Proposals(boxes[kept.indices], scores[kept.indices], kept.valid)

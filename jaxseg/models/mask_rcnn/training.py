@@ -1,0 +1,206 @@
+"""What Mask R-CNN is shown in training: which anchors and regions are drawn, and what is right for each of them.
+
+Nothing here has parameters. Slots that nothing was drawn for are not ``valid`` and weigh nothing in any loss.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxseg.models.mask_rcnn import roi_heads, rpn
+from jaxseg.models.mask_rcnn.rpn import Proposals
+from jaxseg.ops import boxes as box_ops
+from jaxseg.ops.masks import crop_targets
+from jaxseg.ops.matching import match
+from jaxseg.ops.sampling import Samples, sample
+
+
+class Drawing(NamedTuple):
+    """How much of each image is learned from.
+
+    Attributes:
+      anchors: how many are drawn for the RPN.
+      anchor_share: the largest share of objects among them.
+      regions: how many are drawn for the heads.
+      region_share: the largest share of objects among them; so many masks are predicted.
+    """
+
+    anchors: int = 256
+    anchor_share: float = 0.5
+    regions: int = 512
+    region_share: float = 0.25
+
+
+class GroundTruth(NamedTuple):
+    """The annotated objects of a batch, padded.
+
+    Attributes:
+      boxes: float32 ``[b, m, 4]``, in pixels of the resized images.
+      classes: int32 ``[b, m]``, from 1.
+      masks: uint8 ``[b, m, h, w]``, 1 on the object; or ``[b, m, h, w / 8]``, a bit a pixel, as np.packbits packs rows.
+      usable: bool ``[b, m]``, False on padding and on crowd regions.
+    """
+
+    boxes: jax.Array
+    classes: jax.Array
+    masks: jax.Array
+    usable: jax.Array
+
+
+class AnchorSamples(NamedTuple):
+    """What the RPN says of the anchors drawn, and what is right.
+
+    Attributes:
+      logits: float32 ``[b, s]``.
+      deltas: float32 ``[b, s, 4]``.
+      gt_deltas: float32 ``[b, s, 4]``, meaningful where positive.
+      positive: bool ``[b, s]``, the anchor is to find an object.
+      valid: bool ``[b, s]``.
+    """
+
+    logits: jax.Array
+    deltas: jax.Array
+    gt_deltas: jax.Array
+    positive: jax.Array
+    valid: jax.Array
+
+
+class Regions(NamedTuple):
+    """Regions drawn from the proposals and the objects' own boxes, positives first.
+
+    Attributes:
+      boxes: float32 ``[b, r, 4]``.
+      gt_classes: int32 ``[b, r]``, 0 where the region is background.
+      gt_deltas: float32 ``[b, r, 4]``, meaningful where positive.
+      objects: int32 ``[b, r]``, the object that the region is matched to.
+      positive: bool ``[b, r]``.
+      valid: bool ``[b, r]``.
+    """
+
+    boxes: jax.Array
+    gt_classes: jax.Array
+    gt_deltas: jax.Array
+    objects: jax.Array
+    positive: jax.Array
+    valid: jax.Array
+
+
+class TrainingOutputs(NamedTuple):
+    """All that the five losses are made of.
+
+    Attributes:
+      anchors: the anchors drawn.
+      regions: the regions drawn.
+      class_logits: float32 ``[b, r, k]``, of the regions.
+      box_deltas: float32 ``[b, r, k, 4]`` (or ``[b, r, 1, 4]``), of the regions.
+      mask_logits: float32 ``[b, r', 28, 28, k]`` (or ``[b, r', 28, 28, 1]``), of the first r' regions, among which are
+        all that are positive.
+      gt_masks: float32 ``[b, r', 28, 28]``, in 0..1, meaningful where positive.
+    """
+
+    anchors: AnchorSamples
+    regions: Regions
+    class_logits: jax.Array
+    box_deltas: jax.Array
+    mask_logits: jax.Array
+    gt_masks: jax.Array
+
+
+def draw_anchors(
+    keys: jax.Array,
+    anchors: Sequence[jax.Array],
+    usable: Sequence[jax.Array],
+    truth: GroundTruth,
+    drawing: Drawing,
+) -> Samples:
+    """Anchors to learn from, by index into those of all levels, one after another.
+
+    Args:
+      keys: ``[b]``, each image's source of randomness.
+      anchors: ``[b, a, 4]`` a level.
+      usable: bool ``[b, a]`` a level.
+      truth: the objects.
+      drawing: how many.
+    """
+
+    def draw(key, anchors, usable, boxes, objects):
+        matches = match(anchors, boxes, objects, object_iou=0.7, background_iou=0.3, low_quality=True)
+        return sample(key, matches.labels, usable, drawing.anchors, drawing.anchor_share)
+
+    anchors, usable = jnp.concatenate(anchors, axis=1), jnp.concatenate(usable, axis=1)
+    return jax.vmap(draw)(keys, anchors, usable, truth.boxes, truth.usable)
+
+
+def anchor_samples(
+    drawn: Samples,
+    logits: Sequence[jax.Array],
+    deltas: Sequence[jax.Array],
+    anchors: Sequence[jax.Array],
+    truth: GroundTruth,
+) -> AnchorSamples:
+    """The RPN's outputs at the anchors drawn, ``[b, a, ...]`` a level, and their targets."""
+
+    def look_up(drawn, logits, deltas, anchors, boxes, usable):
+        logits, deltas, anchors = (x[drawn.indices] for x in (logits, deltas, anchors))
+        matches = match(anchors, boxes, usable, object_iou=0.7, background_iou=0.3, low_quality=False)
+        gt_deltas = box_ops.encode(boxes[matches.objects], anchors, rpn.BOX_WEIGHTS)
+        return AnchorSamples(logits, deltas, gt_deltas, drawn.positive, drawn.valid)
+
+    logits, deltas, anchors = (jnp.concatenate(x, axis=1) for x in (logits, deltas, anchors))
+    return jax.vmap(look_up)(drawn, logits, deltas, anchors, truth.boxes, truth.usable)
+
+
+def draw_regions(keys: jax.Array, proposals: Proposals, truth: GroundTruth, drawing: Drawing) -> Samples:
+    """Regions to learn from, by index into the proposals followed by the objects' own boxes."""
+
+    def draw(key, candidates, usable, boxes, objects):
+        matches = match(candidates, boxes, objects, object_iou=0.5, background_iou=0.5, low_quality=False)
+        return sample(key, matches.labels, usable, drawing.regions, drawing.region_share)
+
+    return jax.vmap(draw)(keys, *_candidates(proposals, truth), truth.boxes, truth.usable)
+
+
+def regions_to_learn_from(drawn: Samples, proposals: Proposals, truth: GroundTruth) -> Regions:
+    """The boxes of the regions drawn, and their targets."""
+
+    def look_up(drawn, candidates, boxes, classes, objects):
+        regions = candidates[drawn.indices]
+        matches = match(regions, boxes, objects, object_iou=0.5, background_iou=0.5, low_quality=False)
+        gt_classes = jnp.where(drawn.positive, classes[matches.objects], 0)
+        gt_deltas = box_ops.encode(boxes[matches.objects], regions, roi_heads.BOX_WEIGHTS)
+        return Regions(regions, gt_classes, gt_deltas, matches.objects, drawn.positive, drawn.valid)
+
+    candidates, _ = _candidates(proposals, truth)
+    return jax.vmap(look_up)(drawn, candidates, truth.boxes, truth.classes, truth.usable)
+
+
+def possibly_positive(regions: Regions, share: float) -> Regions:
+    """The slots that can be positive: the first ones, as many as the largest share of objects allows."""
+    count = int(regions.positive.shape[1] * share)
+    return jax.tree.map(lambda x: x[:, :count], regions)
+
+
+def mask_targets(regions: Regions, truth: GroundTruth, sizes: jax.Array, size: int, width: int) -> jax.Array:
+    """What the mask head is to say of regions: ``[b, r', size, size]``.
+
+    Args:
+      regions: the boxes, and which objects they are matched to.
+      truth: the objects.
+      sizes: int32 ``[b, 2]``, height and width of the images without any padding.
+      size: rows and columns of a target.
+      width: columns of an image with its padding, by which packed masks are told from others.
+    """
+    packed_width = width if truth.masks.shape[-1] != width else None
+
+    def crop(masks, boxes, objects, extent):
+        return crop_targets(masks, boxes, objects, size, extent, packed_width)
+
+    return jax.vmap(crop)(truth.masks, regions.boxes, regions.objects, sizes)
+
+
+def _candidates(proposals: Proposals, truth: GroundTruth) -> tuple[jax.Array, jax.Array]:
+    """Proposals and the objects' own boxes, ``[b, p + m, 4]``, and which of them may be drawn, ``[b, p + m]``."""
+    boxes = jnp.concatenate([proposals.boxes, truth.boxes], axis=1)
+    return boxes, jnp.concatenate([proposals.valid, truth.usable], axis=1)

@@ -1,0 +1,66 @@
+"""The models that a config can name, by kind of segmentation."""
+
+from typing import Any
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from jaxseg.models.fcn_resnet import FCNResNet
+from jaxseg.models.fcn_vgg import FCNVGG
+from jaxseg.models.mask_rcnn.model import MaskRCNN
+from jaxseg.models.mask_rcnn.roi_heads import Detecting
+from jaxseg.models.mask_rcnn.rpn import Proposing
+from jaxseg.models.mask_rcnn.training import Drawing
+from jaxseg.models.unet import UNet
+from jaxseg.models.unet_resnet import UNetResNet
+
+SEMANTIC = {"unet": UNet, "unet_resnet": UNetResNet, "fcn_vgg": FCNVGG, "fcn_resnet": FCNResNet}
+INSTANCES = {"mask_rcnn": MaskRCNN}
+# Fields of a model that are sections of its config.
+SECTIONS = {
+    "proposing": Proposing,
+    "proposing_in_training": Proposing,
+    "drawing": Drawing,
+    "detecting": Detecting,
+}
+DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
+
+
+def least_rows(model: nn.Module, spatial: int) -> int:
+    """How many rows of an image a device must hold where rows are divided over devices.
+
+    Four rows of the coarsest map: no convolution of these models sees more of a neighbour's. On fewer, XLA's
+    partitioner fails, or computes wrong gradients without a word (seen in jaxlib 0.10.2, with one row of a ResNet's
+    last layer on each of two devices). Detectors do not come here: their task refuses to divide images.
+
+    Args:
+      model: a semantic one, which knows the stride of its coarsest map.
+      spatial: over how many devices the rows are divided.
+    """
+    return 4 * model.coarsest_stride if spatial > 1 else 1
+
+
+def make_model(table: dict[str, type[nn.Module]], config: Any, classes: int, axis_name: str | None = None) -> nn.Module:
+    """The module that ``config.model`` describes: its name, and the fields of that module.
+
+    Args:
+      table: the models to choose from.
+      config: the whole config.
+      classes: k.
+      axis_name: the axis over which pmap averages batch statistics, if it does.
+
+    Raises:
+      ValueError: an unknown model, precision or field.
+    """
+    fields = dict(config.model)
+    name = fields.pop("name")
+    if name not in table:
+        raise ValueError(f"model.name is {name!r}; known are {', '.join(sorted(table))}")
+    if config.precision not in DTYPES:
+        raise ValueError(f"precision is {config.precision!r}; known are {', '.join(DTYPES)}")
+    try:
+        fields |= {section: make(**fields[section]) for section, make in SECTIONS.items() if section in fields}
+        shared = {"dtype": DTYPES[config.precision], "axis_name": axis_name, "remat": config.remat}
+        return table[name](classes=classes, **shared, **fields)
+    except TypeError as error:
+        raise ValueError(f"the model section does not fit {name}: {error}") from None

@@ -1,0 +1,1 @@
+"""Devices and processes: meshes, multi-process runs and memory of the process."""

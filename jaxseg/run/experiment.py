@@ -1,0 +1,78 @@
+"""A config made concrete: the task on its classes, the optimiser, the mesh and the compiled steps."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+import ml_collections
+import numpy as np
+from jax.sharding import Mesh
+
+from jaxseg.data.semantic import transforms
+from jaxseg.models.table import least_rows
+from jaxseg.parallel import mesh as sharding
+from jaxseg.run import optimizers
+from jaxseg.run.compilation import Steps, compile_steps, pmap_axis
+from jaxseg.tasks import Task, make_task
+from jaxseg.types import Source
+
+
+class Experiment(NamedTuple):
+    """Everything of a run but its data and its state.
+
+    Attributes:
+      config: resolved: with the image size as a pair and the number of steps.
+      task: model, loss, predictions and metric.
+      mesh: the devices.
+      steps: the functions to call, compiled on first use.
+    """
+
+    config: ml_collections.ConfigDict
+    task: Task
+    mesh: Mesh
+    steps: Steps
+
+
+def resolve(config: ml_collections.ConfigDict, train: Source | None) -> ml_collections.ConfigDict:
+    """The config with what follows from its fields filled in: the image size as a pair, epochs as steps.
+
+    Args:
+      config: as a config file and flags give it.
+      train: the training split, whose length turns epochs into steps; None where ``train.steps`` is given.
+
+    Raises:
+      ValueError: a size, number of steps or number of epochs that is not positive.
+    """
+    config = config.copy_and_resolve_references()
+    with config.unlocked():
+        config.data.image_size = transforms.image_size(config.data)
+        config.data.train_size = transforms.train_size(config.data)
+    if config.train.steps is None:
+        config.train.steps = math.ceil(config.train.epochs * len(train.records) / config.train.batch_size)
+    if config.train.steps < 1:
+        raise ValueError(f"train.steps is {config.train.steps}: a run has at least one step")
+    return config
+
+
+def build(
+    config: ml_collections.ConfigDict,
+    class_names: tuple[str, ...],
+    palette: np.ndarray,
+    devices: Sequence[jax.Device] | None = None,
+) -> Experiment:
+    """Makes a resolved config concrete, on all devices unless some are given.
+
+    Raises:
+      ValueError: the config contradicts itself, the data set or the devices.
+    """
+    mesh = sharding.make_mesh(config.mesh, devices)
+    task = make_task(config, class_names, palette, pmap_axis(config))
+    if config.train.best_metric not in task.score_names:
+        known = ", ".join(task.score_names)
+        raise ValueError(f"train.best_metric is {config.train.best_metric!r}; the scores of this task are {known}")
+    optimizer, schedule = optimizers.make_optimizer(config.optimizer, config.train.steps, task.frozen)
+    rows = least_rows(task.model, mesh.shape["spatial"])
+    for height in {config.data.image_size[0], config.data.train_size[0]}:
+        sharding.check_batch(mesh, config.train.batch_size, config.train.accumulate, height, rows)
+    return Experiment(config, task, mesh, compile_steps(task, optimizer, schedule, config, mesh))

@@ -1,0 +1,189 @@
+"""What a fresh run starts from when it is not random: ``config.init.weights``.
+
+That is a file of torchvision's, or the workdir of a run of the same model, which the paper's staged training of FCNs
+asks for: 16s starts from 32s, and 8s from 16s.
+"""
+
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
+
+from jaxseg.models.fcn_resnet import FCNResNet
+from jaxseg.models.fcn_vgg import FCNVGG
+from jaxseg.models.mask_rcnn.model import MaskRCNN
+from jaxseg.models.unet import UNet
+from jaxseg.models.unet_resnet import UNetResNet
+from jaxseg.run import checkpoints, workdir
+from jaxseg.weights import mappings, torchvision
+from jaxseg.weights.files import find_weights, frozen_norm_epsilon, read_weights
+from jaxseg.weights.mappings import NOTHING
+
+Variable = tuple[str, ...]  # (collection, module, ..., leaf)
+
+
+class Origin(NamedTuple):
+    """A kind of state dict that a model can start from.
+
+    Attributes:
+      name: what people call such a network.
+      mark: an entry by which it is told from other kinds.
+      mapping: from its names to those of our whole model.
+      part: a regular expression of our modules that it has numbers for.
+    """
+
+    name: str
+    mark: str
+    mapping: mappings.Mapping
+    part: str = r".*"
+
+
+class Family(NamedTuple):
+    """What a model can start from.
+
+    Attributes:
+      origins: gives the kinds of state dict for a model of this type.
+      heads: a regular expression of our modules whose shape depends on the number of classes; in a run with another
+        number they are not taken.
+      variants: a regular expression of our modules that some models of this type have and others have not.
+    """
+
+    origins: Callable[[Any], tuple[Origin, ...]] = lambda model: ()
+    heads: str = NOTHING
+    variants: str = NOTHING
+
+
+class Beginning(NamedTuple):
+    """What a run starts from.
+
+    Attributes:
+      variables: numpy arrays by path; what is not among them starts at random.
+      message: for the console; "" where everything starts at random.
+    """
+
+    variables: dict[Variable, np.ndarray]
+    message: str
+
+
+def _resnet(model: nn.Module) -> Origin:
+    return Origin(f"a ResNet-{model.depth}", "layer1.0.conv1.weight", mappings.RESNET_AS_BACKBONE, r"backbone/.*")
+
+
+def _fcn_resnet(model: FCNResNet) -> tuple[Origin, ...]:
+    whole = Origin(f"an FCN-ResNet-{model.depth}", "classifier.4.weight", mappings.FCN_RESNET)
+    return whole, _resnet(model)
+
+
+def _fcn_vgg(model: FCNVGG) -> tuple[Origin, ...]:
+    # The second convolution's number tells the two apart: norms are numbered too.
+    part = r"backbone/.*|fc6|fc7"
+    if model.batch_norm:
+        return (Origin("a VGG16 with batch norm", "features.3.weight", mappings.VGG16_BN_AS_FCN, part),)
+    return (Origin("a VGG16 without batch norm", "features.2.weight", mappings.VGG16_AS_FCN, part),)
+
+
+def _mask_rcnn(model: MaskRCNN) -> tuple[Origin, ...]:
+    mapping = {1: mappings.MASK_RCNN_V1, 2: mappings.MASK_RCNN_V2}[model.version]
+    whole = Origin("a Mask R-CNN", "roi_heads.box_predictor.cls_score.weight", mapping)
+    return whole, _resnet(model)
+
+
+FAMILIES = {
+    UNet: Family(heads="head"),
+    UNetResNet: Family(lambda model: (_resnet(model),), heads="head"),
+    FCNVGG: Family(_fcn_vgg, heads=r"score_.*|up_.*", variants=r"score_pool\d|up_.*"),
+    FCNResNet: Family(_fcn_resnet, heads=r"(aux_)?classifier/score", variants=r"aux_classifier/.*"),
+    MaskRCNN: Family(_mask_rcnn, heads=r"box_head/(cls_score|bbox_pred)|mask_head/mask_fcn_logits"),
+}
+
+
+def find_beginning(config: Any, model: nn.Module, shapes: dict[str, Any]) -> Beginning:
+    """The numbers that ``config.init.weights`` stands for.
+
+    Args:
+      config: the whole config.
+      model: the module to start.
+      shapes: of its variables, by collection.
+
+    Raises:
+      ValueError: there is no such file, name or run, or it does not fit the model; entries that are missing, left over
+        or of another shape are listed.
+    """
+    weights = config.init.weights
+    if not weights:
+        return Beginning({}, "")
+    family = FAMILIES.get(type(model), Family())
+    leaves = flatten_dict(shapes)
+    if Path(weights).is_dir():
+        given = _of_run(Path(weights), config.model.name, leaves, family)
+    else:
+        given = _of_file(weights, model, leaves, family)
+    anew = _outermost(leaves.keys() - given.keys(), given)
+    return Beginning(
+        given, f"starts from {weights}" + (f", but for {', '.join(anew)}, which start anew" if anew else "")
+    )
+
+
+def _of_file(weights: str, model: nn.Module, leaves: dict[Variable, Any], family: Family) -> dict[Variable, np.ndarray]:
+    """What a state dict of torchvision's has for the model."""
+    path = find_weights(weights)
+    state = read_weights(path)
+    origins = family.origins(model)
+    fitting = [origin for origin in origins if origin.mark in state]
+    if not fitting:
+        known = " or ".join(
+            [*(f"the weights of {origin.name}" for origin in origins), "the workdir of one of its runs"]
+        )
+        raise ValueError(
+            f"init.weights is {weights!r}, a file of another network (it begins with {next(iter(state), None)!r}): "
+            f"this model starts from {known}"
+        )
+    origin = fitting[0]
+    if isinstance(model, MaskRCNN) and model.norm == "frozen" and model.norm_epsilon != frozen_norm_epsilon(path):
+        raise ValueError(
+            f"the frozen norms of {weights} need another epsilon: set model.norm_epsilon to {frozen_norm_epsilon(path)}"
+        )
+    part = {p: leaf for p, leaf in leaves.items() if re.fullmatch(origin.part, _module(p))}
+    try:
+        return torchvision.take(state, unflatten_dict(part), origin.mapping)
+    except ValueError as error:
+        raise ValueError(f"init.weights is {weights!r}, taken for {origin.name}. {error}") from None
+
+
+def _of_run(folder: Path, name: str, leaves: dict[Variable, Any], family: Family) -> dict[Variable, np.ndarray]:
+    """What the newest checkpoint of a run has for the model: the averages where the run keeps them."""
+    theirs = workdir.load(folder)[0].model.name
+    if theirs != name:
+        raise ValueError(f"init.weights is the run {folder} of the model {theirs}: give one of the model {name}")
+    saved = checkpoints.read_newest(folder)
+    state = flatten_dict(saved["ema"] or {name: saved[name] for name in ("params", "batch_stats")})
+    given, problems = {}, []
+    for path in sorted(leaves.keys() | state.keys()):
+        entry, module = "/".join(path[1:]), _module(path)
+        ours, other = leaves.get(path), state.get(path)
+        if ours is None or other is None:
+            if not re.fullmatch(family.variants, module):
+                problems.append(f"  {entry}: {'not expected' if ours is None else 'missing'}")
+        elif ours.shape == other.shape:
+            given[path] = other
+        elif not re.fullmatch(family.heads, module):
+            problems.append(f"  {entry}: shape {other.shape}, expected {ours.shape}")
+    if problems:
+        raise ValueError(f"The run {folder} does not fit the model:\n" + "\n".join(problems))
+    return given
+
+
+def _module(path: Variable) -> str:
+    """The module that a variable belongs to, such as "backbone/conv1"."""
+    return "/".join(path[1:-1])
+
+
+def _outermost(missing: Iterable[Variable], given: Iterable[Variable]) -> list[str]:
+    """The modules that the missing variables belong to, each named by the outermost one of which nothing is given."""
+    known = {path[1:end] for path in given for end in range(len(path))}
+    names = {next(path[1:end] for end in range(2, len(path) + 1) if path[1:end] not in known) for path in missing}
+    return ["/".join(name) for name in sorted(names)]

@@ -53,9 +53,9 @@ def get_config() -> ml_collections.ConfigDict:
             "brightness": 0.0,  # each: largest relative change, drawn uniformly
             "contrast": 0.0,
             "saturation": 0.0,
-            "hue": 0.0,  # in turns of the colour circle
+            "hue": 0.0,  # in turns of the color circle
             "elastic": 0.0,  # elastic deformation: standard deviation of the shifts, in pixels; 0: none
-            # Of detectors, which know flip and the colours too, but neither crop nor elastic:
+            # Of detectors, which know flip and the colors too, but neither crop nor elastic:
             "min_sizes": (),  # the short sides of which chance takes one for each image; (): data.min_size
             "scale_jitter": (1.0, 1.0),  # sizes relative to one that fits data.image_size, which all images then get
             "copy_paste": 0.0,  # probability that objects of another image are pasted onto an image

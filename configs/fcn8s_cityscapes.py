@@ -1,8 +1,8 @@
-"""FCN-8s on Cityscapes at half its resolution, with the optimiser of ``fcn8s_voc``.
+"""FCN-8s on Cityscapes at half its resolution, with the optimizer of ``fcn8s_voc``.
 
     python -m jaxseg.main --config configs/fcn8s_cityscapes.py --config.data.source_dir=FOLDER
 
-trains on the 2,975 finely labelled images and validates on the 500, at 1024x512 with the 19 train ids.
+trains on the 2,975 finely labeled images and validates on the 500, at 1024x512 with the 19 train ids.
 """
 
 from configs import fcn8s_voc

@@ -1,4 +1,4 @@
-"""FCN-8s on PASCAL VOC 2012, with the paper's optimiser, from VGG16's ImageNet weights, all layers at once.
+"""FCN-8s on PASCAL VOC 2012, with the paper's optimizer, from VGG16's ImageNet weights, all layers at once.
 
     python -m jaxseg.main --config configs/fcn8s_voc.py --config.data.source_dir=FOLDER
 

@@ -52,10 +52,11 @@ def get_config():
         "norm": "batch",
         "norm_epsilon": 1e-5,
         "trainable_layers": 5,
-        "proposing": {"per_level": 300, "total": 200},
-        "proposing_in_training": {"per_level": 300, "total": 200},
-        "drawing": {"anchors": 128, "regions": 64},
-        "detecting": {"count": 20},
+        "proposal": {"pre_nms_top_n": 300, "post_nms_top_n": 200},
+        "training_proposal": {"pre_nms_top_n": 300, "post_nms_top_n": 200},
+        "rpn_sampling": {"batch_size_per_image": 128},
+        "box_sampling": {"batch_size_per_image": 64},
+        "detection": {"max_detections": 20},
     }
     config.optimizer.schedule = "cosine"
     config.optimizer.learning_rate = 1e-3

@@ -32,10 +32,11 @@ def get_config():
         "norm_epsilon": 1e-5,
         "trainable_layers": 5,
         "anchor_sizes": ((24,), (36,), (50,), (64,), (96,)),  # objects measure 19 to 51 pixels
-        "proposing": {"per_level": 200, "total": 100},
-        "proposing_in_training": {"per_level": 200, "total": 100},
-        "drawing": {"anchors": 64, "regions": 32},
-        "detecting": {"count": 20},
+        "proposal": {"pre_nms_top_n": 200, "post_nms_top_n": 100},
+        "training_proposal": {"pre_nms_top_n": 200, "post_nms_top_n": 100},
+        "rpn_sampling": {"batch_size_per_image": 64},
+        "box_sampling": {"batch_size_per_image": 32},
+        "detection": {"max_detections": 20},
     }
     config.optimizer.schedule = "cosine"
     config.optimizer.learning_rate = 2e-3

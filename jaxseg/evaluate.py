@@ -11,7 +11,7 @@ import numpy as np
 from jaxseg.data.sources import open_source
 from jaxseg.inference import EXAMPLES
 from jaxseg.parallel.mesh import batch_share
-from jaxseg.parallel.processes import leader_first, leads
+from jaxseg.parallel.processes import is_main_process, main_process_first
 from jaxseg.run import checkpoints, workdir
 from jaxseg.run.experiment import Experiment, build
 from jaxseg.run.state import TrainState
@@ -110,9 +110,9 @@ def evaluate(config: ml_collections.ConfigDict, folder: pathlib.Path, checkpoint
     if not kinds:
         raise ValueError("the config names no split to score: set data.val or data.test")
     state = load_state(experiment, folder, checkpoint)
-    if leads():
+    if is_main_process():
         print(f"scoring step {int(state.step)} of {folder}")
-    with leader_first():
+    with main_process_first():
         sources = {kind: open_source(saved.data, saved.data[kind]) for kind in kinds}
     return {kind: score(experiment, state, source) for kind, source in sources.items()}
 

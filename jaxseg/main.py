@@ -58,7 +58,7 @@ def main(arguments: list[str]) -> None:
         join_processes()
         run(folder)
     except Interrupted as stop:  # all processes are here, and part in good order
-        if processes.leads():
+        if processes.is_main_process():
             complain(str(stop))
         sys.exit(stop.exit_status)
     except (ValueError, OSError, FloatingPointError) as error:
@@ -101,14 +101,14 @@ def join_processes() -> None:
 def run(folder: pathlib.Path) -> None:
     """Trains or evaluates the config."""
     from jaxseg.evaluate import evaluate
-    from jaxseg.parallel.processes import leads
+    from jaxseg.parallel.processes import is_main_process
     from jaxseg.train import train
 
     if MODE.value == "train":
         train(CONFIG.value, folder, first_and_last(PROFILE_STEPS.value))
         return
     scores = evaluate(CONFIG.value, folder, CHECKPOINT.value)
-    if leads():
+    if is_main_process():
         print(json.dumps(scores, indent=2))
 
 

@@ -14,14 +14,14 @@ import orbax.checkpoint as ocp
 from jaxseg.data.sources import open_source
 from jaxseg.evaluate import draw_examples, score, scored_splits
 from jaxseg.parallel.mesh import batch_share
-from jaxseg.parallel.processes import leader_first, leads
+from jaxseg.parallel.processes import is_main_process, main_process_first
 from jaxseg.reporting import curves, pictures
 from jaxseg.reporting.log import Report, read_lines
 from jaxseg.reporting.model_table import write_model_table
 from jaxseg.run import checkpoints, costs, workdir
 from jaxseg.run import signals as interruption
 from jaxseg.run.experiment import Experiment, build, resolve
-from jaxseg.run.initial_weights import Beginning, find_beginning
+from jaxseg.run.initial_weights import InitialWeights, load_initial_weights
 from jaxseg.run.profiling import Profile
 from jaxseg.run.state import TrainState
 from jaxseg.types import Source
@@ -80,17 +80,17 @@ def train(
       FloatingPointError: a loss that is not finite.
       Interrupted: SIGTERM or Ctrl-C came, and the run has saved.
     """
-    with leader_first():
+    with main_process_first():
         source = open_source(config.data, config.data.train)
         scored = {kind: open_source(config.data, config.data[kind]) for kind in scored_splits(config)}
     config = resolve(config, source)
     experiment = build(config, source.class_names, source.palette)
-    beginning = beginning_of(experiment, folder)
+    initial_weights = initial_weights_of(experiment, folder)
     category_ids = source.catalogue.category_ids if source.catalogue else ()
-    with leader_first():
+    with main_process_first():
         classes = (source.class_names, source.palette, category_ids)
-        changes = workdir.prepare(folder, config, *classes, writes=leads())
-    if leads():
+        changes = workdir.prepare(folder, config, *classes, writes=is_main_process())
+    if is_main_process():
         write_model_table(folder / "model.txt", experiment.task.model, experiment.task.example)
 
     with contextlib.ExitStack() as stack:
@@ -98,36 +98,36 @@ def train(
         stopped = stack.enter_context(interruption.watched())
         manager = stack.enter_context(checkpoints.open_checkpoints(folder, config.train.keep, config.train.best_metric))
         state = checkpoints.restore_newest(manager, experiment.steps.abstract_state)
-        state = experiment.steps.init(beginning.variables) if state is None else state
-        beginning.variables.clear()  # a copy of the whole model that nobody needs any more
+        state = experiment.steps.init(initial_weights.variables) if state is None else state
+        initial_weights.variables.clear()  # a copy of the whole model that nobody needs any more
         start, total = int(state.step), config.train.steps
-        report = stack.enter_context(Report(folder, start, total, config.train.batch_size, speaks=leads()))
-        if beginning.message:
-            report.say(f"{folder} {beginning.message}")
+        report = stack.enter_context(Report(folder, start, total, config.train.batch_size, speaks=is_main_process()))
+        if initial_weights.message:
+            report.say(f"{folder} {initial_weights.message}")
         for change in changes:
             report.say(f"changed since {folder} was last used: {change}")
         if start:
             report.say(f"{folder} goes on from step {start}" if start < total else f"{folder} is finished; scoring it")
 
-        profile = stack.enter_context(Profile(folder / "profile", profile_steps if leads() else None))
+        profile = stack.enter_context(Profile(folder / "profile", profile_steps if is_main_process() else None))
         run = Run(experiment, folder, source, scored, manager, report, stopped, profile)
         state = take_steps(run, state)
         scores = {kind: evaluate(run, state, kind) for kind in scored}
         save(run, state, scores.get("val"))
         checkpoints.finish(manager)
         report.costs(compiling.seconds, costs.peak_memory())
-    if leads():
+    if is_main_process():
         curves.draw(folder / "curves.png", read_lines(folder / "metrics.jsonl"))
     return scores
 
 
-def beginning_of(experiment: Experiment, folder: pathlib.Path) -> Beginning:
+def initial_weights_of(experiment: Experiment, folder: pathlib.Path) -> InitialWeights:
     """What ``config.init`` gives to a fresh run; one that goes on has numbers of its own."""
     if checkpoints.saved_steps(folder):
-        return Beginning({}, "")
+        return InitialWeights({}, "")
     state = experiment.steps.abstract_state
     shapes = {"params": state.params, "batch_stats": state.batch_stats}
-    return find_beginning(experiment.config, experiment.task.model, shapes)
+    return load_initial_weights(experiment.config, experiment.task.model, shapes)
 
 
 def take_steps(run: Run, state: TrainState) -> TrainState:
@@ -200,7 +200,7 @@ def evaluate(run: Run, state: TrainState, kind: str) -> dict[str, Any] | None:
         return None
     run.report.scores(step, kind, scores, source.class_names)
     picture = draw_examples(run.experiment, state, source)
-    if leads():
+    if is_main_process():
         pictures.write(run.folder / "pictures" / f"{kind}_{step:07d}.png", picture)
     run.report.picture(step, kind, picture)
     run.report.restart_clock(step)

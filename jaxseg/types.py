@@ -81,7 +81,7 @@ class Source(NamedTuple):
       records: random access by index, ``len(records)`` and ``records[i] -> Record``; picklable, so that worker
         processes can read it.
       class_names: one name a class; ``class_names[i]`` is the name of label i.
-      palette: uint8 ``[k, 3]``, the colour in which each class is shown.
+      palette: uint8 ``[k, 3]``, the color in which each class is shown.
       fingerprint: equal ones mean equal records, so that what was made of them can be kept between runs; "" where a
         source cannot promise it.
       catalogue: of the objects; None where the records have none.
@@ -121,7 +121,7 @@ class InstanceExample(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """A batch of examples; images travel as uint8 and are normalised on the device.
+    """A batch of examples; images travel as uint8 and are normalized on the device.
 
     Attributes:
       image: uint8 ``[b, h, w, 3]``.

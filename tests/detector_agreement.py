@@ -32,7 +32,7 @@ class Ours:
         self.model, self.variables = model, variables
         stages = ("pyramid", "rpn_outputs", "anchors", "box_outputs", "mask_logits")
         self._stages = {stage: jax.jit(self._method(stage)) for stage in stages}
-        self._propose = jax.jit(lambda *arguments: rpn.propose(*arguments, model.proposing))
+        self._propose = jax.jit(lambda *arguments: rpn.propose(*arguments, model.proposal))
         self.segment = jax.jit(self._segment)
 
     def _method(self, stage):
@@ -45,7 +45,7 @@ class Ours:
         return self._propose(*arguments)
 
     def _segment(self, variables, image, sizes, originals):
-        """The whole detector, from normalised images to masks in original pixels."""
+        """The whole detector, from normalized images to masks in original pixels."""
         found = in_original_pixels(self.model.apply(variables, image, sizes), sizes, originals)
         return found, pasted_masks(found, CANVAS)
 

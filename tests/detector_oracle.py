@@ -1,6 +1,6 @@
 """Mask R-CNN as torchvision has it and as we have it, with the same weights, random but lively.
 
-Random weights alone give nearly every box one class and a saturated score. ``calibrate`` therefore centres each
+Random weights alone give nearly every box one class and a saturated score. ``calibrate`` therefore centers each
 channel of the five output layers on real photographs and sets its spread.
 """
 
@@ -90,7 +90,7 @@ def detector(version, **fields):
 
 
 def patchwork(size, seed):
-    """A uint8 image ``[h, w, 3]`` of coloured squares over a gradient, for tests without photographs."""
+    """A uint8 image ``[h, w, 3]`` of colored squares over a gradient, for tests without photographs."""
     squares = np.random.default_rng(seed).integers(0, 200, (size[0] // 16 + 1, size[1] // 16 + 1, 3))
     squares = squares.repeat(16, axis=0).repeat(16, axis=1)[: size[0], : size[1]]
     return (squares + np.linspace(0, 55, size[1])[None, :, None]).astype(np.uint8)

@@ -12,8 +12,8 @@ def draw_example(rng, size, count, rectangles=False):
     masks = np.zeros((count, *size), np.uint8)
     for mask in masks:
         axes = rng.integers(3, min(size) // 3, 2)
-        centre = [rng.integers(max(axes), side - max(axes)) for side in size[::-1]]
-        cv2.ellipse(mask, tuple(map(int, centre)), tuple(map(int, axes)), rng.uniform(0, 180), 0, 360, 1, -1)
+        center = [rng.integers(max(axes), side - max(axes)) for side in size[::-1]]
+        cv2.ellipse(mask, tuple(map(int, center)), tuple(map(int, axes)), rng.uniform(0, 180), 0, 360, 1, -1)
     if rectangles:
         for mask, (x1, y1, x2, y2) in zip(masks, boxes_of_masks(masks).astype(int), strict=True):
             mask[y1:y2, x1:x2] = 1
@@ -24,7 +24,7 @@ def draw_example(rng, size, count, rectangles=False):
 
 
 def drawn_source(sizes, counts):
-    """A source of such images, each of which has its number as the colour of its first pixel."""
+    """A source of such images, each of which has its number as the color of its first pixel."""
     records = []
     for number, (size, count) in enumerate(zip(sizes, counts, strict=True)):
         example = draw_example(np.random.default_rng(number), size, count)

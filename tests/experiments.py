@@ -46,10 +46,11 @@ def tiny_detector(**fields):
         "channels": 8,
         "hidden": 8,
         "anchor_sizes": ((8,), (16,), (32,), (48,), (64,)),
-        "proposing": {"per_level": 20, "total": 12},
-        "proposing_in_training": {"per_level": 20, "total": 12},
-        "drawing": {"anchors": 16, "regions": 8},
-        "detecting": {"count": 5},
+        "proposal": {"pre_nms_top_n": 20, "post_nms_top_n": 12},
+        "training_proposal": {"pre_nms_top_n": 20, "post_nms_top_n": 12},
+        "rpn_sampling": {"batch_size_per_image": 16},
+        "box_sampling": {"batch_size_per_image": 8},
+        "detection": {"max_detections": 5},
     }
     config.update_from_flattened_dict({name.replace("__", "."): value for name, value in fields.items()})
     return config

@@ -34,7 +34,7 @@ def random_variables(shapes, seed):
 
 
 def random_image(shape, seed):
-    """A float32 image ``[b, h, w, 3]`` with the spread of a normalised photograph."""
+    """A float32 image ``[b, h, w, 3]`` with the spread of a normalized photograph."""
     return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
 
 

@@ -26,8 +26,13 @@ def narrow(name):
     config.data.update(min_size=64, max_size=64, image_size=(64, 64))
     config.data.select.first = 8
     config.model.update(depth=18, width=4, channels=8, hidden=8)
-    few = {"per_level": 20, "total": 12}
-    config.model.update(proposing=few, proposing_in_training=few, drawing={"anchors": 16, "regions": 8})
+    few = {"pre_nms_top_n": 20, "post_nms_top_n": 12}
+    config.model.update(
+        proposal=few,
+        training_proposal=few,
+        rpn_sampling={"batch_size_per_image": 16},
+        box_sampling={"batch_size_per_image": 8},
+    )
     config.init.weights = ""
     config.train.update(batch_size=2, steps=3)
     config.optimizer.warmup_steps = min(config.optimizer.warmup_steps, 1)

@@ -22,28 +22,28 @@ def photos(tmp_path_factory):
     def noise(*shape):
         return Image.fromarray(rng.integers(0, 256, shape, np.uint8))
 
-    noise(40, 70, 3).save(folder / "colour.jpg")
-    noise(33, 21).save(folder / "grey.png")
+    noise(40, 70, 3).save(folder / "color.jpg")
+    noise(33, 21).save(folder / "gray.png")
     noise(50, 50, 4).save(folder / "alpha.png")
     noise(30, 45, 3).quantize(16).save(folder / "palette.gif")
     Image.fromarray(rng.integers(0, 65536, (20, 30)).astype(np.uint16)).save(folder / "deep.png")
     turned = noise(24, 60, 3)
     turned.getexif()[0x0112] = 6  # to be turned by a quarter
     turned.save(folder / "turned.jpg", exif=turned.getexif())
-    (folder / "colour.png").write_bytes(b"not an image")
+    (folder / "color.png").write_bytes(b"not an image")
     return folder
 
 
 def test_each_image_gets_its_mask_overlay_and_areas_and_a_broken_one_is_reported(trained, photos, tmp_path, capsys):
     failed = predict.predict(partial(predict.of_run, trained[0], "latest"), [str(photos)], tmp_path)
     assert len(failed) == 1
-    assert "colour.png cannot be read" in failed[0]
+    assert "color.png cannot be read" in failed[0]
     assert failed[0] in capsys.readouterr().err
     results = json.loads((tmp_path / "predictions.json").read_text())
     sizes = {result["file_name"].split("/")[-1]: (result["height"], result["width"]) for result in results}
     assert sizes == {
-        "alpha.png": (50, 50), "colour.jpg": (40, 70), "deep.png": (20, 30),
-        "grey.png": (33, 21), "palette.gif": (30, 45), "turned.jpg": (60, 24),
+        "alpha.png": (50, 50), "color.jpg": (40, 70), "deep.png": (20, 30),
+        "gray.png": (33, 21), "palette.gif": (30, 45), "turned.jpg": (60, 24),
     }  # fmt: skip
     for result in results:
         stem = result["file_name"].split("/")[-1].split(".")[0]
@@ -64,11 +64,11 @@ def test_the_command_does_what_it_can_and_its_status_says_what_it_could_not(trai
         done = subprocess.run([*command, *map(str, arguments)], cwd=root, capture_output=True, text=True)
         return done.returncode, done.stderr
 
-    assert status("--input", photos / "grey.png", photos / "alpha.png")[0] == 0
+    assert status("--input", photos / "gray.png", photos / "alpha.png")[0] == 0
     assert len(json.loads((tmp_path / "predictions.json").read_text())) == 2
-    code, said = status("--input", photos / "colour.png", photos / "grey.png")
+    code, said = status("--input", photos / "color.png", photos / "gray.png")
     assert code == 1
-    assert "colour.png cannot be read" in said
+    assert "color.png cannot be read" in said
     code, said = status("--input", photos / "missing.png")
     assert code == 2
     assert said.strip() == f"jaxseg: --input {photos / 'missing.png'} does not exist"

@@ -26,7 +26,7 @@ def save(path, array, palette=None):
 
 
 def voc_palette():
-    """The official colours, as the development kit's VOClabelcolormap computes them."""
+    """The official colors, as the development kit's VOClabelcolormap computes them."""
     palette = np.zeros((256, 3), np.uint8)
     for label in range(256):
         rest = label

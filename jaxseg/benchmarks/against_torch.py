@@ -1,7 +1,7 @@
 """The same network in PyTorch: its training step and its predictions, run the ways that people run them.
 
-Images and labels lie on the device beforehand, normalised already, and nothing is copied back. The training step has
-forward pass, loss, backward pass and the config's optimiser; with ``precision = "bfloat16"`` the forward pass and the
+Images and labels lie on the device beforehand, normalized already, and nothing is copied back. The training step has
+forward pass, loss, backward pass and the config's optimizer; with ``precision = "bfloat16"`` the forward pass and the
 loss run under AMP, with "float32" products are not rounded to TF32, as in jaxseg.
 """
 
@@ -126,7 +126,7 @@ def _contender(config: Any, network: Network, mode: str, device: torch.device, m
     start = time.perf_counter()
     run(1)  # compiles
     seconds = time.perf_counter() - start if mode == "compiled" else None
-    run(1)  # now the optimiser has all that it keeps
+    run(1)  # now the optimizer has all that it keeps
     peak = memory_needed(held, device)
     return Contender("torch", mode, run, config.train.batch_size, compile_seconds=seconds, peak_bytes=lambda: peak)
 

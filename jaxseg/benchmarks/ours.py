@@ -69,10 +69,10 @@ def as_predict_takes(config: Any, batch: Batch | InstanceBatch) -> tuple[Any, ..
     """The arguments that the task's ``predict`` takes besides the state, of a batch."""
     if config.task != "instances":
         return (batch.image,)
-    return normalised(config, batch.image), batch.sizes, np.asarray(padded_to_stride(batch.sizes))
+    return normalized(config, batch.image), batch.sizes, np.asarray(padded_to_stride(batch.sizes))
 
 
-def normalised(config: Any, image: np.ndarray) -> np.ndarray:
+def normalized(config: Any, image: np.ndarray) -> np.ndarray:
     """uint8 images ``[..., 3]`` as models take them, float32."""
     return ((image / config.data.scale - config.data.mean) / config.data.std).astype(np.float32)
 

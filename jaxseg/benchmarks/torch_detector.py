@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from jaxseg.benchmarks.ours import normalised
+from jaxseg.benchmarks.ours import normalized
 from jaxseg.benchmarks.torch_import import import_torchvision
 from jaxseg.run.state import TrainState
 from jaxseg.types import InstanceBatch
@@ -62,8 +62,8 @@ def detector(model: Any, state: TrainState) -> nn.Module:
 
 
 def detector_inputs(config: Any, batch: InstanceBatch, *, training: bool) -> tuple:
-    """A batch as torchvision wants it: a list of normalised images and, for training, a list of dictionaries."""
-    images = [torch.from_numpy(image).permute(2, 0, 1) for image in normalised(config, batch.image)]
+    """A batch as torchvision wants it: a list of normalized images and, for training, a list of dictionaries."""
+    images = [torch.from_numpy(image).permute(2, 0, 1) for image in normalized(config, batch.image)]
     if not training:
         return (images,)
     masks = np.unpackbits(batch.masks, axis=-1)
@@ -106,18 +106,18 @@ def _backbone(torchvision: Any, model: Any, norm: Any, head_norm: Any) -> nn.Mod
 
 def _numbers(model: Any) -> dict[str, Any]:
     """How many proposals, regions and detections there are, by torchvision's names."""
-    training, testing = model.proposing_in_training, model.proposing
+    training, testing = model.training_proposal, model.proposal
     return {
-        "rpn_pre_nms_top_n_train": training.per_level,
-        "rpn_post_nms_top_n_train": training.total,
-        "rpn_pre_nms_top_n_test": testing.per_level,
-        "rpn_post_nms_top_n_test": testing.total,
-        "rpn_nms_thresh": testing.iou,
-        "rpn_batch_size_per_image": model.drawing.anchors,
-        "rpn_positive_fraction": model.drawing.anchor_share,
-        "box_score_thresh": model.detecting.score,
-        "box_nms_thresh": model.detecting.iou,
-        "box_detections_per_img": model.detecting.count,
-        "box_batch_size_per_image": model.drawing.regions,
-        "box_positive_fraction": model.drawing.region_share,
+        "rpn_pre_nms_top_n_train": training.pre_nms_top_n,
+        "rpn_post_nms_top_n_train": training.post_nms_top_n,
+        "rpn_pre_nms_top_n_test": testing.pre_nms_top_n,
+        "rpn_post_nms_top_n_test": testing.post_nms_top_n,
+        "rpn_nms_thresh": testing.nms_iou,
+        "rpn_batch_size_per_image": model.rpn_sampling.batch_size_per_image,
+        "rpn_positive_fraction": model.rpn_sampling.positive_fraction,
+        "box_score_thresh": model.detection.score_threshold,
+        "box_nms_thresh": model.detection.nms_iou,
+        "box_detections_per_img": model.detection.max_detections,
+        "box_batch_size_per_image": model.box_sampling.batch_size_per_image,
+        "box_positive_fraction": model.box_sampling.positive_fraction,
     }

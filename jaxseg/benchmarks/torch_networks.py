@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from jaxseg.benchmarks.ours import normalised
+from jaxseg.benchmarks.ours import normalized
 from jaxseg.benchmarks.random_batches import image_sizes, random_batch
 from jaxseg.benchmarks.torch_detector import detector, detector_inputs
 from jaxseg.benchmarks.torch_import import import_torchvision
@@ -61,7 +61,7 @@ def make_network(experiment: Experiment, state: TrainState, *, training: bool) -
         return Network(lambda: copy.deepcopy(module), inputs, _sum_of_losses, (), ("eager", "channels_last"))
     return Network(
         lambda: copy.deepcopy(module),
-        (torch.from_numpy(normalised(config, batch.image)).permute(0, 3, 1, 2),),
+        (torch.from_numpy(normalized(config, batch.image)).permute(0, 3, 1, 2),),
         LOSSES[name](config),
         (_label(batch),),
         ("eager", "channels_last", "compiled"),

@@ -39,7 +39,7 @@ class TorchUNet(nn.Module):
         x = self.dropout(self.bottleneck(x))
         for up, block in zip(self.up, self.decoder, strict=True):
             x = up(x)
-            x = block(torch.cat([_centre(skips.pop(), x), x], dim=1))
+            x = block(torch.cat([_center(skips.pop(), x), x], dim=1))
         return self.head(x)[:, :, :height, :width]
 
 
@@ -54,7 +54,7 @@ def _double_conv(inputs: int, outputs: int, model: Any) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-def _centre(skip: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+def _center(skip: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
     """The part of a skip that lies over x."""
     height, width = x.shape[2:]
     top, left = (skip.shape[2] - height) // 2, (skip.shape[3] - width) // 2

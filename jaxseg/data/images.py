@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-# What Pillow calls files with one number a pixel: grey, indices into a palette, black and white, 16 and 32 bits.
+# What Pillow calls files with one number a pixel: gray, indices into a palette, black and white, 16 and 32 bits.
 MODES = ("L", "P", "1", "I;16", "I;16B", "I")
 
 
@@ -22,15 +22,15 @@ def read_image(path: Path, *, upright: bool = False) -> np.ndarray:
 
 
 def read_values(path: Path) -> np.ndarray:
-    """The numbers in a label file, uint8 ``[h, w]``: grey values, or indices where it has a palette.
+    """The numbers in a label file, uint8 ``[h, w]``: gray values, or indices where it has a palette.
 
     Raises:
-      ValueError: a file that cannot be decoded, that has colours, or numbers beyond 255.
+      ValueError: a file that cannot be decoded, that has colors, or numbers beyond 255.
     """
     image = _open(path)
     if image.mode not in MODES:
         raise ValueError(
-            f"{path} has the mode {image.mode}; expected one number a pixel, as in a grey or a palette image"
+            f"{path} has the mode {image.mode}; expected one number a pixel, as in a gray or a palette image"
         )
     values = np.asarray(image)
     if values.max(initial=0) > 255:
@@ -39,12 +39,12 @@ def read_values(path: Path) -> np.ndarray:
 
 
 def read_palette(path: Path) -> np.ndarray:
-    """The colours of a palette image, uint8 ``[n, 3]``; none of another."""
+    """The colors of a palette image, uint8 ``[n, 3]``; none of another."""
     return np.array(_open(path).getpalette() or [], np.uint8).reshape(-1, 3)
 
 
 def _open(path: Path) -> Image.Image:
-    # By Pillow, since OpenCV turns indices into the colours that they stand for.
+    # By Pillow, since OpenCV turns indices into the colors that they stand for.
     try:
         image = Image.open(io.BytesIO(path.read_bytes()))
         image.load()

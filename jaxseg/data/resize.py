@@ -1,7 +1,7 @@
-"""Images and objects as a detector wants them: normalised, resized, padded, in a few sizes only.
+"""Images and objects as a detector wants them: normalized, resized, padded, in a few sizes only.
 
-The numbers are those of torchvision's ``GeneralizedRCNNTransform``: it normalises first and resizes then, an image
-bilinearly with half-pixel centres and without antialias, a mask by its nearest pixel above and to the left.
+The numbers are those of torchvision's ``GeneralizedRCNNTransform``: it normalizes first and resizes then, an image
+bilinearly with half-pixel centers and without antialias, a mask by its nearest pixel above and to the left.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ class DetectorImages(NamedTuple):
     """A batch of images, ready for the detector.
 
     Attributes:
-      image: float32 ``[b, h, w, 3]``, normalised, resized, padded with zeros at the bottom and the right.
+      image: float32 ``[b, h, w, 3]``, normalized, resized, padded with zeros at the bottom and the right.
       sizes: int32 ``[b, 2]``, height and width of the resized images.
       extents: int32 ``[b, 2]``, these sizes rounded up to multiples of 32.
       original_sizes: int32 ``[b, 2]``.

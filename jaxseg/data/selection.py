@@ -34,10 +34,10 @@ def select(source: Source, data_config: ml_collections.ConfigDict) -> Source:
             break
     if not indices:
         raise ValueError(f"no image of {data_config.name} meets config.data.select: {chosen.to_dict()}")
-    return take(source, indices)
+    return select_images(source, indices)
 
 
-def take(source: Source, indices: Sequence[int]) -> Source:
+def select_images(source: Source, indices: Sequence[int]) -> Source:
     """The source with some of its records."""
     catalogue = source.catalogue
     if catalogue is not None:

@@ -27,7 +27,7 @@ def find(inputs: Iterable[str]) -> list[pathlib.Path]:
 
 
 def read(path: pathlib.Path) -> np.ndarray:
-    """The image as a person sees it, uint8 ``[h, w, 3]``: turned upright as its EXIF says, grey and palettes as RGB,
+    """The image as a person sees it, uint8 ``[h, w, 3]``: turned upright as its EXIF says, gray and palettes as RGB,
     transparent parts on white, 16 bits brought to 8.
 
     Raises:

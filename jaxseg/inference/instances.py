@@ -9,14 +9,14 @@ import numpy as np
 from jaxseg.data.coco.classes import distinct_colors
 from jaxseg.data.resize import batch_images, bucket_of, buckets, resized_size, rounded_up
 from jaxseg.inference.prediction import Prediction
-from jaxseg.metrics.detections import describe, paste
+from jaxseg.metrics.detections import paste_mask, to_coco_results
 from jaxseg.models.mask_rcnn.detections import Instances, in_original_pixels
 from jaxseg.reporting import pictures
 from jaxseg.types import Source
 
 SHOWN_SCORE = 0.5  # what scores less stands in the results but is not drawn
 MOST_SHOWN = 255  # numbers that a pixel of a mask file can have, beside 0
-ALIKE = 0.5  # an object and a found one are drawn in one colour if their masks overlap by so much: intersection / union
+ALIKE = 0.5  # an object and a found one are drawn in one color if their masks overlap by so much: intersection / union
 
 
 def make_predictor(
@@ -31,7 +31,7 @@ def make_predictor(
     Args:
       config: says how images are resized.
       class_names: one an output of the detector; number 0 is the background.
-      palette: not used: instances are coloured one by one.
+      palette: not used: instances are colored one by one.
       predict: ``(image, sizes, extents) -> Instances``, see ``models.mask_rcnn.MaskRCNN``.
       category_ids: the numbers under which results have the classes.
     """
@@ -45,7 +45,7 @@ def make_predictor(
             mask=_numbered(shown.masks, image.shape[:2]),
             palette=np.concatenate([np.zeros((1, 3), np.uint8), shown.colors]),
             overlay=pictures.instances(image, shown),
-            results=describe(found, image.shape[:2], category_ids),
+            results=to_coco_results(found, image.shape[:2], category_ids),
             summary=", ".join(shown.titles) or "nothing found",
         )
 
@@ -90,22 +90,22 @@ def draw_examples(config: Any, source: Source, predict: Callable[..., Instances]
             f"{source.class_names[number]}{' (crowd)' if crowd else ''}"
             for number, crowd in zip(objects.classes, objects.crowd, strict=True)
         ]
-        truth = pictures.Shown(list(objects.masks != 0), objects.boxes, titles, distinct_colors(len(titles)))
+        truth = pictures.Annotations(list(objects.masks != 0), objects.boxes, titles, distinct_colors(len(titles)))
         found = _shown(find(record.image), record.image.shape[:2], source.class_names)
         rows.append((record.image, truth, found._replace(colors=_colors_like(truth, found))))
     return pictures.instance_rows(rows)
 
 
-def _shown(found: Instances, size: tuple[int, int], class_names: tuple[str, ...]) -> pictures.Shown:
+def _shown(found: Instances, size: tuple[int, int], class_names: tuple[str, ...]) -> pictures.Annotations:
     """What people are shown of the found objects of one image of ``size``."""
     best = np.flatnonzero(found.valid & (found.scores >= SHOWN_SCORE))[:MOST_SHOWN]
-    masks = [paste(found.masks[slot], found.boxes[slot], size) >= 0.5 for slot in best]
+    masks = [paste_mask(found.masks[slot], found.boxes[slot], size) >= 0.5 for slot in best]
     titles = [f"{class_names[found.classes[slot]]} {found.scores[slot]:.2f}" for slot in best]
-    return pictures.Shown(masks, found.boxes[best], titles, distinct_colors(len(titles)))
+    return pictures.Annotations(masks, found.boxes[best], titles, distinct_colors(len(titles)))
 
 
-def _colors_like(truth: pictures.Shown, found: pictures.Shown) -> np.ndarray:
-    """A colour for each found object, ``[d, 3]``: that of the object it is, where it is one, or else one of its own."""
+def _colors_like(truth: pictures.Annotations, found: pictures.Annotations) -> np.ndarray:
+    """A color for each found object, ``[d, 3]``: that of the object it is, where it is one, or else one of its own."""
     count = len(truth.titles)
     colors = distinct_colors(count + len(found.titles))
     owned, free = np.arange(count, len(colors)), set(range(count))

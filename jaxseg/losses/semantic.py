@@ -5,7 +5,7 @@ the counts of the whole batch, and then sums, and their gradients, simply add.
 
 Shapes: logits float32 ``[h, w, k]``, label uint8 ``[h, w]``, and, where pixels do not count alike, their weight
 float32 ``[h, w]``, which multiplies those of the classes and which Dice and Lovasz, being of regions, leave aside.
-Pixels labelled ``IGNORE`` add nothing to a sum or a count; an image of nothing else has sum 0, count 0 and gradient 0.
+Pixels labeled ``IGNORE`` add nothing to a sum or a count; an image of nothing else has sum 0, count 0 and gradient 0.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The evaluation of a detector: worker processes paste, encode and match what it finds while the device works on."""
+"""Scores detections with pycocotools: worker processes paste, encode and match them while the device works on."""
 
 import contextlib
 import multiprocessing
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from jaxseg.data.coco.format import categories, ground_truth
 from jaxseg.data.workers import begin_work
 from jaxseg.metrics.average_precision import Matches, match, summarize
-from jaxseg.metrics.detections import describe
+from jaxseg.metrics.detections import to_coco_results
 from jaxseg.types import Source
 
 AHEAD = 256  # images, of 0.3 MB for a hundred detections, that may wait for the workers
@@ -108,7 +108,7 @@ def _begin(source: Source) -> None:
 
 def _matches_of(instances: Any, index: int, size: tuple[int, int]) -> Matches:
     """In a worker."""
-    return match(ground_truth(_split, [index]), describe(instances, size, _split.catalogue.category_ids))
+    return match(ground_truth(_split, [index]), to_coco_results(instances, size, _split.catalogue.category_ids))
 
 
 def _done(future: Future) -> Matches:

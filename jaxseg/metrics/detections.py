@@ -9,7 +9,7 @@ import numpy as np
 from jaxseg.data.coco import rle
 
 
-def describe(instances: Any, size: tuple[int, int], category_ids: Sequence[int]) -> list[dict[str, Any]]:
+def to_coco_results(instances: Any, size: tuple[int, int], category_ids: Sequence[int]) -> list[dict[str, Any]]:
     """The instances of one image as entries of a COCO results file without the image's number, best first.
 
     Args:
@@ -34,7 +34,7 @@ def describe(instances: Any, size: tuple[int, int], category_ids: Sequence[int])
     return results
 
 
-def paste(probabilities: np.ndarray, box: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def paste_masks(probabilities: np.ndarray, box: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """One mask ``[n, n]`` laid into its image, float32 ``[h, w]``: what ``ops.masks.paste`` does, here on the host."""
     part, (top, left) = _visible_part(_padded(probabilities[None])[0], box, size)
     image = np.zeros(size, np.float32)
@@ -50,8 +50,8 @@ def _padded(masks: np.ndarray) -> np.ndarray:
 def _visible_part(padded: np.ndarray, box: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, tuple[int, int]]:
     """One padded mask stretched over its box and cut at the image's border, ``[h, w]``, and where it begins there."""
     half = (box[2:] - box[:2]) * np.float32(0.5) * np.float32(len(padded) / (len(padded) - 2))
-    centre = (box[2:] + box[:2]) * np.float32(0.5)
-    (x1, y1), (x2, y2) = ((int(x), int(y)) for x, y in (centre - half, centre + half))
+    center = (box[2:] + box[:2]) * np.float32(0.5)
+    (x1, y1), (x2, y2) = ((int(x), int(y)) for x, y in (center - half, center + half))
     width, height = max(x2 - x1 + 1, 1), max(y2 - y1 + 1, 1)
     stretched = cv2.resize(padded, (width, height), interpolation=cv2.INTER_LINEAR)
     top, left = min(max(y1, 0), size[0]), min(max(x1, 0), size[1])

@@ -34,7 +34,7 @@ def result(confusion: np.ndarray) -> dict[str, float | list[float | None]]:
     """
     total = confusion.sum()
     if total == 0:
-        raise ValueError("there is no labelled pixel to score: the split is empty or its labels are all 'ignore'")
+        raise ValueError("there is no labeled pixel to score: the split is empty or its labels are all 'ignore'")
     hits = np.diag(confusion).astype(np.float64)
     truth = confusion.sum(axis=1)
     union = truth + confusion.sum(axis=0) - np.diag(confusion)

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from flax.typing import Dtype, Initializer
 
-from jaxseg.ops.padding import hold
+from jaxseg.ops.padding import zero_padding
 
 # PyTorch's names: kaiming_normal_(mode="fan_out"), kaiming_uniform_(a=1), and what a linear layer starts with.
 HE_FAN_OUT = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
@@ -44,7 +44,7 @@ class ConvBlock(nn.Module):
             kernel_init=self.kernel_init,
             dtype=self.dtype,
             name="conv",
-        )(hold(x, mask))
+        )(zero_padding(x, mask))
         if self.norm is not None:
             x = self.norm(name="norm")(x, mask=mask)
         return nn.relu(x) if self.activation else x

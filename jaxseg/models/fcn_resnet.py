@@ -71,7 +71,7 @@ class FCNResNet(nn.Module):
         """Logits of each pixel's class.
 
         Args:
-          image: float ``[b, h, w, 3]``, normalised.
+          image: float ``[b, h, w, 3]``, normalized.
           train: whether norms use the statistics of this batch, and dropout drops.
 
         Returns:
@@ -97,6 +97,6 @@ class FCNResNet(nn.Module):
 
 
 def resize_bilinear(x: jax.Array, size: tuple[int, int]) -> jax.Array:
-    """``[b, h, w, c] -> [b, *size, c]``, in float32 at least: bilinear, half-pixel centres, no antialias."""
+    """``[b, h, w, c] -> [b, *size, c]``, in float32 at least: bilinear, half-pixel centers, no antialias."""
     shape = (x.shape[0], *size, x.shape[-1])
     return jax.image.resize(x.astype(jnp.promote_types(x.dtype, jnp.float32)), shape, "linear", antialias=False)

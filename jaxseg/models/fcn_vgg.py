@@ -60,7 +60,7 @@ class FCNVGG(nn.Module):
         """Logits of each pixel's class.
 
         Args:
-          image: float ``[b, h, w, 3]``, normalised, of any size.
+          image: float ``[b, h, w, 3]``, normalized, of any size.
           train: whether norms use the statistics of this batch, and dropout drops.
 
         Returns:

@@ -32,7 +32,7 @@ class BatchNorm(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, mask: jax.Array | None = None) -> jax.Array:
-        """``x [..., c]``, normalised.
+        """``x [..., c]``, normalized.
 
         Args:
           x: the input.
@@ -75,7 +75,7 @@ class BatchNorm(nn.Module):
 class FrozenBatchNorm(nn.Module):
     """A batch norm that has stopped learning: it scales and shifts by stored numbers.
 
-    All four vectors are variables of the collection ``batch_stats``, so that no optimiser sees them.
+    All four vectors are variables of the collection ``batch_stats``, so that no optimizer sees them.
 
     Attributes:
       epsilon: added to the variance. torchvision's COCO_V1 detector was trained with 0.0.

@@ -65,7 +65,7 @@ class BilinearUp(nn.Module):
     """A transposed convolution that starts as bilinear interpolation: ``[b, h, w, c] -> [b, factor h, factor w, c]``.
 
     Its kernel of ``2 factor`` rows and columns mixes the channels once it has learnt to. At the border, beyond which
-    there are zeros, it fades out; elsewhere it begins as interpolation with half-pixel centres.
+    there are zeros, it fades out; elsewhere it begins as interpolation with half-pixel centers.
     (Long, Shelhamer, Darrell, "Fully Convolutional Networks for Semantic Segmentation", 2015, section 3.3.)
 
     Attributes:

@@ -1,5 +1,6 @@
 """The models that a config can name, by kind of segmentation."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import flax.linen as nn
@@ -8,28 +9,18 @@ import jax.numpy as jnp
 from jaxseg.models.fcn_resnet import FCNResNet
 from jaxseg.models.fcn_vgg import FCNVGG
 from jaxseg.models.mask_rcnn.model import MaskRCNN
-from jaxseg.models.mask_rcnn.roi_heads import Detecting
-from jaxseg.models.mask_rcnn.rpn import Proposing
-from jaxseg.models.mask_rcnn.training import Drawing
 from jaxseg.models.unet import UNet
 from jaxseg.models.unet_resnet import UNetResNet
 
 SEMANTIC = {"unet": UNet, "unet_resnet": UNetResNet, "fcn_vgg": FCNVGG, "fcn_resnet": FCNResNet}
 INSTANCES = {"mask_rcnn": MaskRCNN}
-# Fields of a model that are sections of its config.
-SECTIONS = {
-    "proposing": Proposing,
-    "proposing_in_training": Proposing,
-    "drawing": Drawing,
-    "detecting": Detecting,
-}
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 
 
 def least_rows(model: nn.Module, spatial: int) -> int:
     """How many rows of an image a device must hold where rows are divided over devices.
 
-    Four rows of the coarsest map: no convolution of these models sees more of a neighbour's. On fewer, XLA's
+    Four rows of the coarsest map: no convolution of these models sees more of a neighbor's. On fewer, XLA's
     partitioner fails, or computes wrong gradients without a word (seen in jaxlib 0.10.2, with one row of a ResNet's
     last layer on each of two devices). Detectors do not come here: their task refuses to divide images.
 
@@ -59,8 +50,10 @@ def make_model(table: dict[str, type[nn.Module]], config: Any, classes: int, axi
     if config.precision not in DTYPES:
         raise ValueError(f"precision is {config.precision!r}; known are {', '.join(DTYPES)}")
     try:
-        fields |= {section: make(**fields[section]) for section, make in SECTIONS.items() if section in fields}
+        for field, value in fields.items():
+            if isinstance(value, Mapping):  # a section, which changes some fields of the model's default
+                fields[field] = getattr(table[name], field)._replace(**value)
         shared = {"dtype": DTYPES[config.precision], "axis_name": axis_name, "remat": config.remat}
         return table[name](classes=classes, **shared, **fields)
-    except TypeError as error:
+    except (AttributeError, TypeError, ValueError) as error:
         raise ValueError(f"the model section does not fit {name}: {error}") from None

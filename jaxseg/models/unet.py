@@ -1,7 +1,7 @@
 """U-Net: an encoder that halves, a decoder that doubles, and a skip between them at every resolution.
 
 Ronneberger, Fischer, Brox, "U-Net: Convolutional Networks for Biomedical Image Segmentation", 2015, section 2, and the
-same-padded, batch-normalised form of it that most people train today.
+same-padded, batch-normalized form of it that most people train today.
 """
 
 from functools import partial
@@ -51,7 +51,7 @@ class UNet(nn.Module):
       classes: number of classes, k.
       features: channels at full resolution; they double at each halving.
       depth: how many times the image is halved.
-      padding: of the 3x3 convolutions. "valid", as in the paper, gives a smaller output, the centre of the image.
+      padding: of the 3x3 convolutions. "valid", as in the paper, gives a smaller output, the center of the image.
       fit: what becomes of an image that cannot be halved ``depth`` times without a rest, with "same" padding:
         "pad" fills it with zeros at the bottom and the right and crops the logits back to its size;
         "crop" halves downwards and crops the skips to the decoder's size, so that the output is smaller.

@@ -55,7 +55,7 @@ class UNetResNet(nn.Module):
         """Logits of each pixel's class.
 
         Args:
-          image: float ``[b, h, w, 3]``, normalised, of any size; inside, zeros fill it up to a multiple of 32.
+          image: float ``[b, h, w, 3]``, normalized, of any size; inside, zeros fill it up to a multiple of 32.
           train: whether live norms use the statistics of this batch.
 
         Returns:

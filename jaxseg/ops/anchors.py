@@ -30,7 +30,7 @@ def level_anchors(base: np.ndarray, grid: tuple[int, int], image_size: tuple[int
     """The anchors of one feature map, ``[a, 4]``, ordered by (row, column, base anchor).
 
     Args:
-      base: ``[n, 4]``, from ``base_anchors``; set down at the top left corner of each cell, not at its centre.
+      base: ``[n, 4]``, from ``base_anchors``; set down at the top left corner of each cell, not at its center.
       grid: rows and columns of the map.
       image_size: height and width of the padded image; ``image_size // grid`` is the stride.
     """

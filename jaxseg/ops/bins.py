@@ -81,7 +81,7 @@ def _fixed_matrix(
 def _adaptive_matrix(bin_starts: jax.Array, length: jax.Array, size: int, extent: jax.Array | int) -> jax.Array:
     """The same with ceil(length) samples a bin, which no static shape could hold.
 
-    Of several samples, neighbours lie more than half a position apart, so that at most four weigh at any one position.
+    Of several samples, neighbors lie more than half a position apart, so that at most four weigh at any one position.
     Six candidates from the one before the first of these cover them whatever the rounding.
     """
     count = jnp.maximum(jnp.ceil(length), 0)[:, None, None]

@@ -60,12 +60,12 @@ def large_enough(boxes: jax.Array, min_side: float) -> jax.Array:
 def encode(gt_boxes: jax.Array, boxes: jax.Array, weights: tuple[float, float, float, float]) -> jax.Array:
     """The deltas ``[..., 4]`` that lead from boxes to gt_boxes, both ``[..., 4]`` (R-CNN, appendix C).
 
-    ``(dx, dy)`` is the shift of the centre in sides of the box, ``(dw, dh)`` the logarithm of the sides' ratio, each
+    ``(dx, dy)`` is the shift of the center in sides of the box, ``(dw, dh)`` the logarithm of the sides' ratio, each
     times its weight. ``decode`` is its inverse.
     """
     chex.assert_equal_shape([gt_boxes, boxes])
-    gt_x, gt_y, gt_width, gt_height = _centre_form(gt_boxes)
-    x, y, width, height = _centre_form(boxes)
+    gt_x, gt_y, gt_width, gt_height = _center_form(gt_boxes)
+    x, y, width, height = _center_form(boxes)
     gt_width, gt_height, width, height = (
         jnp.maximum(side, SMALLEST_SIDE) for side in (gt_width, gt_height, width, height)
     )
@@ -85,7 +85,7 @@ def decode(deltas: jax.Array, boxes: jax.Array, weights: tuple[float, float, flo
       boxes: ``[..., 4]``, of the same rank: for class-specific deltas ``[p, k, 4]`` pass boxes ``[p, 1, 4]``.
       weights: those of ``encode``.
     """
-    x, y, width, height = _centre_form(boxes)
+    x, y, width, height = _center_form(boxes)
     deltas = deltas.astype(jnp.promote_types(deltas.dtype, jnp.float32))
     dx, dy, dw, dh = (deltas[..., i] / weights[i] for i in range(4))
     centre_x = dx * width + x
@@ -97,8 +97,8 @@ def decode(deltas: jax.Array, boxes: jax.Array, weights: tuple[float, float, flo
     )
 
 
-def _centre_form(boxes: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
-    """Centre x, centre y, width and height of boxes ``[..., 4]``, at least in float32."""
+def _center_form(boxes: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+    """Centre x, center y, width and height of boxes ``[..., 4]``, at least in float32."""
     boxes = boxes.astype(jnp.promote_types(boxes.dtype, jnp.float32))
     width, height = sides(boxes)
     return boxes[..., 0] + 0.5 * width, boxes[..., 1] + 0.5 * height, width, height

@@ -12,12 +12,12 @@ def crop_and_resize(
 ) -> jax.Array:
     """One sample for each output pixel, the corners of the crop on the corners of the box.
 
-    Coordinates are normalised: 0 is the centre of the first row (or column), 1 that of the last. A box may be inside
+    Coordinates are normalized: 0 is the center of the first row (or column), 1 that of the last. A box may be inside
     out, which flips the crop. A single row or column of output lies in the middle of the box.
 
     Args:
       image: ``[h, w, c]``.
-      boxes: ``[p, 4]``, normalised ``[x1, y1, x2, y2]``; TensorFlow itself wants ``[y1, x1, y2, x2]``.
+      boxes: ``[p, 4]``, normalized ``[x1, y1, x2, y2]``; TensorFlow itself wants ``[y1, x1, y2, x2]``.
       output_size: rows and columns of each crop.
       extrapolation_value: what pixels outside the image are.
 

@@ -56,7 +56,7 @@ def crop_targets(
     return jax.lax.map(crop, (boxes, objects), batch_size=_AT_ONCE)
 
 
-def paste(probabilities: jax.Array, boxes: jax.Array, image_size: tuple[int, int]) -> jax.Array:
+def paste_masks(probabilities: jax.Array, boxes: jax.Array, image_size: tuple[int, int]) -> jax.Array:
     """Masks predicted in boxes, laid into the image, as torchvision's ``paste_masks_in_image`` does.
 
     The mask is padded by a pixel of zeros, its box grown alike and truncated to whole pixels, of which it covers at
@@ -86,17 +86,17 @@ def paste(probabilities: jax.Array, boxes: jax.Array, image_size: tuple[int, int
 
 
 def _grow(boxes: jax.Array, factor: float) -> jax.Array:
-    """Boxes ``[d, 4]`` grown about their centres and truncated towards zero, still float32."""
+    """Boxes ``[d, 4]`` grown about their centers and truncated towards zero, still float32."""
     corners, opposite = boxes[:, :2], boxes[:, 2:]
     half_sides = rounding.product(rounding.product(opposite - corners, 0.5), factor)
-    centres = rounding.product(opposite + corners, 0.5)
-    return jnp.trunc(jnp.concatenate([centres - half_sides, centres + half_sides], axis=1))
+    centers = rounding.product(opposite + corners, 0.5)
+    return jnp.trunc(jnp.concatenate([centers - half_sides, centers + half_sides], axis=1))
 
 
 def _resize_matrix(first: jax.Array, last: jax.Array, size: int, image_size: int) -> jax.Array:
     """Weights ``[image_size, size]`` that stretch ``size`` values over the pixels first..last of the image.
 
-    The value of a pixel is sampled at its centre (torch's align_corners=False).
+    The value of a pixel is sampled at its center (torch's align_corners=False).
     """
     length = jnp.maximum(last - first + 1, 1)
     pixels = jnp.arange(image_size, dtype=jnp.float32)

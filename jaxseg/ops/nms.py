@@ -14,7 +14,7 @@ from jaxseg.ops import boxes as box_ops
 TILE = 256
 
 
-class Kept(NamedTuple):
+class NmsResult(NamedTuple):
     """The boxes that ``nms`` keeps, best first.
 
     Attributes:
@@ -43,7 +43,7 @@ def nms(
     *,
     iou_threshold: float,
     max_output: int,
-) -> Kept:
+) -> NmsResult:
     """Exact greedy suppression: the same boxes in the same order as torchvision's ``nms`` of each group.
 
     A box falls when its overlap with a better kept box of its own group exceeds the threshold. Equal scores go by
@@ -83,7 +83,7 @@ def nms(
     nothing = jax.tree.map(lambda x: jnp.zeros((max_output + TILE, *x.shape[1:]), x.dtype), candidates)
     _, kept, _ = jax.lax.while_loop(unfinished, decide_tile, (0, nothing, 0))
     valid = kept.valid[:max_output]
-    return Kept(jnp.where(valid, kept.indices[:max_output], 0), valid)
+    return NmsResult(jnp.where(valid, kept.indices[:max_output], 0), valid)
 
 
 def _by_score(boxes: jax.Array, scores: jax.Array, groups: jax.Array, valid: jax.Array) -> _Candidates:

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 
 
-def inside(extents: jax.Array | None, size: Sequence[int], stride: int) -> jax.Array | None:
+def valid_mask(extents: jax.Array | None, size: Sequence[int], stride: int) -> jax.Array | None:
     """Which positions of a map of this size (h, w) and stride count: bool ``[b, h, w, 1]``. None if all do."""
     if extents is None:
         return None
@@ -24,7 +24,7 @@ def inside(extents: jax.Array | None, size: Sequence[int], stride: int) -> jax.A
     return (rows[:, :, None] & columns[:, None])[..., None]
 
 
-def hold(x: jax.Array, mask: jax.Array | None) -> jax.Array:
+def zero_padding(x: jax.Array, mask: jax.Array | None) -> jax.Array:
     """``x [b, h, w, c]``, and zero where ``mask`` is False."""
     return x if mask is None else jnp.where(mask, x, jnp.zeros((), x.dtype))
 

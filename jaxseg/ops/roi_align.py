@@ -59,7 +59,7 @@ def roi_align(
       output_size: rows and columns of bins.
       scale: positions of the map a pixel of the image, such as 1 / stride.
       sampling_ratio: samples a bin along each axis; ``ADAPTIVE``: one a position, ceil(side / bins) of them.
-      aligned: shift the boxes by half a position, so that a map's value lies at the centre of its cell, and let small
+      aligned: shift the boxes by half a position, so that a map's value lies at the center of its cell, and let small
         boxes be small. Without it, as in torchvision's detectors, sides are at least one position.
       form: "gather" or "einsum", see above; ``ADAPTIVE`` needs "einsum".
       extents: int32 ``[2]``, the rows and columns of the map that count: its border is there, whatever padding comes

@@ -40,7 +40,7 @@ def roi_pool(features: jax.Array, boxes: jax.Array, *, output_size: tuple[int, i
     return jax.lax.map(pool_box, (in_rows, in_columns))
 
 
-def quantised_bins(start: jax.Array, end: jax.Array, scale: float, bins: int) -> tuple[jax.Array, jax.Array]:
+def quantized_bins(start: jax.Array, end: jax.Array, scale: float, bins: int) -> tuple[jax.Array, jax.Array]:
     """First and one past the last position of each bin, float32 ``[p, bins]`` each, for edges ``[p]`` in pixels."""
     first, last = (_round_half_away(rounding.product(edge, scale)) for edge in (start, end))
     length = rounding.quotient(jnp.maximum(last - first + 1, 1), float(bins))[:, None]
@@ -52,7 +52,7 @@ def quantised_bins(start: jax.Array, end: jax.Array, scale: float, bins: int) ->
 
 def _members(start: jax.Array, end: jax.Array, scale: float, bins: int, size: int) -> jax.Array:
     """True ``[p, bins, size]`` where a position belongs to a bin."""
-    starts, ends = quantised_bins(start, end, scale, bins)
+    starts, ends = quantized_bins(start, end, scale, bins)
     positions = jnp.arange(size, dtype=jnp.float32)[None, None, :]
     return (positions >= starts[..., None]) & (positions < ends[..., None])
 

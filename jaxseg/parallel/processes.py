@@ -1,6 +1,7 @@
 """A run of several processes: how they find each other, and who goes first.
 
-Each process holds some of the devices and runs the same program; process 0 leads, and it alone writes what people read.
+Each process holds some of the devices and runs the same program; process 0 is the main process: it
+alone writes what people read.
 """
 
 import contextlib
@@ -58,21 +59,21 @@ def _initialize(**arguments) -> None:
     jax.distributed.initialize(**arguments)
 
 
-def leads() -> bool:
+def is_main_process() -> bool:
     """Whether this process is the one that writes and speaks."""
     return jax.process_index() == 0
 
 
 @contextlib.contextmanager
-def leader_first() -> Iterator[None]:
+def main_process_first() -> Iterator[None]:
     """Within this context the leader goes first, and the others once it is done.
 
     For what is prepared on a disk that processes may share: the first one does the work, the others find it done.
     """
-    if jax.process_count() > 1 and not leads():
+    if jax.process_count() > 1 and not is_main_process():
         multihost_utils.sync_global_devices("the leader is done")
     yield
-    if jax.process_count() > 1 and leads():
+    if jax.process_count() > 1 and is_main_process():
         multihost_utils.sync_global_devices("the leader is done")
 
 

@@ -19,7 +19,7 @@ FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
 def colored(label: np.ndarray, palette: np.ndarray) -> np.ndarray:
-    """A label map ``[h, w]`` in its classes' colours, uint8 ``[h, w, 3]``; ignored pixels are light grey."""
+    """A label map ``[h, w]`` in its classes' colors, uint8 ``[h, w, 3]``; ignored pixels are light gray."""
     table = np.full((256, 3), IGNORED_COLOR, np.uint8)
     table[: len(palette)] = palette
     table[IGNORE] = IGNORED_COLOR
@@ -27,7 +27,7 @@ def colored(label: np.ndarray, palette: np.ndarray) -> np.ndarray:
 
 
 def overlay(image: np.ndarray, label: np.ndarray, palette: np.ndarray, opacity: float = 0.5) -> np.ndarray:
-    """The image ``[h, w, 3]`` under the translucent colours of its label map ``[h, w]``, with the classes outlined."""
+    """The image ``[h, w, 3]`` under the translucent colors of its label map ``[h, w]``, with the classes outlined."""
     blend = np.rint(image * (1 - opacity) + colored(label, palette) * opacity).astype(np.uint8)
     border = np.zeros(label.shape, bool)
     border[:, 1:] |= label[:, 1:] != label[:, :-1]
@@ -36,7 +36,7 @@ def overlay(image: np.ndarray, label: np.ndarray, palette: np.ndarray, opacity: 
     return blend
 
 
-class Shown(NamedTuple):
+class Annotations(NamedTuple):
     """Objects as they are drawn into an image, the most important first: it is drawn last.
 
     Attributes:
@@ -52,7 +52,7 @@ class Shown(NamedTuple):
     colors: np.ndarray
 
 
-def instances(image: np.ndarray, shown: Shown) -> np.ndarray:
+def instances(image: np.ndarray, shown: Annotations) -> np.ndarray:
     """The image, uint8 ``[h, w, 3]``, with objects: translucent masks, outlines, boxes and what is written at them."""
     canvas = image.copy()
     thickness = max(1, round(min(image.shape[:2]) / 300))
@@ -82,7 +82,7 @@ class Plate(NamedTuple):
     scale: float
 
 
-def _plates(shown: Shown, size: tuple[int, int]) -> list[Plate]:
+def _plates(shown: Annotations, size: tuple[int, int]) -> list[Plate]:
     """A plate for each title in an image of ``size``, at its box, and off those of more important ones if that can be.
 
     At the upper left corner of a box, above it or within; at the lower left one, below or within; farther above or
@@ -142,7 +142,7 @@ def rows(images: np.ndarray, labels: np.ndarray, predictions: np.ndarray, palett
     return _grid(list(map(row, images, labels, predictions)))
 
 
-def instance_rows(examples: Sequence[tuple[np.ndarray, Shown, Shown]]) -> np.ndarray:
+def instance_rows(examples: Sequence[tuple[np.ndarray, Annotations, Annotations]]) -> np.ndarray:
     """One row an image: the image, its objects, what was found; uint8 ``[h, w, 3]``.
 
     Small images are enlarged until names can be read, large ones reduced until a row fits a screen.
@@ -150,7 +150,7 @@ def instance_rows(examples: Sequence[tuple[np.ndarray, Shown, Shown]]) -> np.nda
     return _grid([_instance_row(*example) for example in examples])
 
 
-def _instance_row(image: np.ndarray, truth: Shown, found: Shown) -> tuple[np.ndarray, ...]:
+def _instance_row(image: np.ndarray, truth: Annotations, found: Annotations) -> tuple[np.ndarray, ...]:
     times = max(1, -(-LEGIBLE // min(image.shape[:2])))
     factor = min(times, LARGEST / max(image.shape[:2]))
     size = tuple(max(1, round(side * factor)) for side in image.shape[1::-1])
@@ -189,7 +189,7 @@ def write(path: pathlib.Path, image: np.ndarray) -> None:
 
 
 def write_mask(path: pathlib.Path, label: np.ndarray, palette: np.ndarray) -> None:
-    """Writes a label map ``[h, w]`` as an indexed PNG: its pixels are class numbers, shown in the palette's colours."""
+    """Writes a label map ``[h, w]`` as an indexed PNG: its pixels are class numbers, shown in the palette's colors."""
     picture = Image.fromarray(label.astype(np.uint8), mode="P")
     picture.putpalette(np.asarray(palette, np.uint8).tobytes())
     picture.save(path)

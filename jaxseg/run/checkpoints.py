@@ -17,7 +17,7 @@ import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
 from jaxseg.parallel.mesh import from_all_processes
-from jaxseg.parallel.processes import leader_first, leads
+from jaxseg.parallel.processes import is_main_process, main_process_first
 from jaxseg.run.state import TrainState
 
 
@@ -33,7 +33,7 @@ def open_checkpoints(workdir: pathlib.Path, keep: int, best_metric: str) -> ocp.
       ValueError: there are checkpoints, but none can be read.
     """
     directory = (workdir / "checkpoints").absolute()
-    with leader_first():
+    with main_process_first():
         _set_aside_damaged_metadata(directory)
 
     def score(scores):
@@ -118,7 +118,7 @@ def restore_newest(manager: ocp.CheckpointManager, abstract_state: TrainState) -
             broken[step] = complaints[0].decode()
             continue
         if broken:
-            with leader_first():
+            with main_process_first():
                 _set_aside(pathlib.Path(manager.directory), broken)
             manager.reload()
         return state
@@ -181,7 +181,7 @@ def _set_aside_damaged_metadata(directory: pathlib.Path) -> None:
 
 
 def _set_aside(directory: pathlib.Path, broken: Mapping[int, str]) -> None:
-    for step, complaint in broken.items() if leads() else ():
+    for step, complaint in broken.items() if is_main_process() else ():
         print(f"jaxseg: checkpoint {step} cannot be read ({complaint}); using an older one", file=sys.stderr)
         aside = directory.with_name("checkpoints_unreadable")
         aside.mkdir(exist_ok=True)
@@ -191,7 +191,7 @@ def _set_aside(directory: pathlib.Path, broken: Mapping[int, str]) -> None:
 def _all_unreadable(directory: Any, broken: Mapping[int, str]) -> ValueError:
     reasons = "; ".join(f"step {step}: {complaint}" for step, complaint in broken.items())
     return ValueError(
-        f"no checkpoint in {directory} can be read ({reasons}): they are damaged, or of another model or optimiser; "
+        f"no checkpoint in {directory} can be read ({reasons}): they are damaged, or of another model or optimizer; "
         "choose another --workdir to start anew"
     )
 

@@ -1,7 +1,7 @@
 """How the steps of a run are compiled: jit over a mesh, or pmap.
 
 The mesh has the axes ``data``, ``fsdp`` and ``spatial``: a batch is divided over ``data`` and ``fsdp``, image rows over
-``spatial``, and parameters and optimiser state over ``fsdp``, to be gathered where they are used; the partitioner
+``spatial``, and parameters and optimizer state over ``fsdp``, to be gathered where they are used; the partitioner
 inserts the communication. One device is a mesh of 1.
 """
 
@@ -74,7 +74,7 @@ def compile_steps(
     )
     train, evaluate, place, fetch = bind(mesh, shardings, train, partial(eval_step, task=task, axis_name=axis_name))
     return Steps(
-        # It runs once, but optimising its random numbers takes XLA half a minute on a CPU (25 s against 1.6 s for a
+        # It runs once, but optimizing its random numbers takes XLA half a minute on a CPU (25 s against 1.6 s for a
         # U-Net of 14 kernels, on two cores with jax 0.10.2).
         init=jax.jit(create, out_shardings=shardings, compiler_options={"xla_backend_optimization_level": 0}),
         train=train,

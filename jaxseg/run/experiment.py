@@ -1,4 +1,4 @@
-"""A config made concrete: the task on its classes, the optimiser, the mesh and the compiled steps."""
+"""A config made concrete: the task on its classes, the optimizer, the mesh and the compiled steps."""
 
 import math
 from collections.abc import Sequence

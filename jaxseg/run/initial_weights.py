@@ -57,7 +57,7 @@ class Family(NamedTuple):
     variants: str = NOTHING
 
 
-class Beginning(NamedTuple):
+class InitialWeights(NamedTuple):
     """What a run starts from.
 
     Attributes:
@@ -101,7 +101,7 @@ FAMILIES = {
 }
 
 
-def find_beginning(config: Any, model: nn.Module, shapes: dict[str, Any]) -> Beginning:
+def load_initial_weights(config: Any, model: nn.Module, shapes: dict[str, Any]) -> InitialWeights:
     """The numbers that ``config.init.weights`` stands for.
 
     Args:
@@ -115,7 +115,7 @@ def find_beginning(config: Any, model: nn.Module, shapes: dict[str, Any]) -> Beg
     """
     weights = config.init.weights
     if not weights:
-        return Beginning({}, "")
+        return InitialWeights({}, "")
     family = FAMILIES.get(type(model), Family())
     leaves = flatten_dict(shapes)
     if Path(weights).is_dir():
@@ -123,7 +123,7 @@ def find_beginning(config: Any, model: nn.Module, shapes: dict[str, Any]) -> Beg
     else:
         given = _of_file(weights, model, leaves, family)
     anew = _outermost(leaves.keys() - given.keys(), given)
-    return Beginning(
+    return InitialWeights(
         given, f"starts from {weights}" + (f", but for {', '.join(anew)}, which start anew" if anew else "")
     )
 
@@ -149,7 +149,7 @@ def _of_file(weights: str, model: nn.Module, leaves: dict[Variable, Any], family
         )
     part = {p: leaf for p, leaf in leaves.items() if re.fullmatch(origin.part, _module(p))}
     try:
-        return torchvision.take(state, unflatten_dict(part), origin.mapping)
+        return torchvision.convert_leaves(state, unflatten_dict(part), origin.mapping)
     except ValueError as error:
         raise ValueError(f"init.weights is {weights!r}, taken for {origin.name}. {error}") from None
 

@@ -48,7 +48,7 @@ def _falls(config: Any, total_steps: int) -> dict[int, float]:
 def make_optimizer(
     config: Any, total_steps: int, frozen: Sequence[str] = ()
 ) -> tuple[optax.GradientTransformation, optax.Schedule]:
-    """The optimiser and the schedule that it follows.
+    """The optimizer and the schedule that it follows.
 
     Args:
       config: the ``optimizer`` section of a config.
@@ -56,7 +56,7 @@ def make_optimizer(
       frozen: with what the names of parameters begin that stay as they are, such as "backbone/conv1/".
 
     Raises:
-      ValueError: an unknown optimiser or schedule.
+      ValueError: an unknown optimizer or schedule.
     """
     schedule = make_schedule(config, total_steps)
     optimizers = {
@@ -81,7 +81,7 @@ def make_optimizer(
 def scale_by_name(factors: Sequence[tuple[str, float]], frozen: tuple[str, ...]) -> optax.GradientTransformation:
     """Multiplies updates: those of a parameter by the factor of the first pair with which its name begins.
 
-    The name is a path such as "backbone/conv1/kernel". Behind an optimiser this is a rate of the parameter's own, for
+    The name is a path such as "backbone/conv1/kernel". Behind an optimizer this is a rate of the parameter's own, for
     its weight decay too. Parameters whose names begin as one of ``frozen`` do not move.
     """
 

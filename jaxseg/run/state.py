@@ -12,9 +12,9 @@ class TrainState(NamedTuple):
 
     Attributes:
       step: int32 scalar, the number of steps taken.
-      params: what the optimiser changes.
+      params: what the optimizer changes.
       batch_stats: the running statistics of batch norms; {} where a model has none.
-      opt_state: the optimiser's own.
+      opt_state: the optimizer's own.
       ema: running averages of ``params`` and ``batch_stats`` under those names, which evaluation uses; {} for none.
     """
 
@@ -30,7 +30,7 @@ def create(variables: dict, optimizer: optax.GradientTransformation, ema: bool) 
 
     Args:
       variables: ``params`` and perhaps ``batch_stats``, as a model's ``init`` returns them.
-      optimizer: the optimiser that will take the steps.
+      optimizer: the optimizer that will take the steps.
       ema: whether to keep running averages.
     """
     params, batch_stats = variables["params"], variables.get("batch_stats", {})
@@ -45,12 +45,12 @@ def create(variables: dict, optimizer: optax.GradientTransformation, ema: bool) 
     )
 
 
-def evaluated(state: TrainState) -> dict:
+def eval_variables(state: TrainState) -> dict:
     """The variables to evaluate and predict with: the averages where the run keeps them."""
     return state.ema or {"params": state.params, "batch_stats": state.batch_stats}
 
 
-def follow(ema: dict, state: TrainState, decay: float) -> dict:
+def update_ema(ema: dict, state: TrainState, decay: float) -> dict:
     """The averages after one more step.
 
     The decay begins low and rises to its value, ``min(decay, (1 + t) / (10 + t))``, so that the first, random

@@ -24,13 +24,13 @@ def train_step(
     ema_decay: float = 0.0,
     axis_name: str | None = None,
 ) -> tuple[TrainState, dict[str, jax.Array]]:
-    """One step of the optimiser on one batch.
+    """One step of the optimizer on one batch.
 
     Args:
       state: the run so far.
       batch: a NamedTuple of arrays ``[b, ...]``, as the task takes it.
       task: the ``Task``.
-      optimizer: the optimiser that made ``state.opt_state``.
+      optimizer: the optimizer that made ``state.opt_state``.
       schedule: its learning rate by step, for the logs.
       seed: with the step number, it determines everything random.
       accumulate: into how many microbatches the batch is cut; their gradients are those of the whole, and batch norms
@@ -48,7 +48,7 @@ def train_step(
     updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
     new = TrainState(state.step + 1, optax.apply_updates(state.params, updates), batch_stats, opt_state, state.ema)
     if state.ema:
-        new = new._replace(ema=states.follow(state.ema, new, ema_decay))
+        new = new._replace(ema=states.update_ema(state.ema, new, ema_decay))
     rate = jnp.asarray(schedule(state.step), jnp.float32)
     return new, {**logs, "gradient_norm": optax.tree.norm(grads), "learning_rate": rate}
 
@@ -100,10 +100,10 @@ def _microbatches(count: int, array: jax.Array) -> jax.Array:
 
 def eval_step(state: TrainState, batch: Any, *, task: Any, axis_name: str | None = None) -> Any:
     """What an evaluation needs of a batch: totals over all devices, and arrays ``[b, ...]`` of each image."""
-    totals, each = task.score(states.evaluated(state), batch)
+    totals, each = task.score(states.eval_variables(state), batch)
     return jax.lax.psum(totals, axis_name) if axis_name else totals, each
 
 
 def predict_step(state: TrainState, *inputs: jax.Array, task: Any) -> Any:
     """The task's predictions."""
-    return task.predict(states.evaluated(state), *inputs)
+    return task.predict(states.eval_variables(state), *inputs)

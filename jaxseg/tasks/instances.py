@@ -19,7 +19,7 @@ from jaxseg.models.mask_rcnn.model import MaskRCNN
 from jaxseg.models.mask_rcnn.training import GroundTruth, TrainingOutputs
 from jaxseg.models.table import INSTANCES, make_model
 from jaxseg.ops.images import normalize
-from jaxseg.ops.padding import hold, inside, padded_to_stride
+from jaxseg.ops.padding import padded_to_stride, valid_mask, zero_padding
 from jaxseg.parallel.mesh import from_all_processes
 from jaxseg.tasks.task import Task
 from jaxseg.types import InstanceBatch
@@ -73,9 +73,9 @@ def _init(model: MaskRCNN, key: jax.Array) -> dict:
 
 
 def _inputs(data: Any, batch: InstanceBatch) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Images, sizes and extents as the detector takes them: the padding is 0 behind the normalisation."""
+    """Images, sizes and extents as the detector takes them: the padding is 0 behind the normalization."""
     image = normalize(batch.image, data.mean, data.std, data.scale)
-    return hold(image, inside(batch.sizes, image.shape[1:3], 1)), batch.sizes, padded_to_stride(batch.sizes)
+    return zero_padding(image, valid_mask(batch.sizes, image.shape[1:3], 1)), batch.sizes, padded_to_stride(batch.sizes)
 
 
 def _sums(model, config, params, batch_stats, batch, key, part):

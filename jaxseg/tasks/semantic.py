@@ -51,7 +51,7 @@ def make_task(config: Any, class_names: tuple[str, ...], palette: np.ndarray, ax
 
 
 def _forward(model: nn.Module, config: Any, variables: dict, image: jax.Array, **options: Any) -> Any:
-    """The model on uint8 images, normalised and computed as the config says."""
+    """The model on uint8 images, normalized and computed as the config says."""
     image = normalize(image, config.data.mean, config.data.std, config.data.scale, DTYPES[config.precision])
     # float32 means float32: left alone, GPUs and TPUs would round the factors of a product.
     with jax.default_matmul_precision("highest" if config.precision == "float32" else "default"):
@@ -88,7 +88,7 @@ def _sums(forward, terms, params, batch_stats, batch, key, part):
 
 def _loss(weights, auxiliary, sums, counts):
     def means(sums):
-        # A batch without a labelled pixel has sum 0 and count 0: its loss is 0.
+        # A batch without a labeled pixel has sum 0 and count 0: its loss is 0.
         return {name: total / jnp.maximum(counts[name], 1e-12) for name, total in sums.items()}
 
     logs = means(sums["logits"])

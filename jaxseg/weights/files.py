@@ -1,4 +1,4 @@
-"""Files of weights: read by their ending, downloaded by torchvision's names, recognised by their hash."""
+"""Files of weights: read by their ending, downloaded by torchvision's names, recognized by their hash."""
 
 import hashlib
 import os

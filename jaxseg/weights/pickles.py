@@ -32,7 +32,7 @@ STORAGES = {
 
 
 class StorageType(NamedTuple):
-    """What a file's ``torch.FloatStorage`` becomes: a name and no behaviour."""
+    """What a file's ``torch.FloatStorage`` becomes: a name and no behavior."""
 
     dtype: np.dtype
 

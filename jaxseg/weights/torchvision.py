@@ -83,13 +83,13 @@ def from_state_dict(state: dict[str, np.ndarray], template: dict[str, Any], mapp
     leaves = flatten_dict(template)
     if any(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in leaves.values()):
         mapping = mapping._replace(heads=NOTHING)  # there are no values that a head could keep
-    taken = take(state, template, mapping)
+    taken = convert_leaves(state, template, mapping)
     kept = {path: np.asarray(leaf) for path, leaf in leaves.items() if path not in taken}
     reinitialised = tuple(_entry(path, mapping.rules).name for path in kept)
     return Imported(unflatten_dict(taken | kept), reinitialised)
 
 
-def take(state: dict[str, np.ndarray], template: dict[str, Any], mapping: Mapping) -> dict[Path, np.ndarray]:
+def convert_leaves(state: dict[str, np.ndarray], template: dict[str, Any], mapping: Mapping) -> dict[Path, np.ndarray]:
     """What a state dict has for our variables: arrays in our layouts, by path ``(collection, module, ..., leaf)``.
 
     Args:

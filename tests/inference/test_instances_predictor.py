@@ -82,7 +82,7 @@ def test_what_is_drawn_has_the_colour_of_the_object_that_it_is():
     for i in range(4):
         masks[i, 5:15, 10 * i : 10 * i + 9] = True
     titles = ["a", "b", "c"]
-    truth = instances.pictures.Shown(list(masks[:3]), np.zeros((3, 4)), titles, instances.distinct_colors(3))
+    truth = instances.pictures.Annotations(list(masks[:3]), np.zeros((3, 4)), titles, instances.distinct_colors(3))
     # The second again, the fourth, which nobody annotated, the first a little off, and that once more.
     off = np.roll(masks[0], 1, axis=0)
     found = truth._replace(masks=[masks[1], masks[3], off, masks[0]], titles=["b", "d", "a", "a"])

@@ -22,7 +22,7 @@ from jaxseg.data.coco.format import ground_truth
 from jaxseg.data.sources import open_source
 from jaxseg.metrics import coco_evaluation as metrics
 from jaxseg.metrics.average_precision import KINDS, NUMBERS, SCORES, match, summarize
-from jaxseg.metrics.detections import describe, paste
+from jaxseg.metrics.detections import paste_mask, to_coco_results
 from jaxseg.models.mask_rcnn.detections import Instances
 from jaxseg.ops import masks as mask_ops
 
@@ -125,7 +125,7 @@ def test_masks_are_pasted_as_on_the_device():
     size = (60, 80)
     instances = random_instances(rng, size)
     with_device = np.asarray(mask_ops.paste(jnp.asarray(instances.masks), jnp.asarray(instances.boxes), size))
-    on_host = [paste(mask, box, size) for mask, box in zip(instances.masks, instances.boxes, strict=True)]
+    on_host = [paste_mask(mask, box, size) for mask, box in zip(instances.masks, instances.boxes, strict=True)]
     chex.assert_trees_all_close(np.stack(on_host), with_device, atol=2e-5)
 
 
@@ -147,7 +147,7 @@ def test_an_evaluation_scores_as_pycocotools_does_from_files(tmp_path):
             for index in part:
                 found = near_misses(index, source.records[index])
                 scoring = metrics.add(scoring, found, index, (160, 160))
-                described = describe(found, (160, 160), source.catalogue.category_ids)
+                described = to_coco_results(found, (160, 160), source.catalogue.category_ids)
                 together += [{"image_id": source.catalogue.image_ids[index]} | entry for entry in described]
             shares += pickle.loads(pickle.dumps(metrics.matches(scoring)))
             scores = metrics.scores(scoring, shares)  # at last of both

@@ -57,5 +57,5 @@ def test_counts_beyond_32_bits_are_kept():
 
 
 def test_nothing_to_score_is_an_error():
-    with pytest.raises(ValueError, match="no labelled pixel"):
+    with pytest.raises(ValueError, match="no labeled pixel"):
         semantic.result(semantic.start(3))

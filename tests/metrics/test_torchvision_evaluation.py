@@ -19,11 +19,11 @@ from torchvision_oracle import load_torchvision
 
 from configs import base
 from jaxseg.data.coco.rle import decode
-from jaxseg.data.selection import take
+from jaxseg.data.selection import select_images
 from jaxseg.data.sources import open_source
 from jaxseg.metrics import coco_evaluation as metrics
 from jaxseg.metrics.average_precision import NUMBERS, SCORES
-from jaxseg.metrics.detections import describe
+from jaxseg.metrics.detections import to_coco_results
 from jaxseg.models.mask_rcnn.detections import Instances
 
 
@@ -42,7 +42,7 @@ def source(shared_data):
 def test_imperfect_detections_score_as_by_torchvision(source, annotations):
     """All objects a little off, some of them of another class, some missed; and some that nobody annotated."""
     torchvision = load_torchvision()
-    source = take(source, range(40))
+    source = select_images(source, range(40))
     rng = np.random.default_rng(0)
     found = [imperfect(rng, record.objects) for record in source.records]
     theirs = [
@@ -65,7 +65,7 @@ def test_imperfect_detections_score_as_by_torchvision(source, annotations):
 def test_torchvisions_detections_score_as_by_torchvision(source, annotations):
     """Of a narrow Mask R-CNN of torchvision's with random weights, of which hardly a detection is right."""
     torchvision = load_torchvision()
-    source = take(source, [0, 3, 10, 20])
+    source = select_images(source, [0, 3, 10, 20])
     images = [record.image for record in source.records]
     model, shapes = detector(1, **SMALL)
     network, _ = lively_pair(torchvision, model, shapes, images[0], 192, 256)
@@ -147,7 +147,7 @@ def assert_same_scores(source, annotations, found, theirs):
     results = [
         {"image_id": number} | entry
         for number, size, one in zip(image_ids, sizes, found, strict=True)
-        for entry in describe(one, size, source.catalogue.category_ids)
+        for entry in to_coco_results(one, size, source.catalogue.category_ids)
     ]
     for kind, entries_of in (("bbox", box_entries), ("segm", mask_entries)):
         given = [entry for number, one in zip(image_ids, theirs, strict=True) for entry in entries_of(number, one)]

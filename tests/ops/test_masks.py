@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from torchvision_oracle import load_torchvision
 
-from jaxseg.ops.masks import crop_targets, paste
+from jaxseg.ops.masks import crop_targets, paste_masks
 
 HEIGHT, WIDTH = 60, 80
 cropped = jax.jit(crop_targets, static_argnames="size")
-pasted = jax.jit(paste, static_argnames="image_size")
+pasted = jax.jit(paste_masks, static_argnames="image_size")
 
 
 @pytest.fixture(scope="module")
@@ -86,9 +86,9 @@ def test_pasting_is_torchvisions(boxes):
 def test_pasting_undoes_cutting():
     random = np.random.default_rng(3)
     y, x = np.mgrid[:HEIGHT, :WIDTH]
-    centres = random.uniform(25, 35, (6, 2))
-    blobs = np.stack([(y - a) ** 2 / 300 + (x - b) ** 2 / 500 < 1 for a, b in centres]).astype(np.uint8)
-    frames = np.stack([[b - 24, a - 19, b + 24, a + 19] for a, b in centres]).astype(np.float32)
+    centers = random.uniform(25, 35, (6, 2))
+    blobs = np.stack([(y - a) ** 2 / 300 + (x - b) ** 2 / 500 < 1 for a, b in centers]).astype(np.uint8)
+    frames = np.stack([[b - 24, a - 19, b + 24, a + 19] for a, b in centers]).astype(np.float32)
     back = pasted(cropped(blobs, frames, np.arange(6), size=28), frames, image_size=(HEIGHT, WIDTH)) > 0.5
     overlap = (back & (blobs > 0)).sum(axis=(1, 2)) / (back | (blobs > 0)).sum(axis=(1, 2))
     assert overlap.min() > 0.93  # a pixel more or less along an outline

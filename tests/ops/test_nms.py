@@ -43,8 +43,8 @@ def greedy_by_group(boxes, scores, groups, valid, threshold):
 def crowded(seed, count=COUNT, groups=1, whole=False, extent=200.0):
     """Overlapping boxes with few distinct scores, so that many tie; with whole=True many overlaps tie too."""
     random = np.random.default_rng(seed)
-    centres, sides = random.uniform(0, extent, (count, 2)), random.uniform(8, 80, (count, 2))
-    boxes = np.concatenate([centres - sides / 2, centres + sides / 2], axis=1).astype(np.float32)
+    centers, sides = random.uniform(0, extent, (count, 2)), random.uniform(8, 80, (count, 2))
+    boxes = np.concatenate([centers - sides / 2, centers + sides / 2], axis=1).astype(np.float32)
     scores = (random.integers(0, 60, count) / 60).astype(np.float32)
     group = random.integers(0, groups, count).astype(np.int32)
     return np.round(boxes / 4) * 4 if whole else boxes, scores, group, random.random(count) < 0.9
@@ -61,9 +61,9 @@ def test_by_hand():
 
 
 def test_a_fallen_box_suppresses_nothing():
-    # A chain in which each box overlaps only its neighbours: every second one stays, across tiles too.
+    # A chain in which each box overlaps only its neighbors: every second one stays, across tiles too.
     left = np.arange(COUNT, dtype=np.float32) * 4
-    boxes = np.stack([left, 0 * left, left + 10, 0 * left + 10], axis=1)  # neighbours .43, next but one .11
+    boxes = np.stack([left, 0 * left, left + 10, 0 * left + 10], axis=1)  # neighbors .43, next but one .11
     scores = np.linspace(1, 0, COUNT, dtype=np.float32)
     kept = kept_indices(jitted_nms(boxes, scores, np.zeros(COUNT, np.int32), np.ones(COUNT, bool), iou_threshold=0.4))
     np.testing.assert_array_equal(kept, np.arange(0, COUNT, 2))

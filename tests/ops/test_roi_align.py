@@ -66,7 +66,7 @@ def sample_at(features, y, x):
 @pytest.mark.parametrize("form", FORMS)
 def test_a_ramp_is_pooled_at_the_centres_of_bins(form):
     ramp = jnp.broadcast_to(jnp.arange(13.0)[None, :, None], (10, 13, 1))
-    pooled = pool(ramp, jnp.array([[8.0, 8, 24, 32]]), form=form)  # x 2..6 on the map: bins centre on 3 and 5
+    pooled = pool(ramp, jnp.array([[8.0, 8, 24, 32]]), form=form)  # x 2..6 on the map: bins center on 3 and 5
     chex.assert_trees_all_close(pooled[0, :, :, 0], jnp.array([[3.0, 5.0]] * 3), rtol=1e-6)
 
 

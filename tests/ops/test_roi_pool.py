@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxseg.ops.roi_pool import quantised_bins, roi_pool
+from jaxseg.ops.roi_pool import quantized_bins, roi_pool
 
 RANDOM = np.random.default_rng(0)
 FEATURES = RANDOM.normal(size=(9, 12, 2)).astype(np.float32)
@@ -47,7 +47,7 @@ def test_gradient_goes_to_the_largest():
 def test_the_textbook_example_shifts_by_whole_cells():
     # A 665-pixel box at stride 32 is 20.78 cells wide and has bins of 2.97 under RoIAlign. The first rounding makes it
     # 22 cells, the second each bin 4.
-    starts, ends = (np.asarray(x[0]) for x in quantised_bins(jnp.array([0.0]), jnp.array([665.0]), 1 / 32, 7))
+    starts, ends = (np.asarray(x[0]) for x in quantized_bins(jnp.array([0.0]), jnp.array([665.0]), 1 / 32, 7))
     np.testing.assert_array_equal(starts, [0, 3, 6, 9, 12, 15, 18])
     np.testing.assert_array_equal(ends, [4, 7, 10, 13, 16, 19, 22])
     exact_ends = np.arange(1, 8) * 665 / 32 / 7

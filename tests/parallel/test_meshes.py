@@ -58,11 +58,11 @@ def test_any_mesh_takes_the_steps_of_one_device(semantic, mesh):
     chex.assert_trees_all_close(semantic_steps(name, mesh), expected, rtol=1e-5, atol=1e-5)
 
 
-def every_so_many_anchors(logits, deltas, anchors, valid, sizes, proposing):
+def every_so_many_anchors(logits, deltas, anchors, valid, sizes, proposal):
     """Proposals of which no rounding decides: as ``rpn.propose``, but what the network says of them is not asked."""
     del logits, deltas, sizes
     boxes, valid = jnp.concatenate(anchors, axis=1), jnp.concatenate(valid, axis=1)
-    chosen = np.linspace(0, boxes.shape[1] - 1, proposing.total).astype(int)
+    chosen = np.linspace(0, boxes.shape[1] - 1, proposal.total).astype(int)
     return rpn.Proposals(boxes[:, chosen], jnp.ones((len(boxes), len(chosen))), valid[:, chosen])
 
 

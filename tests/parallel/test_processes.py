@@ -18,7 +18,7 @@ from jaxseg.parallel import processes
 from jaxseg.reporting.log import read_lines
 from jaxseg.train import train
 
-# SGD, because an adaptive optimiser divides small gradients by their own size and so magnifies rounding.
+# SGD, because an adaptive optimizer divides small gradients by their own size and so magnifies rounding.
 SGD = {"optimizer.name": "sgd", "optimizer.learning_rate": 0.1}
 
 

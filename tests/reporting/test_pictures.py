@@ -63,10 +63,10 @@ def test_rows_of_instances_are_enlarged_until_names_can_be_read():
     masks = np.zeros((1, 80, 100), bool)
     masks[0, 40:60, 30:70] = True
     color = np.array([[250, 10, 10]], np.uint8)
-    nothing = pictures.Shown(masks[:0], np.zeros((0, 4)), [], color[:0])
-    truth = pictures.Shown(masks, np.array([[30.0, 40, 70, 60]]), ["disc"], color)
+    nothing = pictures.Annotations(masks[:0], np.zeros((0, 4)), [], color[:0])
+    truth = pictures.Annotations(masks, np.array([[30.0, 40, 70, 60]]), ["disc"], color)
     large = np.full((400, 500, 3), 90, np.uint8)
-    empty = pictures.Shown(np.zeros((0, 400, 500), bool), np.zeros((0, 4)), [], color[:0])
+    empty = pictures.Annotations(np.zeros((0, 400, 500), bool), np.zeros((0, 4)), [], color[:0])
     shown = pictures.instance_rows([(image, truth, nothing), (large, empty, empty)])
     assert shown.shape == (4 + 320 + 4 + 400 + 4, 3 * 504 + 4, 3)
     first, second, third = (shown[4:324, 4 + 404 * i : 404 * (i + 1)] for i in range(3))
@@ -79,20 +79,20 @@ def test_rows_of_instances_are_enlarged_until_names_can_be_read():
 
 
 def squares(image, *corners, side=40):
-    """Objects as they are drawn, in colours that differ in red, the first the most important."""
+    """Objects as they are drawn, in colors that differ in red, the first the most important."""
     masks = []
     for x, y in corners:
         masks.append(np.zeros(image.shape[:2], bool))
         masks[-1][y : y + side, x : x + side] = True
     boxes = np.array([(x, y, x + side, y + side) for x, y in corners], np.float32).reshape(-1, 4)
     colors = np.array([(200 - 20 * i, 0, 0) for i in range(len(corners))], np.uint8)
-    return pictures.Shown(masks, boxes, [f"square {i}" for i in range(len(corners))], colors)
+    return pictures.Annotations(masks, boxes, [f"square {i}" for i in range(len(corners))], colors)
 
 
 def test_every_title_of_a_heap_of_objects_can_be_read():
     image = np.full((320, 320, 3), 90, np.uint8)
     heap = squares(image, (100, 100), (104, 103), (99, 105), (0, 0), (290, 300), (283, 150))
-    alone = [pictures.Shown(*(field[i : i + 1] for field in heap)) for i in range(len(heap.titles))]
+    alone = [pictures.Annotations(*(field[i : i + 1] for field in heap)) for i in range(len(heap.titles))]
     shown = pictures.instances(image, heap)
     for one in alone:
         # Somewhere in the picture of all stands its title exactly as in the picture of it alone.

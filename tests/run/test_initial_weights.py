@@ -21,7 +21,7 @@ from jaxseg.models.mask_rcnn.model import MaskRCNN
 from jaxseg.models.unet import UNet
 from jaxseg.models.unet_resnet import UNetResNet
 from jaxseg.run import checkpoints, workdir
-from jaxseg.run.initial_weights import find_beginning
+from jaxseg.run.initial_weights import load_initial_weights
 from jaxseg.weights import files, mappings
 from jaxseg.weights.torchvision import to_state_dict
 
@@ -37,9 +37,9 @@ def saved(folder, model, mapping, seed=0, image=SIZE):
     return variables, path
 
 
-def beginning(model, weights, shapes=None, name="any"):
+def initial_weights(model, weights, shapes=None, name="any"):
     config = tiny_config(init__weights=str(weights), model__name=name)
-    return find_beginning(config, model, shapes or template(model, SIZE))
+    return load_initial_weights(config, model, shapes or template(model, SIZE))
 
 
 def nested(variables, *modules):
@@ -54,7 +54,7 @@ def anew(message):
 
 
 def test_nothing_is_given_unless_it_is_asked_for():
-    assert beginning(FCNVGG(3, width=2, hidden=4), "") == ({}, "")
+    assert initial_weights(FCNVGG(3, width=2, hidden=4), "") == ({}, "")
 
 
 DECODER = {f"{part}_{skip}{end}" for skip in ("layer3", "layer2", "layer1", "stem", "image")
@@ -73,7 +73,7 @@ DECODER = {f"{part}_{skip}{end}" for skip in ("layer3", "layer2", "layer1", "ste
 )
 def test_a_resnet_becomes_the_backbone(tmp_path, model, random):
     variables, path = saved(tmp_path, ResNet(50, width=4, classes=3), mappings.RESNET)
-    found = beginning(model, path, abstract_variables(model) if isinstance(model, MaskRCNN) else None)
+    found = initial_weights(model, path, abstract_variables(model) if isinstance(model, MaskRCNN) else None)
     assert anew(found.message) == random
     given, state = (
         {name: value for name, value in to_state_dict(tree, mappings.RESNET).items() if value.ndim}
@@ -88,7 +88,7 @@ def test_a_vgg16_becomes_backbone_fc6_and_fc7(tmp_path, batch_norm):
     network = VGG16(batch_norm, width=2, classes=3)
     variables, path = saved(tmp_path, network, mapping, image=(1, 224, 224, 3))
     model = FCNVGG(5, width=2, hidden=128, batch_norm=batch_norm)
-    found = beginning(model, path)
+    found = initial_weights(model, path)
     anew_modules = {"score_fc7", "score_pool4", "score_pool3", "up_fc7_x2", "up_pool4_x2", "up_pool3_x8"}
     assert anew(found.message) == anew_modules
     params = variables["params"]
@@ -97,7 +97,7 @@ def test_a_vgg16_becomes_backbone_fc6_and_fc7(tmp_path, batch_norm):
     np.testing.assert_array_equal(fc7["kernel"][0, 0], params["fc7"]["kernel"])
     np.testing.assert_array_equal(nested(found.variables, "backbone", "conv5_3")["params"]["kernel"],
                                   params["conv5_3"]["kernel"])  # fmt: skip
-    narrow = beginning(model.clone(hidden=16), path)
+    narrow = initial_weights(model.clone(hidden=16), path)
     assert anew(narrow.message) == anew_modules | {"fc6", "fc7"}
 
 
@@ -106,7 +106,7 @@ def test_the_classifier_slides_over_a_map_as_it_stood_on_an_image(tmp_path):
     network = VGG16(width=2, classes=3)
     variables, path = saved(tmp_path, network, mappings.VGG16, image=(1, 224, 224, 3))
     model = FCNVGG(3, width=2, hidden=128, stride=32)
-    given = unflatten_dict(beginning(model, path).variables)["params"]
+    given = unflatten_dict(initial_weights(model, path).variables)["params"]
     score = {"kernel": variables["params"]["fc8"]["kernel"][None, None], "bias": variables["params"]["fc8"]["bias"]}
     impulse = np.zeros((64, 64, 3, 3), np.float32)
     impulse[32, 32] = np.eye(3)
@@ -120,19 +120,19 @@ def test_the_classifier_slides_over_a_map_as_it_stood_on_an_image(tmp_path):
 
 def test_a_whole_network_with_other_classes_keeps_all_but_its_heads(tmp_path):
     variables, path = saved(tmp_path, FCNResNet(7, width=4), mappings.FCN_RESNET)
-    same = beginning(FCNResNet(7, width=4), path)
+    same = initial_weights(FCNResNet(7, width=4), path)
     chex.assert_trees_all_equal(unflatten_dict(same.variables), variables)
     assert same.message == f"starts from {path}"
-    other = beginning(FCNResNet(5, width=4), path)
+    other = initial_weights(FCNResNet(5, width=4), path)
     assert anew(other.message) == {"classifier/score", "aux_classifier/score"}
     assert len(other.variables) == len(same.variables) - 4
-    assert not anew(beginning(FCNResNet(7, width=4, auxiliary=False), path).message)
+    assert not anew(initial_weights(FCNResNet(7, width=4, auxiliary=False), path).message)
 
 
 def test_entries_that_do_not_fit_are_listed(tmp_path):
     _, path = saved(tmp_path, ResNet(18, width=4), mappings.RESNET)
     with pytest.raises(ValueError, match="does not fit") as error:
-        beginning(FCNResNet(5, depth=50, width=4), path)
+        initial_weights(FCNResNet(5, depth=50, width=4), path)
     for line in ("layer1.0.conv3.weight: missing", "layer1.0.conv1.weight: shape (4, 4, 3, 3), expected (4, 4, 1, 1)"):
         assert line in str(error.value)
 
@@ -149,7 +149,7 @@ def test_entries_that_do_not_fit_are_listed(tmp_path):
 def test_the_file_of_another_network_is_refused_in_one_line(tmp_path, model, expected):
     _, path = saved(tmp_path, VGG16(batch_norm=True, width=2), mappings.VGG16_BN)
     with pytest.raises(ValueError, match=f"another network .*{expected}") as error:
-        beginning(model, path)
+        initial_weights(model, path)
     assert "\n" not in str(error.value)
 
 
@@ -159,10 +159,10 @@ def test_the_frozen_norms_of_the_first_detector_want_their_epsilon(tmp_path, mon
     state = to_state_dict(random_variables(shapes, 0), mappings.MASK_RCNN_V1)
     path = tmp_path / "detector.safetensors"
     save_file(state, path)
-    assert anew(beginning(model, path, shapes).message) == set()
+    assert anew(initial_weights(model, path, shapes).message) == set()
     monkeypatch.setattr(files, "COCO_V1_DETECTOR", files.sha256(path)[:8])
     with pytest.raises(ValueError, match=r"set model.norm_epsilon to 0\.0"):
-        beginning(model, path, shapes)
+        initial_weights(model, path, shapes)
 
 
 def test_a_download_that_fails_says_what_can_be_done(tmp_path, monkeypatch):
@@ -202,7 +202,7 @@ def random_run(folder, experiment):
 def test_a_finer_fcn_starts_from_the_averages_of_a_coarser_ones_run(tmp_path):
     coarse = random_run(tmp_path, fcn_experiment(32))
     experiment = fcn_experiment(16, tmp_path)
-    start = training.beginning_of(experiment, tmp_path / "fresh")
+    start = training.initial_weights_of(experiment, tmp_path / "fresh")
     assert anew(start.message) == {"score_pool4", "up_fc7_x2", "up_pool4_x16"}
     state = jax.device_get(experiment.steps.init(start.variables))
     assert state.step == 0
@@ -233,7 +233,7 @@ def test_runs_that_do_not_fit_are_refused(trained, tmp_path):
         training.train(config, tmp_path / "run")
     assert "encoder_0/conv_1/kernel: shape (3, 3, 3, 4), expected (3, 3, 3, 6)" in str(error.value)
     with pytest.raises(ValueError, match=f"is the run {folder} of the model unet: give one of the model fcn_vgg"):
-        training.beginning_of(fcn_experiment(8, folder), tmp_path / "run")
+        training.initial_weights_of(fcn_experiment(8, folder), tmp_path / "run")
     with pytest.raises(ValueError, match="is not the folder of a run"):
         training.train(tiny_config(init__weights=str(tmp_path)), tmp_path / "run")
     assert not (tmp_path / "run").exists()
@@ -242,7 +242,7 @@ def test_runs_that_do_not_fit_are_refused(trained, tmp_path):
 def test_a_run_of_other_classes_gives_all_but_its_head(trained):
     folder, _ = trained
     model = UNet(7, features=4, depth=1, norm_momentum=0.9)
-    found = beginning(model, folder, name="unet")
+    found = initial_weights(model, folder, name="unet")
     assert anew(found.message) == {"head"}
     state = checkpoints.read_newest(folder)
     state = flatten_dict({name: state[name] for name in ("params", "batch_stats")})

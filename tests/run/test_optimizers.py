@@ -1,4 +1,4 @@
-"""Schedules and optimisers by their formulas."""
+"""Schedules and optimizers by their formulas."""
 
 import chex
 import jax

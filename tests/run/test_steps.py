@@ -25,7 +25,7 @@ def run_steps(config, count=3, devices=None):
     return jax.device_get(state), logs
 
 
-# SGD, because an adaptive optimiser divides small gradients by their own size and so magnifies rounding.
+# SGD, because an adaptive optimizer divides small gradients by their own size and so magnifies rounding.
 SGD = {"optimizer__name": "sgd", "optimizer__learning_rate": 0.1}
 
 

@@ -138,6 +138,6 @@ def test_images_are_not_divided(source):
 
 def test_a_section_that_does_not_fit_is_named(source):
     config = tiny_detector()
-    config.model.drawing = {"anchor": 3}
+    config.model.rpn_sampling = {"anchor": 3}
     with pytest.raises(ValueError, match="does not fit mask_rcnn.*anchor"):
         make_task(config, source.class_names, source.palette)

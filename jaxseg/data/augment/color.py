@@ -1,4 +1,4 @@
-"""Changes of an image's colours: brightness, contrast, saturation and hue."""
+"""Changes of an image's colors: brightness, contrast, saturation and hue."""
 
 import math
 from typing import Protocol
@@ -6,12 +6,12 @@ from typing import Protocol
 import cv2
 import numpy as np
 
-# How much of each channel a person sees as brightness (ITU-R BT.601), for the grey that contrast and saturation keep.
+# How much of each channel a person sees as brightness (ITU-R BT.601), for the gray that contrast and saturation keep.
 LUMA = np.array([0.299, 0.587, 0.114])
 
 
 class LargestChanges(Protocol):
-    """What ``config.data.augment`` says of colours: three relative changes, and the hue's in turns."""
+    """What ``config.data.augment`` says of colors: three relative changes, and the hue's in turns."""
 
     brightness: float
     contrast: float
@@ -19,19 +19,19 @@ class LargestChanges(Protocol):
     hue: float
 
 
-def random_colour(rng: np.random.Generator, image: np.ndarray, largest: LargestChanges) -> np.ndarray:
+def random_color(rng: np.random.Generator, image: np.ndarray, largest: LargestChanges) -> np.ndarray:
     """Changes each property of ``[h, w, 3]`` by a factor from 1 - x to 1 + x, and the hue by -x to x turns.
 
-    The four are linear maps of colours, so they are applied as one matrix and rounded once: brightness scales,
-    contrast scales the distance to the image's mean grey, saturation that to each pixel's own grey, and the hue turns
-    about the grey axis.
+    The four are linear maps of colors, so they are applied as one matrix and rounded once: brightness scales,
+    contrast scales the distance to the image's mean gray, saturation that to each pixel's own gray, and the hue turns
+    about the gray axis.
     """
     limits = largest.brightness, largest.contrast, largest.saturation, largest.hue
-    return change_colour(image, *(rng.uniform(-limit, limit) for limit in limits))
+    return change_color(image, *(rng.uniform(-limit, limit) for limit in limits))
 
 
-def change_colour(image: np.ndarray, brightness: float, contrast: float, saturation: float, hue: float) -> np.ndarray:
-    """What ``random_colour`` does with the changes drawn: three relative ones and one in turns; 0 changes nothing."""
+def change_color(image: np.ndarray, brightness: float, contrast: float, saturation: float, hue: float) -> np.ndarray:
+    """What ``random_color`` does with the changes drawn: three relative ones and one in turns; 0 changes nothing."""
     if brightness == contrast == saturation == hue == 0:
         return image
     light, stretch = 1 + brightness, 1 + contrast

@@ -3,7 +3,7 @@
 import numpy as np
 
 from jaxseg.data.geometry import boxes_of_masks
-from jaxseg.data.instances.transforms import drop_vanished, take
+from jaxseg.data.instances.transforms import drop_vanished, select_objects
 from jaxseg.types import InstanceExample, Objects
 
 LEAST_VISIBLE = 0.1  # of an object's area; one of which less remains is dropped
@@ -12,10 +12,10 @@ LEAST_VISIBLE = 0.1  # of an object's area; one of which less remains is dropped
 def random_copy_paste(rng: np.random.Generator, below: InstanceExample, above: InstanceExample) -> InstanceExample:
     """Pastes each object of ``above`` onto ``below`` with even chance; regions of many objects are never pasted."""
     chosen = ~above.objects.crowd & (rng.random(len(above.objects.crowd)) < 0.5)
-    return paste(below, above._replace(objects=take(above.objects, chosen)))
+    return paste_objects(below, above._replace(objects=select_objects(above.objects, chosen)))
 
 
-def paste(below: InstanceExample, above: InstanceExample) -> InstanceExample:
+def paste_objects(below: InstanceExample, above: InstanceExample) -> InstanceExample:
     """All objects of ``above`` on ``below``, corner on corner, without blending (section 3 of the paper).
 
     The result has the size of ``below``; what would lie outside is cut off. Objects that are hidden in part get the
@@ -33,7 +33,7 @@ def _behind(objects: Objects, hidden: np.ndarray) -> Objects:
     seen = objects.masks * ~hidden
     before, after = (np.count_nonzero(masks, axis=(1, 2)) for masks in (objects.masks, seen))
     boxes = np.where((before != after)[:, None], boxes_of_masks(seen), objects.boxes)
-    return take(objects._replace(boxes=boxes, masks=seen), after >= np.maximum(LEAST_VISIBLE * before, 1))
+    return select_objects(objects._replace(boxes=boxes, masks=seen), after >= np.maximum(LEAST_VISIBLE * before, 1))
 
 
 def _fitted(example: InstanceExample, size: tuple[int, int]) -> InstanceExample:

@@ -9,9 +9,9 @@ GRID = (3, 3)  # vectors, over the whole image
 
 
 def random_elastic(rng: np.random.Generator, example: Example, std: float) -> Example:
-    """Shifts every pixel a little, and neighbours alike.
+    """Shifts every pixel a little, and neighbors alike.
 
-    The shifts are drawn at the centres of a 3x3 division of the image, Gaussian in x and in y, and interpolated in
+    The shifts are drawn at the centers of a 3x3 division of the image, Gaussian in x and in y, and interpolated in
     between by cubic convolution. Beyond its edges the image goes on as its mirror.
 
     Args:

@@ -44,7 +44,7 @@ def categories(source: Source) -> list[dict[str, Any]]:
     ]
 
 
-def describe(record: Record, image_id: int, catalogue: Catalogue) -> list[dict[str, Any]]:
+def to_annotations(record: Record, image_id: int, catalogue: Catalogue) -> list[dict[str, Any]]:
     """The objects of a record as annotations, without numbers of their own."""
     objects = record.objects
     return [
@@ -65,7 +65,7 @@ def describe(record: Record, image_id: int, catalogue: Catalogue) -> list[dict[s
 def annotations_of(source: Source, index: int) -> list[dict[str, Any]]:
     catalogue = source.catalogue
     if catalogue.annotations is None:
-        return describe(source.records[index], int(catalogue.image_ids[index]), catalogue)
+        return to_annotations(source.records[index], int(catalogue.image_ids[index]), catalogue)
     size = tuple(map(int, catalogue.sizes[index]))
     return [_completed(annotation, size) for annotation in catalogue.annotations(index)]
 

@@ -12,15 +12,15 @@ import grain
 import ml_collections
 import numpy as np
 
-from jaxseg.data.augment.color import random_colour
+from jaxseg.data.augment.color import random_color
 from jaxseg.data.augment.copy_paste import random_copy_paste
 from jaxseg.data.instances.grouping import GroupedOrder
 from jaxseg.data.instances.packing import empty_batch, fill_row
 from jaxseg.data.instances.transforms import (
     InstanceAugmentation,
+    apply_view,
     check_sides,
     instance_augmentation,
-    look,
     random_view,
     whole_view,
 )
@@ -151,12 +151,12 @@ class TrainBatch(NamedTuple):
         if rng.random() < self.augmentation.copy_paste:
             other, _ = self._view(rng, int(rng.choice(self.learnt)))
             example = random_copy_paste(rng, example, other)
-        return example._replace(image=random_colour(rng, example.image, self.augmentation)), original
+        return example._replace(image=random_color(rng, example.image, self.augmentation)), original
 
     def _view(self, rng: np.random.Generator, index: int) -> tuple[InstanceExample, Size]:
         example = example_of(self.records[index])
         size = example.image.shape[:2]
-        return look(example, random_view(rng, size, self.augmentation)), size
+        return apply_view(example, random_view(rng, size, self.augmentation)), size
 
 
 class EvalBatch(NamedTuple):
@@ -184,7 +184,7 @@ class EvalBatch(NamedTuple):
         for row, index in enumerate(images):
             example = example_of(self.records[int(index)])
             size = example.image.shape[:2]
-            fill_row(batch, row, look(example, whole_view(size, self.min_size, self.max_size)), int(index), size)
+            fill_row(batch, row, apply_view(example, whole_view(size, self.min_size, self.max_size)), int(index), size)
         return batch
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from jaxseg.data.instances.transforms import take
+from jaxseg.data.instances.transforms import select_objects
 from jaxseg.data.resize import Size
 from jaxseg.types import InstanceBatch, InstanceExample, Objects
 
@@ -46,4 +46,4 @@ def foremost(objects: Objects, most: int) -> Objects:
         return objects
     x1, y1, x2, y2 = objects.boxes.T
     size = np.where(objects.crowd, -1, (x2 - x1) * (y2 - y1))
-    return take(objects, np.sort(np.argsort(-size, kind="stable")[:most]))
+    return select_objects(objects, np.sort(np.argsort(-size, kind="stable")[:most]))

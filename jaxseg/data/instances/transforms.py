@@ -117,7 +117,7 @@ def jittered_view(rng: np.random.Generator, size: Size, scale: tuple[float, floa
     return View(resized, corner, seen, flip=False, smooth=True)
 
 
-def look(example: InstanceExample, view: View) -> InstanceExample:
+def apply_view(example: InstanceExample, view: View) -> InstanceExample:
     """The image, boxes and masks of a view.
 
     Boxes that the window cuts become the tight boxes of what remains of their masks. Objects of which nothing remains
@@ -145,10 +145,10 @@ def drop_vanished(objects: Objects) -> Objects:
     """The objects that have a mask and a box with an area."""
     x1, y1, x2, y2 = objects.boxes.T
     remain = (x1 < x2) & (y1 < y2) & occupied(objects.masks)
-    return objects if remain.all() else take(objects, remain)
+    return objects if remain.all() else select_objects(objects, remain)
 
 
-def take(objects: Objects, which: np.ndarray) -> Objects:
+def select_objects(objects: Objects, which: np.ndarray) -> Objects:
     """Some of the objects, by index or by bool ``[m]``."""
     return Objects(*(field[which] for field in objects))
 

@@ -50,7 +50,7 @@ def train_batches(
     size = transforms.train_size(data_config)
     examples = _examples(source, data_config, transforms.stored_size(size, chosen))
     border = border_of(data_config)
-    make = TrainBatch(examples, size, chosen, transforms.mean_colour(data_config), border, seed, batch_size, share)
+    make = TrainBatch(examples, size, chosen, transforms.mean_color(data_config), border, seed, batch_size, share)
     order = grain.MapDataset.range(len(examples)).seed(seed).shuffle().repeat().batch(batch_size)
     return BatchStream(order.map_with_index(make)[start_step:], workers=data_config.workers)
 
@@ -84,7 +84,7 @@ class TrainBatch(NamedTuple):
     examples: Sequence[Example]
     size: tuple[int, int]
     augmentation: transforms.Augmentation
-    colour: transforms.Colour
+    color: transforms.Color
     border: Border | None
     seed: int
     batch_size: int
@@ -97,7 +97,7 @@ class TrainBatch(NamedTuple):
 
     def _example(self, position: int, index: int) -> Example:
         rng = np.random.default_rng([self.seed, position])
-        example = transforms.augment(rng, self.examples[index], self.size, self.augmentation, self.colour)
+        example = transforms.augment(rng, self.examples[index], self.size, self.augmentation, self.color)
         # Last, for where borders are is a matter of how the image was cut and bent.
         return example._replace(weight=border_weights(example.label, self.border)) if self.border else example
 

@@ -1,7 +1,7 @@
 """From a record to an example, and from example to example: image and label move together.
 
 Whatever is random takes a numpy Generator first, so that a caller who seeds it from an example's position gets the same
-example from any process. Images stay uint8; they are normalised on the device.
+example from any process. Images stay uint8; they are normalized on the device.
 """
 
 import math
@@ -11,11 +11,11 @@ import cv2
 import ml_collections
 import numpy as np
 
-from jaxseg.data.augment.color import random_colour
+from jaxseg.data.augment.color import random_color
 from jaxseg.data.augment.elastic import random_elastic
 from jaxseg.types import IGNORE, Example, Record
 
-Colour = tuple[float, float, float]
+Color = tuple[float, float, float]
 
 
 class Augmentation(NamedTuple):
@@ -80,8 +80,8 @@ def _size(data_config: ml_collections.ConfigDict, field: str) -> tuple[int, int]
     return size
 
 
-def mean_colour(data_config: ml_collections.ConfigDict) -> Colour:
-    """The colour, in 0..255, that normalisation turns into zero: what padding should look like."""
+def mean_color(data_config: ml_collections.ConfigDict) -> Color:
+    """The color, in 0..255, that normalization turns into zero: what padding should look like."""
     return tuple(float(np.clip(round(mean * data_config.scale), 0, 255)) for mean in data_config.mean)
 
 
@@ -105,39 +105,39 @@ def to_example(record: Record, size: tuple[int, int], class_count: int) -> Examp
 
 
 def resize(example: Example, size: tuple[int, int]) -> Example:
-    """To ``size`` (height, width): bilinear for the image, nearest for the label, both with half-pixel centres."""
+    """To ``size`` (height, width): bilinear for the image, nearest for the label, both with half-pixel centers."""
     return Example(resize_image(example.image, size), resize_label(example.label, size))
 
 
 def resize_image(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Bilinear, with half-pixel centres and without antialiasing: ``[h, w, 3]`` to ``[*size, 3]``."""
+    """Bilinear, with half-pixel centers and without antialiasing: ``[h, w, 3]`` to ``[*size, 3]``."""
     return image if image.shape[:2] == size else cv2.resize(image, size[::-1], interpolation=cv2.INTER_LINEAR)
 
 
 def resize_label(label: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Nearest, with half-pixel centres: ``[h, w]`` to ``[*size]``."""
+    """Nearest, with half-pixel centers: ``[h, w]`` to ``[*size]``."""
     # Plain INTER_NEAREST samples the upper left corner of each pixel, which shifts labels against their images.
     return label if label.shape == size else cv2.resize(label, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
 
 
-def pad(example: Example, size: tuple[int, int], colour: Colour) -> Example:
-    """Fills up to ``size`` (height, width) at the bottom and on the right, with ``colour`` and ``IGNORE``."""
+def pad(example: Example, size: tuple[int, int], color: Color) -> Example:
+    """Fills up to ``size`` (height, width) at the bottom and on the right, with ``color`` and ``IGNORE``."""
     rows, columns = size[0] - example.label.shape[0], size[1] - example.label.shape[1]
     if rows < 0 or columns < 0:
         raise ValueError(f"cannot pad an image of {example.label.shape} rows and columns to {size}")
-    image = cv2.copyMakeBorder(example.image, 0, rows, 0, columns, cv2.BORDER_CONSTANT, value=colour)
+    image = cv2.copyMakeBorder(example.image, 0, rows, 0, columns, cv2.BORDER_CONSTANT, value=color)
     label = cv2.copyMakeBorder(example.label, 0, rows, 0, columns, cv2.BORDER_CONSTANT, value=IGNORE)
     return Example(image, label)
 
 
-def crop(example: Example, box: tuple[float, float, float, float], size: tuple[int, int], colour: Colour) -> Example:
+def crop(example: Example, box: tuple[float, float, float, float], size: tuple[int, int], color: Color) -> Example:
     """Cuts out a box and resizes it, in one interpolation.
 
     Args:
       example: image and label.
-      box: ``[x1, y1, x2, y2]`` in pixels; what lies outside the image is filled with ``colour`` and ``IGNORE``.
+      box: ``[x1, y1, x2, y2]`` in pixels; what lies outside the image is filled with ``color`` and ``IGNORE``.
       size: (height, width) of the result.
-      colour: of the padding, 0..255.
+      color: of the padding, 0..255.
     """
     x1, y1, x2, y2 = box
     height, width = example.label.shape
@@ -149,7 +149,7 @@ def crop(example: Example, box: tuple[float, float, float, float], size: tuple[i
     border = cv2.BORDER_REPLICATE if inside else cv2.BORDER_CONSTANT
     inverse = cv2.WARP_INVERSE_MAP
     return Example(
-        cv2.warpAffine(example.image, to_source, size[::-1], None, cv2.INTER_LINEAR | inverse, border, colour),
+        cv2.warpAffine(example.image, to_source, size[::-1], None, cv2.INTER_LINEAR | inverse, border, color),
         cv2.warpAffine(example.label, to_source, size[::-1], None, cv2.INTER_NEAREST | inverse, border, IGNORE),
     )
 
@@ -161,7 +161,7 @@ def random_crop(
     *,
     scale: tuple[float, float],
     ratio: tuple[float, float],
-    colour: Colour,
+    color: Color,
 ) -> Example:
     """Cuts out a box of random place, side and aspect, resized to ``size``.
 
@@ -171,7 +171,7 @@ def random_crop(
       size: (height, width) of the result.
       scale: range of the box's side as a share of the image's, uniform; a box larger than the image pads.
       ratio: range of the box's aspect (width over height) relative to the image's, uniform in its logarithm.
-      colour: of the padding, 0..255.
+      color: of the padding, 0..255.
     """
     height, width = example.label.shape
     side = rng.uniform(*scale)
@@ -180,7 +180,7 @@ def random_crop(
     # With a box larger than the image, the image takes a random place in it.
     y1 = rng.uniform(*sorted((0.0, height - box_height)))
     x1 = rng.uniform(*sorted((0.0, width - box_width)))
-    return crop(example, (x1, y1, x1 + box_width, y1 + box_height), size, colour)
+    return crop(example, (x1, y1, x1 + box_width, y1 + box_height), size, color)
 
 
 def random_flip(rng: np.random.Generator, example: Example) -> Example:
@@ -200,15 +200,15 @@ def stored_size(size: tuple[int, int], chosen: Augmentation) -> tuple[int, int]:
 
 
 def augment(
-    rng: np.random.Generator, example: Example, size: tuple[int, int], chosen: Augmentation, colour: Colour
+    rng: np.random.Generator, example: Example, size: tuple[int, int], chosen: Augmentation, color: Color
 ) -> Example:
     """Everything that ``chosen`` asks for; the result has ``size`` (height, width)."""
     if (*chosen.crop_scale, *chosen.crop_ratio) == (1, 1, 1, 1):
         example = resize(example, size)
     else:
-        example = random_crop(rng, example, size, scale=chosen.crop_scale, ratio=chosen.crop_ratio, colour=colour)
+        example = random_crop(rng, example, size, scale=chosen.crop_scale, ratio=chosen.crop_ratio, color=color)
     if chosen.flip:
         example = random_flip(rng, example)
     if chosen.elastic:
         example = random_elastic(rng, example, chosen.elastic)
-    return Example(random_colour(rng, example.image, chosen), example.label)
+    return Example(random_color(rng, example.image, chosen), example.label)

@@ -10,7 +10,7 @@ import ml_collections
 from jaxseg.data.sources.pairs import DataSet, Pair, check_split, open_pairs, source_folder
 from jaxseg.types import IGNORE, Source
 
-# The classes that are trained and scored, by train id: the id of each in the label files, and its official colour.
+# The classes that are trained and scored, by train id: the id of each in the label files, and its official color.
 CLASSES = {
     "road": (7, (128, 64, 128)),
     "sidewalk": (8, (244, 35, 232)),
@@ -36,7 +36,7 @@ IDS = 34  # from 0, "unlabeled"; a license plate is -1, which 8 bits make 255
 IMAGE_ENDING, LABEL_ENDING = "_leftImg8bit.png", "_gtFine_labelIds.png"
 CITYSCAPES = DataSet(
     name="cityscapes",
-    classes={name: colour for name, (_, colour) in CLASSES.items()},
+    classes={name: color for name, (_, color) in CLASSES.items()},
     values=dict.fromkeys((*range(IDS), 255), IGNORE)
     | {number: train_id for train_id, (number, _) in enumerate(CLASSES.values())},
     origin="Cityscapes is to be had, after registration, at https://www.cityscapes-dataset.com: unpack "

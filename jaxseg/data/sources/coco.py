@@ -83,9 +83,9 @@ def classes_of(categories: Mapping[int, str]) -> Classes:
     if {0: own[0], **categories} == own:
         numbers = tuple(range(len(coco_classes.CLASS_NAMES)))
         return Classes(coco_classes.CLASS_NAMES, numbers, coco_classes.PALETTE, official=True)
-    colours = np.concatenate([np.zeros((1, 3), np.uint8), coco_classes.distinct_colors(len(categories))])
+    colors = np.concatenate([np.zeros((1, 3), np.uint8), coco_classes.distinct_colors(len(categories))])
     # The background has no category; -1 is the number of none.
-    return Classes(("background", *categories.values()), (-1, *categories), colours, official=False)
+    return Classes(("background", *categories.values()), (-1, *categories), colors, official=False)
 
 
 class CocoRecords(Sequence):

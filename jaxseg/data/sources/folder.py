@@ -12,7 +12,7 @@ from jaxseg.data.sources.pairs import (
     DataSet,
     Pair,
     check_split,
-    colour_map,
+    color_map,
     files_by_stem,
     open_pairs,
     read_list,
@@ -34,7 +34,7 @@ ORIGIN = (
 def open_split(data_config: ml_collections.ConfigDict, split: str) -> Source:
     """The source ``folder``: ``images/`` and ``masks/`` in ``config.data.source_dir``, matched by stems.
 
-    Masks are grey or palette images of class numbers; images without a mask are left out.
+    Masks are gray or palette images of class numbers; images without a mask are left out.
 
     Splits: with ``config.data.splits = "official"`` the lists ``train.txt``, ``val.txt`` and ``test.txt`` where there
     is any of them. Without, or with ``"seed_1337"``, ``config.data.val_share`` of the images, drawn with that seed,
@@ -96,8 +96,8 @@ def _data_set(folder: Path, pairs: Sequence[Pair]) -> DataSet:
     else:
         names = names or _numbered(folder, [value for value in found if value != IGNORE])
         values = {value: value for value in range(len(names))} | {IGNORE: IGNORE}
-    colours = _colours(pairs[0].label, [value for value in values if values[value] != IGNORE])
-    return DataSet("folder", dict(zip(names, colours, strict=True)), values, ORIGIN)
+    colors = _colors(pairs[0].label, [value for value in values if values[value] != IGNORE])
+    return DataSet("folder", dict(zip(names, colors, strict=True)), values, ORIGIN)
 
 
 def _class_names(folder: Path) -> tuple[str, ...]:
@@ -130,7 +130,7 @@ def _numbered(folder: Path, values: list[int]) -> tuple[str, ...]:
     return tuple(f"class {value}" for value in values)
 
 
-def _colours(mask: Path, values: list[int]) -> list[list[int]]:
-    """The colours that a mask's palette has for the values of the classes; PASCAL VOC's, if it has not."""
+def _colors(mask: Path, values: list[int]) -> list[list[int]]:
+    """The colors that a mask's palette has for the values of the classes; PASCAL VOC's, if it has not."""
     palette = read_palette(mask)
-    return palette[values].tolist() if len(palette) > max(values) else colour_map(len(values)).tolist()
+    return palette[values].tolist() if len(palette) > max(values) else color_map(len(values)).tolist()

@@ -21,7 +21,7 @@ class DataSet(NamedTuple):
 
     Attributes:
       name: as ``config.data.name`` has it.
-      classes: the name of each class, in order, and its colour.
+      classes: the name of each class, in order, and its color.
       values: the values that label files may hold, and what they mean: a class, or ``IGNORE``.
       origin: a sentence that says where the data set is to be had, for those who lack some of it.
     """
@@ -190,8 +190,8 @@ def read_list(path: Path, origin: str) -> list[str]:
     return names
 
 
-def colour_map(classes: int) -> np.ndarray:
-    """PASCAL VOC's colours, uint8 ``[classes, 3]``: the bits of a number, dealt to red, green and blue in turn."""
+def color_map(classes: int) -> np.ndarray:
+    """PASCAL VOC's colors, uint8 ``[classes, 3]``: the bits of a number, dealt to red, green and blue in turn."""
     bits = np.arange(classes, dtype=np.uint8)[:, None] >> np.arange(3, dtype=np.uint8)
     palette = np.zeros((classes, 3), np.uint8)
     for turn in range(3):

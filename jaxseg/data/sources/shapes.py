@@ -55,10 +55,10 @@ class Shape(NamedTuple):
     """One object: ``polygon`` holds its corners ``[n, 2]`` as (x, y), or None for a disc."""
 
     class_number: int
-    centre: tuple[int, int]
+    center: tuple[int, int]
     radius: int
     polygon: np.ndarray | None
-    colour: np.ndarray
+    color: np.ndarray
 
 
 def draw(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, Objects]:
@@ -73,7 +73,7 @@ def draw(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, Objects]:
         classes.append(shape.class_number)
         areas.append(np.count_nonzero(mask))
         cv2.copyTo(np.full_like(owner, len(areas) - 1), mask, owner)
-        cv2.copyTo(_surface(rng, shape.colour), mask, image)
+        cv2.copyTo(_surface(rng, shape.color), mask, image)
     masks = (owner == np.arange(1, len(areas), dtype=np.uint8)[:, None, None]).astype(np.uint8)
     classes = np.array(classes, np.int32)
     objects = Objects(boxes_of_masks(masks), classes[1:], masks, np.zeros(len(masks), bool))
@@ -96,39 +96,39 @@ def _place(rng: np.random.Generator, owner: np.ndarray, areas: list[int]) -> tup
 def _shape(rng: np.random.Generator) -> Shape:
     class_number = int(rng.integers(1, len(CLASS_NAMES)))
     radius = int(rng.integers(SIZE // 12, SIZE // 6))
-    centre = tuple(int(c) for c in rng.integers(radius, SIZE - radius, 2))
+    center = tuple(int(c) for c in rng.integers(radius, SIZE - radius, 2))
     first = rng.uniform(0, 2 * math.pi)
     corners = {"disc": 0, "square": 4, "triangle": 3}[CLASS_NAMES[class_number]]
     angles = first + 2 * math.pi * np.arange(corners) / max(corners, 1)
-    polygon = np.rint(np.stack([np.cos(angles), np.sin(angles)], axis=1) * radius + centre).astype(np.int32)
-    return Shape(class_number, centre, radius, polygon if corners else None, _bright_colour(rng))
+    polygon = np.rint(np.stack([np.cos(angles), np.sin(angles)], axis=1) * radius + center).astype(np.int32)
+    return Shape(class_number, center, radius, polygon if corners else None, _bright_color(rng))
 
 
 def _mask(shape: Shape) -> np.ndarray:
     mask = np.zeros((SIZE, SIZE), np.uint8)
     if shape.polygon is None:
-        return cv2.circle(mask, shape.centre, shape.radius, 1, cv2.FILLED)
+        return cv2.circle(mask, shape.center, shape.radius, 1, cv2.FILLED)
     return cv2.fillConvexPoly(mask, shape.polygon, 1)
 
 
-def _bright_colour(rng: np.random.Generator) -> np.ndarray:
-    """A saturated colour of any hue, ``[3]``; the ground is dull, so that objects can be told from it."""
+def _bright_color(rng: np.random.Generator) -> np.ndarray:
+    """A saturated color of any hue, ``[3]``; the ground is dull, so that objects can be told from it."""
     hsv = np.array([[[rng.integers(0, 180), rng.integers(140, 256), rng.integers(150, 256)]]], np.uint8)
     return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)[0, 0]
 
 
-def _surface(rng: np.random.Generator, colour: np.ndarray) -> np.ndarray:
-    """``[h, w, 3]`` of one colour, lighter towards one side."""
-    ends = np.clip(colour * rng.uniform(0.75, 1.25, (4, 1)), 0, 255).astype(np.uint8).reshape(2, 2, 3)
+def _surface(rng: np.random.Generator, color: np.ndarray) -> np.ndarray:
+    """``[h, w, 3]`` of one color, lighter towards one side."""
+    ends = np.clip(color * rng.uniform(0.75, 1.25, (4, 1)), 0, 255).astype(np.uint8).reshape(2, 2, 3)
     return _enlarge(ends)
 
 
 def _ground(rng: np.random.Generator) -> np.ndarray:
-    """A dull, blotched ground: coarse grey and fine coloured noise, ``[h, w, 3]``."""
+    """A dull, blotched ground: coarse gray and fine colored noise, ``[h, w, 3]``."""
     cells = int(rng.integers(3, 17))
-    grey = rng.integers(40, 200, (cells, cells, 1), np.uint8)
+    gray = rng.integers(40, 200, (cells, cells, 1), np.uint8)
     tint = rng.integers(0, 40, (cells, cells, 3), np.uint8)
-    return _enlarge(grey + tint)
+    return _enlarge(gray + tint)
 
 
 def _enlarge(cells: np.ndarray) -> np.ndarray:

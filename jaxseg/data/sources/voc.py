@@ -10,7 +10,7 @@ import ml_collections
 import numpy as np
 
 from jaxseg.data.images import read_values
-from jaxseg.data.sources.pairs import DataSet, Pair, check_split, colour_map, open_pairs, read_list, source_folder
+from jaxseg.data.sources.pairs import DataSet, Pair, check_split, color_map, open_pairs, read_list, source_folder
 from jaxseg.types import IGNORE, Source
 
 CLASS_NAMES = (
@@ -19,7 +19,7 @@ CLASS_NAMES = (
 )
 VOC = DataSet(
     name="voc",
-    classes=dict(zip(CLASS_NAMES, colour_map(len(CLASS_NAMES)).tolist(), strict=True)),
+    classes=dict(zip(CLASS_NAMES, color_map(len(CLASS_NAMES)).tolist(), strict=True)),
     values={value: value for value in range(len(CLASS_NAMES))} | {IGNORE: IGNORE},
     origin="PASCAL VOC 2012 is to be had at http://host.robots.ox.ac.uk/pascal/VOC/voc2012: unpack "
     "VOCtrainval_11-May-2012.tar, and set config.data.source_dir to the folder that then has VOCdevkit in it",

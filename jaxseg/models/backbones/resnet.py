@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from flax.typing import Dtype
 
 from jaxseg.models.norms import norm_layer
-from jaxseg.ops.padding import hold, inside
+from jaxseg.ops.padding import valid_mask, zero_padding
 
 LAYERS = ("layer1", "layer2", "layer3", "layer4")
 
@@ -41,9 +41,9 @@ class BasicBlock(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, before: jax.Array | None, after: jax.Array | None) -> jax.Array:
         """``before`` and ``after``: which positions count at the resolution of the input and of the output."""
-        y = self.conv(self.features, 3, stride=self.stride, name="conv1")(hold(x, before))
+        y = self.conv(self.features, 3, stride=self.stride, name="conv1")(zero_padding(x, before))
         y = nn.relu(self.norm(name="bn1")(y, mask=after))
-        y = self.conv(self.features, 3, name="conv2")(hold(y, after))
+        y = self.conv(self.features, 3, name="conv2")(zero_padding(y, after))
         y = self.norm(name="bn2")(y, mask=after)
         return nn.relu(y + shortcut(self, x, after))
 
@@ -66,7 +66,9 @@ class Bottleneck(nn.Module):
         """``before`` and ``after``: which positions count at the resolution of the input and of the output."""
         y = self.conv(self.features, 1, name="conv1")(x)
         y = nn.relu(self.norm(name="bn1")(y, mask=before))
-        y = self.conv(self.features, 3, stride=self.stride, dilation=self.dilation, name="conv2")(hold(y, before))
+        y = self.conv(self.features, 3, stride=self.stride, dilation=self.dilation, name="conv2")(
+            zero_padding(y, before)
+        )
         y = nn.relu(self.norm(name="bn2")(y, mask=after))
         y = self.conv(self.features * self.expansion, 1, name="conv3")(y)
         y = self.norm(name="bn3")(y, mask=after)
@@ -119,7 +121,7 @@ class ResNet(nn.Module):
 
     @nn.compact
     def __call__(self, image: jax.Array, *, train: bool, extents: jax.Array | None = None) -> dict[str, jax.Array]:
-        """The features of normalised images.
+        """The features of normalized images.
 
         Args:
           image: float ``[b, h, w, 3]``.
@@ -137,17 +139,17 @@ class ResNet(nn.Module):
         block = partial(nn.remat(kind) if self.remat else kind, conv=conv, norm=norm)
 
         x = conv(self.width, 7, stride=2, name="conv1")(image.astype(self.dtype))
-        mask = inside(extents, x.shape[1:3], 2)
+        mask = valid_mask(extents, x.shape[1:3], 2)
         x = nn.relu(norm(name="bn1")(x, mask=mask))
         features = {"stem": self._stopped(x, 0)}
-        x = max_pool_3x3(hold(features["stem"], mask))
+        x = max_pool_3x3(zero_padding(features["stem"], mask))
 
         stride, dilation = 4, 1
         for i, (name, count) in enumerate(zip(LAYERS, counts, strict=True)):
             width, step = self.width << i, 2 if i and stride < self.output_stride else 1
-            before = inside(extents, x.shape[1:3], stride)
+            before = valid_mask(extents, x.shape[1:3], stride)
             stride *= step
-            after = inside(extents, [-(-length // step) for length in x.shape[1:3]], stride)
+            after = valid_mask(extents, [-(-length // step) for length in x.shape[1:3]], stride)
             x = block(width, step, dilation, name=f"{name}_0")(x, before, after)
             if i and step == 1:  # in place of a stride, from the next block on
                 dilation *= 2

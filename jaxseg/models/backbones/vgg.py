@@ -38,7 +38,7 @@ class VGG16(nn.Module):
 
     @nn.compact
     def __call__(self, image: jax.Array, *, train: bool) -> dict[str, jax.Array]:
-        """The features of normalised images.
+        """The features of normalized images.
 
         Args:
           image: float ``[b, h, w, 3]``; with a classifier h and w are 224 to 255.

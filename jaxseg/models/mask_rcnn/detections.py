@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxseg.ops.masks import paste
+from jaxseg.ops.masks import paste_masks
 
 
 class Instances(NamedTuple):
@@ -46,5 +46,5 @@ def pasted_masks(instances: Instances, canvas: tuple[int, int]) -> jax.Array:
       instances: with boxes in pixels of the images that the masks are meant for.
       canvas: static height and width, at least those of the largest image; a mask is right on its own image's part.
     """
-    probabilities = jax.vmap(lambda masks, boxes: paste(masks, boxes, canvas))(instances.masks, instances.boxes)
+    probabilities = jax.vmap(lambda masks, boxes: paste_masks(masks, boxes, canvas))(instances.masks, instances.boxes)
     return (probabilities >= 0.5) & instances.valid[:, :, None, None]

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from flax.typing import Dtype
 
 from jaxseg.models.blocks import LECUN_UNIFORM, ConvBlock
-from jaxseg.ops.padding import inside
+from jaxseg.ops.padding import valid_mask
 
 STRIDES = (4, 8, 16, 32, 64)  # of P2 to P6
 
@@ -45,7 +45,7 @@ class FPN(nn.Module):
         def block(name: str, kernel: int) -> ConvBlock:
             return ConvBlock(self.channels, kernel, self.norm, False, LECUN_UNIFORM, self.dtype, name=name)
 
-        masks = [inside(extents, x.shape[1:3], stride) for x, stride in zip(features, STRIDES, strict=False)]
+        masks = [valid_mask(extents, x.shape[1:3], stride) for x, stride in zip(features, STRIDES, strict=False)]
         levels = []
         above = None
         for i in reversed(range(len(features))):

@@ -1,4 +1,4 @@
-"""Mask R-CNN on a ResNet with a feature pyramid, from normalised images to instances, as one program.
+"""Mask R-CNN on a ResNet with a feature pyramid, from normalized images to instances, as one program.
 
 He et al., "Mask R-CNN", 2017; versions 1 and 2 are torchvision's ``maskrcnn_resnet50_fpn`` and ``..._v2``. All shapes
 are static: images are padded at the bottom and the right, boxes, proposals and detections fill slots that a mask calls
@@ -18,14 +18,14 @@ from jaxseg.models.mask_rcnn import roi_heads, rpn
 from jaxseg.models.mask_rcnn import training as targets
 from jaxseg.models.mask_rcnn.detections import Instances
 from jaxseg.models.mask_rcnn.fpn import FPN
-from jaxseg.models.mask_rcnn.roi_heads import BOX_BINS, MASK_BINS, BoxHead, Detecting, MaskHead
-from jaxseg.models.mask_rcnn.rpn import Proposals, Proposing, RPNHead
-from jaxseg.models.mask_rcnn.training import Drawing, GroundTruth, TrainingOutputs
+from jaxseg.models.mask_rcnn.roi_heads import BOX_BINS, MASK_BINS, BoxHead, DetectionConfig, MaskHead
+from jaxseg.models.mask_rcnn.rpn import ProposalConfig, Proposals, RPNHead
+from jaxseg.models.mask_rcnn.training import GroundTruth, SamplingConfig, TrainingOutputs
 from jaxseg.models.norms import norm_layer
 from jaxseg.ops.sampling import Samples
 
 
-class Drawn(NamedTuple):
+class FixedSamples(NamedTuple):
     """Draws of one training step; None: to be drawn.
 
     Attributes:
@@ -39,7 +39,7 @@ class Drawn(NamedTuple):
     regions: Samples | None = None
 
 
-NOTHING_DRAWN = Drawn()
+NO_FIXED_SAMPLES = FixedSamples()
 
 
 class MaskRCNN(nn.Module):
@@ -59,10 +59,11 @@ class MaskRCNN(nn.Module):
       trainable_layers: of the backbone, see ``ResNet``.
       anchor_sizes: of each level, in pixels.
       anchor_ratios: height / width, on each level.
-      proposing: how proposals are chosen when testing.
-      proposing_in_training: and when training.
-      drawing: how much of each image is learned from.
-      detecting: how detections are chosen.
+      proposal: how proposals are chosen when testing.
+      training_proposal: and when training.
+      rpn_sampling: how anchors are sampled for the losses of the RPN.
+      box_sampling: how regions are sampled for the losses of the heads.
+      detection: how detections are chosen.
       roi_align: "gather" or "einsum", see ``ops/roi_align.py``.
       train: whether live norms use the statistics of the batch.
       remat: whether the backbone's blocks forget their activations and compute them again in the backward pass.
@@ -82,10 +83,11 @@ class MaskRCNN(nn.Module):
     trainable_layers: int = 5
     anchor_sizes: Sequence[Sequence[float]] = ((32,), (64,), (128,), (256,), (512,))
     anchor_ratios: Sequence[float] = (0.5, 1.0, 2.0)
-    proposing: Proposing = rpn.IN_TESTING
-    proposing_in_training: Proposing = rpn.IN_TRAINING
-    drawing: Drawing = Drawing()
-    detecting: Detecting = Detecting()
+    proposal: ProposalConfig = rpn.TEST_PROPOSALS
+    training_proposal: ProposalConfig = rpn.TRAINING_PROPOSALS
+    rpn_sampling: SamplingConfig = targets.RPN_SAMPLING
+    box_sampling: SamplingConfig = targets.BOX_SAMPLING
+    detection: DetectionConfig = DetectionConfig()
     roi_align: str = "gather"
     train: bool = False
     remat: bool = False
@@ -119,7 +121,7 @@ class MaskRCNN(nn.Module):
         """The instances in a batch of images.
 
         Args:
-          image: float ``[b, h, w, 3]``, normalised, then padded with zeros; h and w are multiples of 32.
+          image: float ``[b, h, w, 3]``, normalized, then padded with zeros; h and w are multiples of 32.
           sizes: int32 ``[b, 2]``, height and width of each image before it was padded.
           extents: int32 ``[b, 2]``: act as if each image were padded to this size only, a multiple of 32. None: all of
             the batch counts, and what it is padded to makes a difference, as it does in torchvision.
@@ -130,9 +132,9 @@ class MaskRCNN(nn.Module):
         pyramid = self.pyramid(image, extents)
         logits, deltas = self.rpn_head(pyramid, extents)
         anchors, usable = self.anchors(pyramid, image, extents)
-        proposals = rpn.propose(logits, deltas, anchors, usable, sizes, self.proposing)
+        proposals = rpn.propose(logits, deltas, anchors, usable, sizes, self.proposal)
         logits, deltas = self.box_outputs(pyramid, proposals.boxes, proposals.valid, extents)
-        found = roi_heads.detect(logits, deltas, proposals.boxes, proposals.valid, sizes, self.detecting)
+        found = roi_heads.detect(logits, deltas, proposals.boxes, proposals.valid, sizes, self.detection)
         logits = self.mask_logits(pyramid, found.boxes, found.valid, extents)
         logits = jax.vmap(roi_heads.masks_of_classes)(logits, found.classes)
         return Instances(*found, nn.sigmoid(logits))
@@ -144,7 +146,7 @@ class MaskRCNN(nn.Module):
         truth: GroundTruth,
         key: jax.Array,
         extents: jax.Array | None = None,
-        drawn: Drawn = NOTHING_DRAWN,
+        fixed: FixedSamples = NO_FIXED_SAMPLES,
     ) -> TrainingOutputs:
         """What the losses are made of.
 
@@ -154,22 +156,22 @@ class MaskRCNN(nn.Module):
           truth: the objects.
           key: draws anchors and regions: one for all images, or one for each, ``[b]``.
           extents: as above.
-          drawn: what to take instead of drawing it; for comparisons.
+          fixed: samples to use instead of random ones; for comparisons with other implementations.
         """
         keys = key if key.ndim else jax.random.split(key, image.shape[0])
         anchor_keys, region_keys = jax.vmap(jax.random.split, out_axes=1)(keys)
         pyramid = self.pyramid(image, extents)
         logits, deltas = self.rpn_head(pyramid, extents)
         anchors, usable = self.anchors(pyramid, image, extents)
-        of_anchors = drawn.anchors or targets.draw_anchors(anchor_keys, anchors, usable, truth, self.drawing)
+        of_anchors = fixed.anchors or targets.sample_anchors(anchor_keys, anchors, usable, truth, self.rpn_sampling)
         rpn_samples = targets.anchor_samples(of_anchors, logits, deltas, anchors, truth)
 
-        proposals = drawn.proposals or rpn.propose(logits, deltas, anchors, usable, sizes, self.proposing_in_training)
-        of_regions = drawn.regions or targets.draw_regions(region_keys, proposals, truth, self.drawing)
-        regions = targets.regions_to_learn_from(of_regions, proposals, truth)
+        proposals = fixed.proposals or rpn.propose(logits, deltas, anchors, usable, sizes, self.training_proposal)
+        of_regions = fixed.regions or targets.sample_regions(region_keys, proposals, truth, self.box_sampling)
+        regions = targets.region_targets(of_regions, proposals, truth)
         logits, deltas = self.box_outputs(pyramid, regions.boxes, regions.valid, extents)
 
-        first = targets.possibly_positive(regions, self.drawing.region_share)
+        first = targets.positive_slots(regions, self.box_sampling.positive_fraction)
         mask_logits = self.mask_logits(pyramid, first.boxes, first.positive, extents)
         gt_masks = targets.mask_targets(first, truth, sizes, mask_logits.shape[2], image.shape[2])
         return TrainingOutputs(rpn_samples, regions, logits, deltas, mask_logits, gt_masks)

@@ -25,20 +25,20 @@ BOX_BINS = 7
 MASK_BINS = 14
 
 
-class Detecting(NamedTuple):
+class DetectionConfig(NamedTuple):
     """How detections are chosen.
 
     Attributes:
-      count: the number of slots, d.
-      score: detections that score less are dropped.
-      iou: one falls that overlaps a better one of its class by more than this.
-      min_side: pixels; smaller boxes are dropped.
+      max_detections: the number of slots, d.
+      score_threshold: detections that score less are dropped.
+      nms_iou: one falls that overlaps a better one of its class by more than this.
+      min_size: pixels; smaller boxes are dropped.
     """
 
-    count: int = 100
-    score: float = 0.05
-    iou: float = 0.5
-    min_side: float = 1e-2
+    max_detections: int = 100
+    score_threshold: float = 0.05
+    nms_iou: float = 0.5
+    min_size: float = 1e-2
 
 
 class Detections(NamedTuple):
@@ -153,7 +153,7 @@ def detect(
     boxes: jax.Array,
     valid: jax.Array,
     sizes: jax.Array,
-    detecting: Detecting,
+    detection: DetectionConfig,
 ) -> Detections:
     """The detections of a batch.
 
@@ -163,12 +163,12 @@ def detect(
       boxes: ``[b, p, 4]``, the proposals.
       valid: bool ``[b, p]``.
       sizes: int32 ``[b, 2]``, height and width of the images without any padding, to which boxes are clipped.
-      detecting: how many to choose, and how.
+      detection: how many to choose, and how.
     """
-    return jax.vmap(partial(_detect_in_one, detecting=detecting))(logits, deltas, boxes, valid, sizes)
+    return jax.vmap(partial(_detect_in_one, detection=detection))(logits, deltas, boxes, valid, sizes)
 
 
-def _detect_in_one(logits, deltas, boxes, valid, size, *, detecting):
+def _detect_in_one(logits, deltas, boxes, valid, size, *, detection):
     """``detect`` for one image, whose arrays lack the axis b."""
     classes = logits.shape[1]
     scores = nn.softmax(logits)[:, 1:]
@@ -176,9 +176,11 @@ def _detect_in_one(logits, deltas, boxes, valid, size, *, detecting):
     boxes = boxes[:, 1:] if boxes.shape[1] > 1 else jnp.repeat(boxes, classes - 1, axis=1)
     boxes = box_ops.clip(boxes, size[0], size[1]).reshape(-1, 4)
     labels = jnp.broadcast_to(jnp.arange(1, classes, dtype=jnp.int32)[None], scores.shape).ravel()
-    usable = (valid[:, None] & (scores > detecting.score)).ravel() & box_ops.large_enough(boxes, detecting.min_side)
+    usable = (valid[:, None] & (scores > detection.score_threshold_threshold)).ravel() & box_ops.large_enough(
+        boxes, detection.min_size
+    )
     scores = scores.ravel()
-    kept = nms(boxes, scores, labels, usable, iou_threshold=detecting.iou, max_output=detecting.count)
+    kept = nms(boxes, scores, labels, usable, iou_threshold=detection.nms_iou, max_output=detection.max_detections)
     boxes, scores, labels = (x[kept.indices] for x in (boxes, scores, labels))
     return Detections(
         jnp.where(kept.valid[:, None], boxes, 0),

@@ -18,31 +18,31 @@ from jaxseg.models.mask_rcnn.fpn import STRIDES
 from jaxseg.ops import boxes as box_ops
 from jaxseg.ops.anchors import base_anchors
 from jaxseg.ops.nms import nms
-from jaxseg.ops.padding import inside
+from jaxseg.ops.padding import valid_mask
 
 BOX_WEIGHTS = (1.0, 1.0, 1.0, 1.0)  # of the box coder
 
 INIT = nn.initializers.normal(0.01)
 
 
-class Proposing(NamedTuple):
+class ProposalConfig(NamedTuple):
     """How proposals are chosen.
 
     Attributes:
-      per_level: how many boxes of each level go into the suppression.
-      total: how many come out of it, over all levels.
-      iou: a box falls that overlaps a better one of its level by more than this.
-      min_side: pixels; smaller boxes are dropped.
+      pre_nms_top_n: how many boxes of each level go into the suppression.
+      post_nms_top_n: how many come out of it, over all levels.
+      nms_iou: a box falls that overlaps a better one of its level by more than this.
+      min_size: pixels; smaller boxes are dropped.
     """
 
-    per_level: int
-    total: int
-    iou: float = 0.7
-    min_side: float = 1e-3
+    pre_nms_top_n: int
+    post_nms_top_n: int
+    nms_iou: float = 0.7
+    min_size: float = 1e-3
 
 
-IN_TRAINING = Proposing(per_level=2000, total=2000)
-IN_TESTING = Proposing(per_level=1000, total=1000)
+TRAINING_PROPOSALS = ProposalConfig(pre_nms_top_n=2000, post_nms_top_n=2000)
+TEST_PROPOSALS = ProposalConfig(pre_nms_top_n=1000, post_nms_top_n=1000)
 
 
 class Proposals(NamedTuple):
@@ -88,7 +88,7 @@ class RPNHead(nn.Module):
         refine = nn.Conv(4 * self.anchors, (1, 1), kernel_init=INIT, dtype=self.dtype, name="bbox_pred")
         logits, deltas = [], []
         for x, stride in zip(pyramid, STRIDES, strict=True):
-            mask = inside(extents, x.shape[1:3], stride)
+            mask = valid_mask(extents, x.shape[1:3], stride)
             for conv in convs:
                 x = conv(x, mask)
             logits.append(score(x).astype(jnp.float32).reshape(x.shape[0], -1))
@@ -120,7 +120,7 @@ def place_anchors(
         y, x_ = jnp.broadcast_arrays(y[:, :, None], x_[:, None, :])
         corners = jnp.stack([x_, y, x_, y], axis=-1)[..., None, :] + base[None, None, None]
         anchors.append(corners.reshape(corners.shape[0], -1, 4))
-        counts = jnp.broadcast_to(inside(extents, x.shape[1:3], nominal), (*corners.shape[:3], len(base)))
+        counts = jnp.broadcast_to(valid_mask(extents, x.shape[1:3], nominal), (*corners.shape[:3], len(base)))
         valid.append(counts.reshape(corners.shape[0], -1))
     return anchors, valid
 
@@ -131,7 +131,7 @@ def propose(
     anchors: Sequence[jax.Array],
     valid: Sequence[jax.Array],
     sizes: jax.Array,
-    proposing: Proposing,
+    proposal: ProposalConfig,
 ) -> Proposals:
     """The best boxes of a batch, without gradients.
 
@@ -141,17 +141,17 @@ def propose(
       anchors: ``[b, a, 4]`` a level.
       valid: bool ``[b, a]`` a level, False for anchors beyond an image's extent.
       sizes: int32 ``[b, 2]``, height and width of the images without any padding, to which boxes are clipped.
-      proposing: how many to choose, and how.
+      proposal: how many to choose, and how.
     """
     logits, deltas = jax.lax.stop_gradient((logits, deltas))
-    return jax.vmap(partial(_propose_for_one, proposing=proposing))(logits, deltas, anchors, valid, sizes)
+    return jax.vmap(partial(_propose_for_one, proposal=proposal))(logits, deltas, anchors, valid, sizes)
 
 
-def _propose_for_one(logits, deltas, anchors, valid, size, *, proposing):
+def _propose_for_one(logits, deltas, anchors, valid, size, *, proposal):
     """``propose`` for one image, whose arrays lack the axis b."""
     boxes, scores, levels, usable = [], [], [], []
     for level, level_logits in enumerate(logits):
-        count = min(proposing.per_level, level_logits.shape[0])
+        count = min(proposal.pre_nms_top_n, level_logits.shape[0])
         best, indices = jax.lax.top_k(jnp.where(valid[level], level_logits, -jnp.inf), count)
         boxes.append(box_ops.decode(deltas[level][indices], anchors[level][indices], BOX_WEIGHTS))
         scores.append(nn.sigmoid(best))
@@ -159,6 +159,6 @@ def _propose_for_one(logits, deltas, anchors, valid, size, *, proposing):
         usable.append(valid[level][indices])
     boxes, scores, levels, usable = map(jnp.concatenate, (boxes, scores, levels, usable))
     boxes = box_ops.clip(boxes, size[0], size[1])
-    usable &= box_ops.large_enough(boxes, proposing.min_side)
-    kept = nms(boxes, scores, levels, usable, iou_threshold=proposing.iou, max_output=proposing.total)
+    usable &= box_ops.large_enough(boxes, proposal.min_size)
+    kept = nms(boxes, scores, levels, usable, iou_threshold=proposal.nms_iou, max_output=proposal.post_nms_top_n)
     return Proposals(boxes[kept.indices], scores[kept.indices], kept.valid)

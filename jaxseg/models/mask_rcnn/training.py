@@ -17,20 +17,20 @@ from jaxseg.ops.matching import match
 from jaxseg.ops.sampling import Samples, sample
 
 
-class Drawing(NamedTuple):
-    """How much of each image is learned from.
+class SamplingConfig(NamedTuple):
+    """How candidates are sampled for a loss, named as in torchvision and detectron2.
 
     Attributes:
-      anchors: how many are drawn for the RPN.
-      anchor_share: the largest share of objects among them.
-      regions: how many are drawn for the heads.
-      region_share: the largest share of objects among them; so many masks are predicted.
+      batch_size_per_image: number of candidates sampled per image.
+      positive_fraction: maximum fraction of positives among them.
     """
 
-    anchors: int = 256
-    anchor_share: float = 0.5
-    regions: int = 512
-    region_share: float = 0.25
+    batch_size_per_image: int
+    positive_fraction: float
+
+
+RPN_SAMPLING = SamplingConfig(batch_size_per_image=256, positive_fraction=0.5)
+BOX_SAMPLING = SamplingConfig(batch_size_per_image=512, positive_fraction=0.25)
 
 
 class GroundTruth(NamedTuple):
@@ -108,12 +108,12 @@ class TrainingOutputs(NamedTuple):
     gt_masks: jax.Array
 
 
-def draw_anchors(
+def sample_anchors(
     keys: jax.Array,
     anchors: Sequence[jax.Array],
     usable: Sequence[jax.Array],
     truth: GroundTruth,
-    drawing: Drawing,
+    sampling: SamplingConfig,
 ) -> Samples:
     """Anchors to learn from, by index into those of all levels, one after another.
 
@@ -122,12 +122,12 @@ def draw_anchors(
       anchors: ``[b, a, 4]`` a level.
       usable: bool ``[b, a]`` a level.
       truth: the objects.
-      drawing: how many.
+      sampling: how many, and which share of positives.
     """
 
     def draw(key, anchors, usable, boxes, objects):
         matches = match(anchors, boxes, objects, object_iou=0.7, background_iou=0.3, low_quality=True)
-        return sample(key, matches.labels, usable, drawing.anchors, drawing.anchor_share)
+        return sample(key, matches.labels, usable, sampling.batch_size_per_image, sampling.positive_fraction)
 
     anchors, usable = jnp.concatenate(anchors, axis=1), jnp.concatenate(usable, axis=1)
     return jax.vmap(draw)(keys, anchors, usable, truth.boxes, truth.usable)
@@ -152,17 +152,17 @@ def anchor_samples(
     return jax.vmap(look_up)(drawn, logits, deltas, anchors, truth.boxes, truth.usable)
 
 
-def draw_regions(keys: jax.Array, proposals: Proposals, truth: GroundTruth, drawing: Drawing) -> Samples:
+def sample_regions(keys: jax.Array, proposals: Proposals, truth: GroundTruth, sampling: SamplingConfig) -> Samples:
     """Regions to learn from, by index into the proposals followed by the objects' own boxes."""
 
     def draw(key, candidates, usable, boxes, objects):
         matches = match(candidates, boxes, objects, object_iou=0.5, background_iou=0.5, low_quality=False)
-        return sample(key, matches.labels, usable, drawing.regions, drawing.region_share)
+        return sample(key, matches.labels, usable, sampling.batch_size_per_image, sampling.positive_fraction)
 
     return jax.vmap(draw)(keys, *_candidates(proposals, truth), truth.boxes, truth.usable)
 
 
-def regions_to_learn_from(drawn: Samples, proposals: Proposals, truth: GroundTruth) -> Regions:
+def region_targets(drawn: Samples, proposals: Proposals, truth: GroundTruth) -> Regions:
     """The boxes of the regions drawn, and their targets."""
 
     def look_up(drawn, candidates, boxes, classes, objects):
@@ -176,7 +176,7 @@ def regions_to_learn_from(drawn: Samples, proposals: Proposals, truth: GroundTru
     return jax.vmap(look_up)(drawn, candidates, truth.boxes, truth.classes, truth.usable)
 
 
-def possibly_positive(regions: Regions, share: float) -> Regions:
+def positive_slots(regions: Regions, share: float) -> Regions:
     """The slots that can be positive: the first ones, as many as the largest share of objects allows."""
     count = int(regions.positive.shape[1] * share)
     return jax.tree.map(lambda x: x[:, :count], regions)

@@ -41,7 +41,7 @@ def test_random_shifts_have_the_standard_deviation_and_move_image_and_label_toge
     example, found = ramps(), []
     for seed in range(150):
         bent = random_elastic(np.random.default_rng(seed), example, std)
-        found.append(int(bent.image[30, 45, 0]) - 45)  # at the centre, a vector of the grid itself
+        found.append(int(bent.image[30, 45, 0]) - 45)  # at the center, a vector of the grid itself
         clear = np.abs(bent.image[..., 0].astype(int) - 45) > 1
         np.testing.assert_array_equal(bent.label[clear], bent.image[clear, 0] >= 45)
     assert np.std(found) == pytest.approx(std, rel=0.2)

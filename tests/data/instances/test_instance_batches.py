@@ -156,7 +156,7 @@ def test_evaluation_leaves_images_alone(source, augmented):
     for batch in first:
         for row in np.flatnonzero(batch.valid):
             assert min(batch.sizes[row]) == 48 or max(batch.sizes[row]) == 128
-            # The first pixel, enlarged, keeps the colour that says which image it is.
+            # The first pixel, enlarged, keeps the color that says which image it is.
             if min(SIZES[batch.index[row]]) < 48:
                 assert batch.image[row, 0, 0, 0] == batch.index[row]
 

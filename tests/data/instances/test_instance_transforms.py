@@ -7,9 +7,9 @@ from configs.base import get_config
 from jaxseg.data.geometry import boxes_of_masks
 from jaxseg.data.instances.transforms import (
     View,
+    apply_view,
     instance_augmentation,
     jittered_view,
-    look,
     random_view,
     whole_view,
 )
@@ -45,7 +45,7 @@ def test_the_box_of_a_mask_stays_the_box(rng, data, fields, rectangles, rounding
     for _ in range(150):
         example = draw_example(rng, tuple(rng.integers(30, 120, 2)), 4, rectangles)
         view = random_view(rng, example.image.shape[:2], chosen)
-        result = look(example, view)
+        result = apply_view(example, view)
         height, width = result.image.shape[:2]
         assert view.size == (height, width) == result.objects.masks.shape[1:]
         tight = boxes_of_masks(result.objects.masks)
@@ -58,13 +58,13 @@ def test_the_box_of_a_mask_stays_the_box(rng, data, fields, rectangles, rounding
 
 
 def test_the_image_moves_with_its_objects(rng, data):
-    """Objects painted in one colour each are found by that colour wherever a view has them."""
+    """Objects painted in one color each are found by that color wherever a view has them."""
     chosen = augmentation(data, scale_jitter=(0.5, 2.0), flip=True)
     for _ in range(30):
         example = draw_example(rng, (80, 60), 1)
         mask = example.objects.masks[0]
         example = example._replace(image=np.repeat(mask[:, :, None] * np.uint8(200), 3, axis=2))
-        result = look(example, random_view(rng, (80, 60), chosen))
+        result = apply_view(example, random_view(rng, (80, 60), chosen))
         painted = result.image[:, :, 0] > 100
         masks = result.objects.masks.any(axis=0)
         outline = 4 * sum(painted.shape)  # the masks' nearest pixels lie up to half an original pixel off
@@ -73,7 +73,7 @@ def test_the_image_moves_with_its_objects(rng, data):
 
 def test_whole_images_are_what_a_photograph_is_at_prediction(rng):
     example = draw_example(rng, (50, 80), 3)
-    result = look(example, whole_view((50, 80), 64, 120))
+    result = apply_view(example, whole_view((50, 80), 64, 120))
     expected = resize_objects(example.objects, (50, 80), (64, 102))
     chex.assert_shape(result.image, (64, 102, 3))
     np.testing.assert_array_equal(result.objects.masks, expected.masks)
@@ -83,10 +83,10 @@ def test_whole_images_are_what_a_photograph_is_at_prediction(rng):
 def test_a_flip_is_its_own_inverse(rng):
     example = draw_example(rng, (40, 30), 3)
     view = View((40, 30), (0, 0), (40, 30), flip=True, smooth=False)
-    flipped = look(example, view)
+    flipped = apply_view(example, view)
     assert (flipped.image != example.image).any()
     np.testing.assert_array_equal(flipped.objects.masks, example.objects.masks[:, :, ::-1])
-    chex.assert_trees_all_equal(look(flipped, view), example)
+    chex.assert_trees_all_equal(apply_view(flipped, view), example)
 
 
 def test_what_a_window_cuts_has_the_box_of_what_is_left():
@@ -96,7 +96,7 @@ def test_what_a_window_cuts_has_the_box_of_what_is_left():
     masks[1, 15:, :5] = 1
     objects = Objects(boxes_of_masks(masks), np.array([1, 2], np.int32), masks, np.zeros(2, bool))
     example = InstanceExample(np.zeros((20, 20, 3), np.uint8), objects)
-    result = look(example, View((20, 20), (2, 5), (10, 10), flip=False, smooth=False))
+    result = apply_view(example, View((20, 20), (2, 5), (10, 10), flip=False, smooth=False))
     np.testing.assert_array_equal(result.objects.boxes, [[0, 3, 7, 10]])
     np.testing.assert_array_equal(result.objects.classes, [1])  # nothing of the other is in the window
 
@@ -118,7 +118,7 @@ def test_an_image_that_shrinks_much_is_averaged(rng):
     image = np.zeros((64, 64, 3), np.uint8)
     image[::8] = 255  # an eighth of the rows, which skipping pixels would miss or take for all
     none = Objects(*(np.zeros(shape, np.float32) for shape in ((0, 4), (0,), (0, 64, 64), (0,))))
-    result = look(InstanceExample(image, none), View((8, 8), (0, 0), (8, 8), flip=False, smooth=True))
+    result = apply_view(InstanceExample(image, none), View((8, 8), (0, 0), (8, 8), flip=False, smooth=True))
     np.testing.assert_allclose(result.image, 255 / 8, atol=1)
 
 

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from configs.base import get_config
-from jaxseg.data.augment.color import random_colour
+from jaxseg.data.augment.color import random_color
 from jaxseg.data.semantic import transforms
 from jaxseg.types import IGNORE, Example, Record
 
@@ -26,7 +26,7 @@ def assert_moved_together(example):
 
 
 def bilinear(image, size):
-    """Resizing with half-pixel centres, written out."""
+    """Resizing with half-pixel centers, written out."""
     height, width = image.shape[:2]
     y = np.clip((np.arange(size[0]) + 0.5) * height / size[0] - 0.5, 0, height - 1)
     x = np.clip((np.arange(size[1]) + 0.5) * width / size[1] - 0.5, 0, width - 1)
@@ -47,7 +47,7 @@ def test_resize_samples_at_half_pixel_centres(size):
     np.testing.assert_allclose(resized.image, bilinear(image, size), atol=1.0)
     y = (np.arange(size[0]) + 0.5) * 40 / size[0]
     x = (np.arange(size[1]) + 0.5) * 56 / size[1]
-    clear = (y % 1 != 0)[:, None] & (x % 1 != 0)  # a centre on an edge is as near to either pixel
+    clear = (y % 1 != 0)[:, None] & (x % 1 != 0)  # a center on an edge is as near to either pixel
     assert clear.any()
     expected = label[y.astype(int)][:, x.astype(int)]
     np.testing.assert_array_equal(resized.label[clear], expected[clear])
@@ -71,7 +71,7 @@ def test_identity_settings_are_the_identity():
         transforms.crop(example, (0, 0, 47, 33), (33, 47), GREY),
         transforms.resize(example, (33, 47)),
         transforms.pad(example, (33, 47), GREY),
-        Example(random_colour(rng, example.image, NOTHING), example.label),
+        Example(random_color(rng, example.image, NOTHING), example.label),
     ]
     for other in same:
         chex.assert_trees_all_equal(other, example)
@@ -129,7 +129,7 @@ def test_random_crop_draws_the_whole_range():
     starts, widths = [], []
     for seed in range(300):
         cut = transforms.random_crop(
-            np.random.default_rng(seed), example, (20, 20), scale=(0.5, 1.0), ratio=(1.0, 1.0), colour=GREY
+            np.random.default_rng(seed), example, (20, 20), scale=(0.5, 1.0), ratio=(1.0, 1.0), color=GREY
         )
         assert cut.label.max() == 0  # nothing was padded
         starts.append(cut.image[0, 0, 0] / 2.5)
@@ -210,6 +210,6 @@ def test_wrong_augmentation(field, value):
 
 def test_mean_colour_is_what_normalisation_turns_into_zero():
     data = get_config().data
-    assert transforms.mean_colour(data) == (128.0, 128.0, 128.0)
+    assert transforms.mean_color(data) == (128.0, 128.0, 128.0)
     data.mean, data.scale = (123.7, 116.3, 103.5), 1.0
-    assert transforms.mean_colour(data) == (124.0, 116.0, 104.0)
+    assert transforms.mean_color(data) == (124.0, 116.0, 104.0)

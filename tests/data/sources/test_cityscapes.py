@@ -26,11 +26,11 @@ def test_ids_become_train_ids(data, drawn):
 
 def test_classes_and_colours_are_the_official_ones(data, drawn):
     source = open_source(data, "train")
-    colours = dict(zip(source.class_names, source.palette.tolist(), strict=True))
-    assert list(colours)[::6] == ["road", "traffic light", "rider", "bicycle"]
-    assert colours["road"] == [128, 64, 128]
-    assert colours["traffic light"] == [250, 170, 30]
-    assert colours["bicycle"] == [119, 11, 32]
+    colors = dict(zip(source.class_names, source.palette.tolist(), strict=True))
+    assert list(colors)[::6] == ["road", "traffic light", "rider", "bicycle"]
+    assert colors["road"] == [128, 64, 128]
+    assert colors["traffic light"] == [250, 170, 30]
+    assert colors["bicycle"] == [119, 11, 32]
     assert len(np.unique(source.palette, axis=0)) == 19
 
 

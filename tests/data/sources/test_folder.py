@@ -29,12 +29,12 @@ def test_class_numbers_are_found(own, files):
 
 
 def test_names_and_the_palette_of_the_masks(own, files):
-    colours = np.random.default_rng(0).integers(0, 256, (256, 3))
-    masks = write_folder(files, NAMES, values=(0, 2, 255), palette=colours)
+    colors = np.random.default_rng(0).integers(0, 256, (256, 3))
+    masks = write_folder(files, NAMES, values=(0, 2, 255), palette=colors)
     (files / "classes.txt").write_text("ground\nhouse\n\nroof, red\n")
     source = open_source(own, "all")
     assert source.class_names == ("ground", "house", "roof, red")
-    np.testing.assert_array_equal(source.palette, colours[:3])
+    np.testing.assert_array_equal(source.palette, colors[:3])
     np.testing.assert_array_equal(source.records[0].label, masks[source.records[0].name])
 
 
@@ -124,7 +124,7 @@ def test_an_empty_folder_says_what_belongs_into_it(own, files):
 
 
 def test_masks_of_other_kinds(own, files):
-    """Black and white, 16 bits, and colours, which are no numbers."""
+    """Black and white, 16 bits, and colors, which are no numbers."""
     write_folder(files, NAMES[:3], (0, 1))
     mask = draw(9, [0, 1])[1]
     Image.fromarray(mask * np.uint8(255)).convert("1").save(files / "masks/photo 0.png")

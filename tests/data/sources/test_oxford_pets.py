@@ -188,7 +188,7 @@ DAMAGES = {
         lambda folder: Image.new("L", (20, 16), 4).save(folder / "annotations/trimaps/beagle_2.png"),
         r"trimaps/beagle_2\.png has the value 4; expected \(1, 2, 3\)",
     ),
-    "colours": (
+    "colors": (
         lambda folder: Image.new("RGB", (20, 16)).save(folder / "annotations/trimaps/beagle_2.png"),
         r"trimaps/beagle_2\.png has the mode RGB; expected one channel",
     ),

@@ -64,5 +64,5 @@ def test_a_head_has_its_box_and_the_pets_mask_within(open_pets):
 
 
 def test_an_unknown_kind_of_instance(open_pets):
-    with pytest.raises(ValueError, match=r"config\.data\.instances is 'colour'; oxford_pets knows species and breed"):
-        open_pets("colour")
+    with pytest.raises(ValueError, match=r"config\.data\.instances is 'color'; oxford_pets knows species and breed"):
+        open_pets("color")

@@ -43,8 +43,8 @@ def test_the_way_down_repeats_each_position_four_times(backbone):
     model = FPN(channels=2)
     variables = jax.tree.map(np.zeros_like, model.init(jax.random.key(0), features))
     for name, block in variables["params"].items():
-        centre = (0, 0) if name.startswith("inner") else (1, 1)
-        block["conv"]["kernel"][centre] = np.eye(2)
+        center = (0, 0) if name.startswith("inner") else (1, 1)
+        block["conv"]["kernel"][center] = np.eye(2)
     features[3][0, 0, 0, 0] = 5000
     levels = model.apply(variables, features)
     np.testing.assert_allclose(levels[0][0, :, :, 0], np.full((8, 8), 5111))

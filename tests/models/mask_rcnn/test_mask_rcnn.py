@@ -9,15 +9,15 @@ from random_weights import random_image, random_variables, relative_error
 
 from jaxseg.data.resize import batch_images, bucket_of, buckets, resized_size
 from jaxseg.models.mask_rcnn.detections import in_original_pixels, pasted_masks
-from jaxseg.models.mask_rcnn.model import Drawn, MaskRCNN
-from jaxseg.models.mask_rcnn.roi_heads import Detecting
-from jaxseg.models.mask_rcnn.rpn import Proposals, Proposing, place_anchors
+from jaxseg.models.mask_rcnn.model import FixedSamples, MaskRCNN
+from jaxseg.models.mask_rcnn.roi_heads import DetectionConfig
+from jaxseg.models.mask_rcnn.rpn import ProposalConfig, Proposals, place_anchors
 from jaxseg.models.mask_rcnn.training import GroundTruth
 from jaxseg.ops.anchors import pyramid_anchors
 from jaxseg.ops.sampling import Samples
 from jaxseg.tasks.instances import five_losses
 
-FEW = Proposing(per_level=40, total=60)
+FEW = ProposalConfig(pre_nms_top_n=40, post_nms_top_n=60)
 
 NARROW = {
     "classes": 5,
@@ -26,9 +26,9 @@ NARROW = {
     "channels": 16,
     "hidden": 32,
     "anchor_sizes": ((16,), (32,), (64,), (128,), (256,)),
-    "proposing": FEW,
-    "proposing_in_training": FEW,
-    "detecting": Detecting(count=20),
+    "proposal": FEW,
+    "training_proposal": FEW,
+    "detection": DetectionConfig(max_detections=20),
 }
 
 # Random output layers shout: these factors bring logits to a spread of about 1 and deltas to about 0.3.
@@ -151,7 +151,7 @@ def test_boxes_are_clipped_to_the_true_size(detector, image):
 
 @pytest.mark.slow
 def test_slots_that_hold_nothing_say_so(image):
-    model, variables = narrow(detecting=Detecting(count=20, score=2.0))
+    model, variables = narrow(detection=DetectionConfig(max_detections=20, score_threshold=2.0))
     found = jax.jit(model.apply)(variables, image, jnp.array([[96, 160]]))
     assert not found.valid.any()
     assert (found.classes == 0).all()
@@ -304,7 +304,7 @@ def test_padding_further_changes_no_loss(image):
     everything = jnp.ones((1, 30), bool)
     proposals = fixed_proposals()
     regions = Samples(jnp.arange(30)[None], jnp.arange(30)[None] < 6, everything)
-    drawn = Drawn(None, proposals, regions)
+    drawn = FixedSamples(None, proposals, regions)
     alone, stats = outputs(image, truth, None, drawn)
     padded = jnp.pad(image, ((0, 0), (0, 32), (0, 64), (0, 0)))
     wider = truth._replace(masks=np.pad(truth.masks, ((0, 0), (0, 0), (0, 32), (0, 64))))

@@ -12,7 +12,7 @@ from torch_models import numpy_state, to_torch
 from torchvision_oracle import load_torchvision
 
 from jaxseg.data.resize import batch_images, resize_objects
-from jaxseg.models.mask_rcnn.model import Drawn
+from jaxseg.models.mask_rcnn.model import FixedSamples
 from jaxseg.models.mask_rcnn.rpn import Proposals
 from jaxseg.models.mask_rcnn.training import GroundTruth
 from jaxseg.ops.sampling import Samples
@@ -91,7 +91,7 @@ def our_training_step(model, variables, batch, truth, drawn):
             batch.sizes,
             truth,
             jax.random.key(0),
-            drawn=drawn,
+            fixed=drawn,
             method="training",
             mutable=["batch_stats"],
         )
@@ -168,7 +168,7 @@ def their_training_step(torchvision, theirs, batch, truth):
 
 
 def what_was_drawn(notes):
-    """Their notes as our ``Drawn``: indices, positives first, the objects' boxes behind all slots of proposals."""
+    """Converts their notes to ``FixedSamples``: indices, positives first, objects' boxes behind the proposals."""
     _, (positive, negative) = notes["anchors"]
     anchors = [slots(p.nonzero().ravel(), n.nonzero().ravel(), 256) for p, n in zip(positive, negative, strict=True)]
 
@@ -187,7 +187,7 @@ def what_was_drawn(notes):
         is_object = image_labels[chosen].numpy() > 0
         regions.append(slots(moved[is_object], moved[~is_object], 512))
     proposals = Proposals(boxes, np.ones(valid.shape, np.float32), valid)
-    return Drawn(stacked(anchors), proposals, stacked(regions))
+    return FixedSamples(stacked(anchors), proposals, stacked(regions))
 
 
 def slots(positive, negative, count):

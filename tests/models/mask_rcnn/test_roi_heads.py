@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxseg.models.mask_rcnn.roi_heads import Detecting, detect, masks_of_classes, pool
+from jaxseg.models.mask_rcnn.roi_heads import DetectionConfig, detect, masks_of_classes, pool
 
 LOGITS = {"dog": [0.0, 4.0, 0.0], "cat": [0.0, 0.0, 3.0], "nothing": [9.0, 0.0, 0.0], "either": [-9.0, 2.0, 2.0]}
 
@@ -15,7 +15,7 @@ def detections(rows, boxes, valid=None, deltas=None, **fields):
     boxes = jnp.array([boxes], jnp.float32)
     valid = jnp.ones((1, len(rows)), bool) if valid is None else jnp.array([valid])
     deltas = jnp.zeros((1, len(rows), 3, 4)) if deltas is None else deltas
-    found = detect(logits, deltas, boxes, valid, jnp.array([[80, 100]]), Detecting(count=6, **fields))
+    found = detect(logits, deltas, boxes, valid, jnp.array([[80, 100]]), DetectionConfig(count=6, **fields))
     return jax.tree.map(lambda x: np.asarray(x[0]), found)
 
 

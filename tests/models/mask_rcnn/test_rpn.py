@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxseg.models.mask_rcnn.rpn import Proposing, RPNHead, propose
+from jaxseg.models.mask_rcnn.rpn import ProposalConfig, RPNHead, propose
 
 
 @pytest.fixture
@@ -15,11 +15,11 @@ def boxes():
     return [jnp.array([first], jnp.float32), jnp.array([second], jnp.float32)]
 
 
-def chosen(boxes, logits, sizes=((100, 100),), valid=None, per_level=3, total=4):
+def chosen(boxes, logits, sizes=((100, 100),), valid=None, pre_nms_top_n=3, total=4):
     logits = [jnp.array([level], jnp.float32) for level in logits]
     valid = valid or [jnp.ones((1, 3), bool)] * 2
     deltas = [jnp.zeros((1, 3, 4))] * 2
-    return propose(logits, deltas, boxes, valid, jnp.array(sizes), Proposing(per_level, total))
+    return propose(logits, deltas, boxes, valid, jnp.array(sizes), ProposalConfig(pre_nms_top_n, total))
 
 
 def test_the_best_of_overlapping_boxes_stays_on_each_level(boxes):
@@ -32,7 +32,7 @@ def test_the_best_of_overlapping_boxes_stays_on_each_level(boxes):
 
 
 def test_only_the_best_of_each_level_go_on(boxes):
-    found = chosen(boxes, [[1.0, 3.0, 2.0], [0.0, 4.0, -1.0]], per_level=1)
+    found = chosen(boxes, [[1.0, 3.0, 2.0], [0.0, 4.0, -1.0]], pre_nms_top_n=1)
     assert found.valid.tolist() == [[True, True, False, False]]
 
 
@@ -52,7 +52,7 @@ def test_proposals_carry_no_gradient(boxes):
     def total(logits):
         deltas = [jnp.ones((1, 3, 4)) * logits[0, 0] * 0.1] * 2
         valid = [jnp.ones((1, 3), bool)] * 2
-        found = propose([logits] * 2, deltas, boxes, valid, jnp.array([[100, 100]]), Proposing(3, 4))
+        found = propose([logits] * 2, deltas, boxes, valid, jnp.array([[100, 100]]), ProposalConfig(3, 4))
         return found.boxes.sum() + found.scores.sum()
 
     assert np.all(jax.grad(total)(jnp.array([[1.0, 3.0, 2.0]])) == 0)

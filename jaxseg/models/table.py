@@ -5,6 +5,7 @@ from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
+import ml_collections
 
 from jaxseg.models.fcn_resnet import FCNResNet
 from jaxseg.models.fcn_vgg import FCNVGG
@@ -51,7 +52,7 @@ def make_model(table: dict[str, type[nn.Module]], config: Any, classes: int, axi
         raise ValueError(f"precision is {config.precision!r}; known are {', '.join(DTYPES)}")
     try:
         for field, value in fields.items():
-            if isinstance(value, Mapping):  # a section, which changes some fields of the model's default
+            if isinstance(value, (Mapping, ml_collections.ConfigDict)):  # a section, which changes some fields of the model's default
                 fields[field] = getattr(table[name], field)._replace(**value)
         shared = {"dtype": DTYPES[config.precision], "axis_name": axis_name, "remat": config.remat}
         return table[name](classes=classes, **shared, **fields)

@@ -176,7 +176,7 @@ def _detect_in_one(logits, deltas, boxes, valid, size, *, detection):
     boxes = boxes[:, 1:] if boxes.shape[1] > 1 else jnp.repeat(boxes, classes - 1, axis=1)
     boxes = box_ops.clip(boxes, size[0], size[1]).reshape(-1, 4)
     labels = jnp.broadcast_to(jnp.arange(1, classes, dtype=jnp.int32)[None], scores.shape).ravel()
-    usable = (valid[:, None] & (scores > detection.score_threshold_threshold)).ravel() & box_ops.large_enough(
+    usable = (valid[:, None] & (scores > detection.score_threshold)).ravel() & box_ops.large_enough(
         boxes, detection.min_size
     )
     scores = scores.ravel()

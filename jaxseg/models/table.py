@@ -52,7 +52,9 @@ def make_model(table: dict[str, type[nn.Module]], config: Any, classes: int, axi
         raise ValueError(f"precision is {config.precision!r}; known are {', '.join(DTYPES)}")
     try:
         for field, value in fields.items():
-            if isinstance(value, (Mapping, ml_collections.ConfigDict)):  # a section, which changes some fields of the model's default
+            if isinstance(
+                value, (Mapping, ml_collections.ConfigDict)
+            ):  # a section, which changes some fields of the model's default
                 fields[field] = getattr(table[name], field)._replace(**value)
         shared = {"dtype": DTYPES[config.precision], "axis_name": axis_name, "remat": config.remat}
         return table[name](classes=classes, **shared, **fields)

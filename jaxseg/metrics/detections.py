@@ -34,7 +34,7 @@ def to_coco_results(instances: Any, size: tuple[int, int], category_ids: Sequenc
     return results
 
 
-def paste_masks(probabilities: np.ndarray, box: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def paste_mask(probabilities: np.ndarray, box: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """One mask ``[n, n]`` laid into its image, float32 ``[h, w]``: what ``ops.masks.paste`` does, here on the host."""
     part, (top, left) = _visible_part(_padded(probabilities[None])[0], box, size)
     image = np.zeros(size, np.float32)

@@ -124,7 +124,7 @@ def test_masks_are_pasted_as_on_the_device():
     rng = np.random.default_rng(0)
     size = (60, 80)
     instances = random_instances(rng, size)
-    with_device = np.asarray(mask_ops.paste(jnp.asarray(instances.masks), jnp.asarray(instances.boxes), size))
+    with_device = np.asarray(mask_ops.paste_masks(jnp.asarray(instances.masks), jnp.asarray(instances.boxes), size))
     on_host = [paste_mask(mask, box, size) for mask, box in zip(instances.masks, instances.boxes, strict=True)]
     chex.assert_trees_all_close(np.stack(on_host), with_device, atol=2e-5)
 

@@ -11,7 +11,7 @@ from jaxseg.models.backbones.resnet import LAYERS, ResNet, max_pool_3x3
 from jaxseg.weights.mappings import RESNET
 from jaxseg.weights.torchvision import from_state_dict, to_state_dict
 
-GOLDEN = Path(__file__).resolve().parents[1] / "golden"
+GOLDEN = Path(__file__).resolve().parents[2] / "golden"
 
 
 def narrow(**fields):

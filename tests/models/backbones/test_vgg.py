@@ -8,7 +8,7 @@ from random_weights import random_image, random_variables, relative_error, templ
 
 from jaxseg.models.backbones.vgg import VGG16
 
-GOLDEN = Path(__file__).resolve().parents[1] / "golden"
+GOLDEN = Path(__file__).resolve().parents[2] / "golden"
 
 
 @pytest.mark.parametrize(("batch_norm", "count"), [(False, 138357544), (True, 138365992)])

@@ -10,7 +10,7 @@ from random_weights import random_variables, relative_error
 
 from jaxseg.data.resize import batch_images
 
-GOLDEN = Path(__file__).resolve().parents[1] / "golden"
+GOLDEN = Path(__file__).resolve().parents[2] / "golden"
 
 
 @pytest.mark.parametrize("version", [1, pytest.param(2, marks=pytest.mark.slow)])

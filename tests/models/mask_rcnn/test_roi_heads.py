@@ -15,26 +15,26 @@ def detections(rows, boxes, valid=None, deltas=None, **fields):
     boxes = jnp.array([boxes], jnp.float32)
     valid = jnp.ones((1, len(rows)), bool) if valid is None else jnp.array([valid])
     deltas = jnp.zeros((1, len(rows), 3, 4)) if deltas is None else deltas
-    found = detect(logits, deltas, boxes, valid, jnp.array([[80, 100]]), DetectionConfig(count=6, **fields))
+    found = detect(logits, deltas, boxes, valid, jnp.array([[80, 100]]), DetectionConfig(max_detections=6, **fields))
     return jax.tree.map(lambda x: np.asarray(x[0]), found)
 
 
 def test_overlapping_boxes_of_one_class_become_one():
     boxes = [[0, 0, 20, 20], [1, 0, 21, 20], [50, 50, 70, 70]]
-    found = detections(["dog", "dog", "dog"], boxes, score=0.5)
+    found = detections(["dog", "dog", "dog"], boxes, score_threshold=0.5)
     assert found.valid.sum() == 2
     assert found.classes[:2].tolist() == [1, 1]
     np.testing.assert_allclose(found.boxes[:2], [boxes[0], boxes[2]], atol=1e-5)
 
 
 def test_overlapping_boxes_of_two_classes_stay_two():
-    found = detections(["dog", "cat"], [[0, 0, 20, 20], [1, 0, 21, 20]], score=0.5)
+    found = detections(["dog", "cat"], [[0, 0, 20, 20], [1, 0, 21, 20]], score_threshold=0.5)
     assert found.classes[found.valid].tolist() == [1, 2]
     np.testing.assert_allclose(found.scores[:2], [jax.nn.softmax(jnp.array(LOGITS[n])).max() for n in ("dog", "cat")])
 
 
 def test_one_box_can_be_two_classes():
-    found = detections(["either"], [[0, 0, 20, 20]], score=0.3)
+    found = detections(["either"], [[0, 0, 20, 20]], score_threshold=0.3)
     assert found.classes[found.valid].tolist() == [1, 2]
 
 
@@ -47,7 +47,7 @@ def test_background_low_scores_thin_and_unused_boxes_are_dropped():
 
 def test_boxes_are_clipped_and_slots_limited():
     boxes = [[90, 70, 300, 300]] + [[10 * i, 0, 10 * i + 8, 8] for i in range(8)]
-    found = detections(["dog"] * 9, boxes, score=0.5)
+    found = detections(["dog"] * 9, boxes, score_threshold=0.5)
     assert found.valid.all()
     np.testing.assert_allclose(found.boxes[0], [90, 70, 100, 80], atol=1e-4)
 
@@ -56,9 +56,9 @@ def test_each_class_has_its_own_deltas_unless_they_are_shared():
     deltas = np.zeros((1, 1, 3, 4), np.float32)
     deltas[0, 0, 2, 0] = 5.0  # half a width to the right, for the second class
     boxes = [[0, 0, 20, 20]]
-    found = detections(["either"], boxes, deltas=jnp.array(deltas), score=0.3)
+    found = detections(["either"], boxes, deltas=jnp.array(deltas), score_threshold=0.3)
     np.testing.assert_allclose(found.boxes[:2], [[0, 0, 20, 20], [10, 0, 30, 20]], atol=1e-4)
-    shared = detections(["either"], boxes, deltas=jnp.array(deltas[:, :, 2:]), score=0.3)
+    shared = detections(["either"], boxes, deltas=jnp.array(deltas[:, :, 2:]), score_threshold=0.3)
     np.testing.assert_allclose(shared.boxes[:2], [[10, 0, 30, 20]] * 2, atol=1e-4)
 
 

@@ -3,7 +3,8 @@
 import ast
 
 ROWS = (
-    ("main", "predict", "benchmark"),
+    ("__main__", "main", "predict", "benchmark"),
+    ("commands",),
     ("train", "benchmarks"),
     ("evaluate",),
     ("inference",),
@@ -12,7 +13,7 @@ ROWS = (
     ("weights", "metrics"),
     ("models", "losses", "reporting"),
     ("data", "ops", "parallel"),
-    ("types",),
+    ("config", "types"),
 )
 ROW = {name: row for row, names in enumerate(ROWS) for name in names}
 

@@ -30,8 +30,8 @@ def test_help_imports_nothing_heavy(root):
     ("fields", "named"),
     [
         (("--config=configs/no_such.py",), "no_such.py"),
-        (("--config=configs/unet_shapes.py", "--config.trian.steps=3"), 'Did you mean "train"'),
-        (("--config=configs/unet_shapes.py", "--config.train.step=3"), 'Did you mean "steps"'),
+        (("--config=configs/unet_shapes.py", "--config.trian.steps=3"), "Did you mean train.steps"),
+        (("--config=configs/unet_shapes.py", "--config.train.step=3"), "Did you mean train.steps"),
         (("--config=configs/unet_shapes.py", "--config.train.steps=many"), "'many'"),
         (("--config=configs/unet_shapes.py", "train"), "unexpected argument 'train'"),
     ],
@@ -39,9 +39,9 @@ def test_help_imports_nothing_heavy(root):
 )
 def test_a_flag_that_cannot_be_read_is_named(root, tmp_path, fields, named):
     status, said = command(root, *fields, "--workdir", tmp_path / "run")
-    assert status != 0
+    assert status == 2
     assert named in said[0]
-    assert len(said) <= 2
+    assert len(said) == 1
     assert not (tmp_path / "run").exists()
 
 

@@ -1,0 +1,1 @@
+"""One page per experiment; installed as ``jaxseg.configs``."""

@@ -1,0 +1,132 @@
+"""Reads the command line of a command: its flags, its config, and changes of fields of the config."""
+
+import argparse
+import re
+import sys
+from typing import NoReturn
+
+import ml_collections
+
+from jaxseg.commands.errors import UsageError
+from jaxseg.config import changes, pages
+
+CHANGE = re.compile(r"--(no)?config\.([\w.]+)(=(.*))?", re.DOTALL)
+
+
+class Parser(argparse.ArgumentParser):
+    """Parser of one command. ``--help`` starts with the docstring of the command's file.
+
+    Args:
+      name: of the command.
+      doc: the docstring: one line, then commands to copy.
+    """
+
+    def __init__(self, name: str, doc: str | None):
+        super().__init__(prog=f"jaxseg {name}", add_help=False, allow_abbrev=False)
+        self.doc = (doc or "").strip()
+        self.takes_config = False
+        self.requires_config = False
+        self.add_argument("-h", "--help", action="store_true", help="Show this help. With a config, list its fields.")
+        self.add_argument("--traceback", action="store_true", help="On an error, show where it came from.")
+
+    def add_config(self, *, required: bool = True, positional: bool = True) -> None:
+        """Adds the config: ``CONFIG`` or ``--config CONFIG``, and ``--config.FIELD=VALUE``.
+
+        Args:
+          required: the command is refused without a config.
+          positional: accept the config as first argument, without ``--config``.
+        """
+        self.takes_config, self.requires_config = True, required
+        if positional:
+            self.add_argument("page", nargs="?", metavar="CONFIG", help="The same as --config.")
+        self.add_argument(
+            "--config",
+            help="Name of a shipped config, such as unet_pets, or path of a file. `jaxseg configs` lists them. "
+            "Change a field with --config.train.steps=100.",
+        )
+
+    def parse(self, arguments: list[str]) -> argparse.Namespace:
+        """Returns the flags, with ``config`` (a ConfigDict or None) and ``config_name``.
+
+        Raises:
+          UsageError: a flag, config or field that does not exist, or a value that does not fit.
+          SystemExit: ``--help`` was asked for and is printed.
+        """
+        rest, given = _split(arguments)
+        options = self.parse_args([_with_underscores(argument) for argument in rest])
+        if not self.takes_config:
+            if given:
+                self.error(f"unexpected argument --config.{given[0][0]}")
+            options.config = None
+        else:
+            name = options.config or getattr(options, "page", None)
+            if options.config and getattr(options, "page", None):
+                self.error(
+                    f"unexpected argument {options.page!r}: fields of the config are set with --config.FIELD=VALUE"
+                )
+            options.config = load_config(name, given) if name else None
+            options.config_name = pages.page_name(name) if name else ""
+            if given and not name:
+                self.error(f"--config.{given[0][0]} changes a config, which is not given. Add --config CONFIG.")
+        if options.help:
+            print(self.format_help())
+            sys.exit(0)
+        if self.requires_config and options.config is None:
+            self.error(f"the config is missing. Give one of {', '.join(pages.page_names())}, or the path of a file.")
+        return options
+
+    def format_help(self) -> str:
+        """Returns what the command does, commands to copy, and its flags."""
+        return f"{self.doc}\n\n{super().format_help()}".rstrip()
+
+    def error(self, message: str) -> NoReturn:
+        """Raises the message as an error of the user."""
+        raise UsageError(f"{message} ({self.prog} --help shows all flags)")
+
+
+def load_config(name: str, given: list[tuple[str, str]]) -> ml_collections.ConfigDict:
+    """Returns the config of a page with fields changed.
+
+    Args:
+      name: a shipped page or the path of a file.
+      given: dotted names of fields and their values as text; the last one of a field wins.
+
+    Raises:
+      ValueError: there is no such page or field, or a value does not fit.
+    """
+    config = pages.load(name)
+    for field, text in given:
+        changes.set_text(config, field, text)
+    config.lock()
+    return config
+
+
+def _split(arguments: list[str]) -> tuple[list[str], list[tuple[str, str]]]:
+    """Separates ``--config.FIELD=VALUE`` from the other arguments.
+
+    Without "=", the value is the next argument; "true" if that is a flag.
+    """
+    rest: list[str] = []
+    given: list[tuple[str, str]] = []
+    waiting = list(arguments)
+    while waiting:
+        argument = waiting.pop(0)
+        found = CHANGE.fullmatch(argument)
+        if not found:
+            rest.append(argument)
+            continue
+        negated, field, assigned, value = found.groups()
+        if negated:
+            value = "false"
+        elif not assigned:
+            value = waiting.pop(0) if waiting and not waiting[0].startswith("--") else "true"
+        given.append((field, value))
+    return rest, given
+
+
+def _with_underscores(argument: str) -> str:
+    """Returns a flag with underscores for dashes: ``--process-id=1`` is ``--process_id=1``."""
+    if not argument.startswith("--"):
+        return argument
+    flag, *value = argument[2:].split("=", 1)
+    return "=".join(["--" + flag.replace("-", "_"), *value])

@@ -1,0 +1,46 @@
+"""Ends commands: one line per error, and one exit status per kind of error."""
+
+import errno
+import signal
+import sys
+import traceback
+
+USER_ERRORS = (ValueError, OSError, FloatingPointError)
+
+
+class UsageError(ValueError):
+    """An error in the flags of a command."""
+
+
+def report(error: BaseException, show_traceback: bool = False) -> int:
+    """Prints an error in one line on stderr and returns the exit status for it.
+
+    Args:
+      error: what ended the command.
+      show_traceback: print the traceback first.
+
+    Returns:
+      2 for mistakes of users, 130 for Ctrl-C, 1 for everything else.
+    """
+    if show_traceback:
+        traceback.print_exception(error)
+    if isinstance(error, KeyboardInterrupt):
+        complain("stopped by Ctrl-C")
+        return 128 + signal.SIGINT
+    if isinstance(error, USER_ERRORS):
+        return complain(message_of(error))
+    hint = "" if show_traceback else ". Run the command again with --traceback to see where it comes from"
+    complain(f"internal error: {type(error).__name__}: {error}{hint}; `jaxseg doctor` prints what a bug report needs")
+    return 1
+
+
+def message_of(error: BaseException) -> str:
+    """Returns the message of an error, with a remedy for a full disk."""
+    full = isinstance(error, OSError) and error.errno == errno.ENOSPC
+    return f"{error}. Make room on this disk, and run the same command again." if full else str(error)
+
+
+def complain(message: str) -> int:
+    """Prints a message in one line on stderr and returns the exit status of a user's mistake."""
+    print(f"jaxseg: {' '.join(message.split())}", file=sys.stderr)
+    return 2

@@ -1,0 +1,46 @@
+"""Segments images with a trained run, or with weights from elsewhere.
+
+jaxseg predict --workdir runs/unet_pets --input photo.jpg
+jaxseg predict --workdir runs/unet_pets --checkpoint best --input photo.jpg folder/ --output out/
+jaxseg predict --config mask_rcnn_coco --weights MaskRCNN_ResNet50_FPN_Weights.COCO_V1 --input photo.jpg
+"""
+
+import argparse
+import pathlib
+from functools import partial
+
+from jaxseg.commands import process
+from jaxseg.commands.arguments import Parser
+
+
+def main(arguments: list[str]) -> int:
+    """Segments all images. Returns 1 if one of them could not be read."""
+    parser = Parser("predict", __doc__)
+    parser.add_config(required=False, positional=False)
+    parser.add_argument("--workdir", help="Folder of a trained run, such as runs/unet_pets.")
+    parser.add_argument(
+        "--weights",
+        help="Weights for --config, without a run: a .pth or .safetensors file, or torchvision's name of one.",
+    )
+    parser.add_argument("--input", action="extend", nargs="+", default=[], help="Images, and folders of images.")
+    parser.add_argument("more", nargs="*", metavar="INPUT", help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--output", default="out", help="Folder for masks, overlays and predictions.json. Default: out."
+    )
+    parser.add_argument("--checkpoint", default="latest", help="Checkpoint: latest, best or a step. Default: latest.")
+    options = parser.parse(arguments)
+    inputs = options.input + options.more
+    if not inputs:
+        parser.error("--input is missing. Give an image or a folder of images.")
+    if bool(options.workdir) == bool(options.weights) or bool(options.weights) != (options.config is not None):
+        parser.error("give either --workdir, or --config and --weights")
+    process.prepare()
+
+    from jaxseg.commands import prediction
+
+    if options.workdir:
+        make = partial(prediction.of_run, pathlib.Path(options.workdir).expanduser(), options.checkpoint)
+    else:
+        make = partial(prediction.of_weights, options.config, options.weights)
+    failed = prediction.predict(make, inputs, pathlib.Path(options.output).expanduser())
+    return 1 if failed else 0

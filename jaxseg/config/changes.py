@@ -1,0 +1,114 @@
+"""Changes fields of a config: from text of the command line, or from Python values."""
+
+import ast
+import difflib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import ml_collections
+
+BOOLEANS = {"true": True, "t": True, "1": True, "yes": True, "false": False, "f": False, "0": False, "no": False}
+
+
+def set_text(config: ml_collections.ConfigDict, field: str, text: str) -> None:
+    """Sets a field from text, such as "0.1" for ``"optimizer.learning_rate"``.
+
+    Raises:
+      ValueError: there is no such field, or the text does not fit it.
+    """
+    section, name = find_field(config, field)
+    section[name] = parse(field, text, section.get_type(name))
+
+
+def set_value(config: ml_collections.ConfigDict, field: str, value: Any) -> None:
+    """Sets a field from a Python value. A mapping changes the fields of a section.
+
+    Raises:
+      ValueError: there is no such field, or the value does not fit it.
+    """
+    if isinstance(value, Mapping):
+        for name, part in value.items():
+            set_value(config, f"{field}.{name}", part)
+        return
+    section, name = find_field(config, field)
+    try:
+        section[name] = tuple(value) if isinstance(value, list) else value
+    except TypeError:
+        kind = section.get_type(name).__name__
+        raise ValueError(f"{field} is {value!r}; expected {kind}.") from None
+
+
+def find_field(config: ml_collections.ConfigDict, field: str) -> tuple[ml_collections.ConfigDict, str]:
+    """Returns the section that a field is in, and the field's name in it.
+
+    Raises:
+      ValueError: there is no such field. The message names the nearest.
+    """
+    *path, name = field.split(".")
+    section = config
+    for part in path:
+        section = section.get(part) if isinstance(section, ml_collections.ConfigDict) else None
+    if not isinstance(section, ml_collections.ConfigDict) or name not in section:
+        raise ValueError(f"the config has no field {field}. {_nearest(config, field)}")
+    if isinstance(section[name], ml_collections.ConfigDict):
+        first = next(iter(section[name]), "FIELD")
+        raise ValueError(f"{field} is a section of the config. Set one of its fields, such as {field}.{first}.")
+    return section, name
+
+
+def parse(field: str, text: str, kind: type) -> Any:
+    """Returns the value that a text has as the value of a field.
+
+    Raises:
+      ValueError: the text is not of this kind.
+    """
+    try:
+        if kind is bool:
+            return BOOLEANS[text.lower()]
+        if kind is tuple:
+            return _tuple(text)
+        if kind is type(None):
+            return _literal(text)
+        if kind is not str and text in ("None", "none"):
+            return None
+        return kind(text)
+    except (KeyError, ValueError):
+        expected = {bool: "true or false", int: "a whole number", float: "a number"}.get(kind, kind.__name__)
+        raise ValueError(f"{field} is {text!r}; expected {expected}.") from None
+
+
+def field_names(config: ml_collections.ConfigDict, prefix: str = "") -> Iterator[str]:
+    """Yields the dotted names of all fields."""
+    for name in config:
+        if isinstance(config[name], ml_collections.ConfigDict):
+            yield from field_names(config[name], f"{prefix}{name}.")
+        else:
+            yield prefix + name
+
+
+def _tuple(text: str) -> tuple:
+    """Returns the tuple that a text such as "64,64" or "(64, 64)" stands for; one number is a tuple of one."""
+    if not text.strip():
+        return ()
+    value = _literal(text)
+    if isinstance(value, str):
+        value = tuple(part.strip() for part in value.split(","))
+    return tuple(value) if isinstance(value, (tuple, list)) else (value,)
+
+
+def _literal(text: str) -> Any:
+    """Returns the Python value of a text, or the text itself."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+def _nearest(config: ml_collections.ConfigDict, field: str) -> str:
+    """Returns a hint that names the field that was probably meant."""
+    names = list(field_names(config))
+    near = difflib.get_close_matches(field, names, n=1)
+    if not near:
+        last = field.rsplit(".", 1)[-1]
+        near = [name for name in names if name.rsplit(".", 1)[-1] == last][:1]
+    return f"Did you mean {near[0]}?" if near else f"Its sections are {', '.join(config)}."

@@ -1,0 +1,143 @@
+"""Default values of all fields of a config: the one home of each default and of its description.
+
+The comment above or behind a field is its description in ``jaxseg train CONFIG --help``. Fields of one model, such as
+its width, have their defaults and descriptions in the class of that model.
+"""
+
+import ml_collections
+from ml_collections.config_dict import placeholder
+
+
+def semantic() -> ml_collections.ConfigDict:
+    """Returns the defaults of semantic segmentation: one class per pixel."""
+    config = _shared()
+    config.task = "semantic"
+    config.data.update(
+        {
+            "image_size": (160, 160),  # Height and width to which images are resized; one number means square.
+            "train_size": (),  # Height and width of training crops; () uses data.image_size.
+            "border_weight": 0.0,  # Extra loss weight of pixels between touching objects; 0 disables it.
+            "border_width": 5.0,  # Standard deviation of that weight around a border, in pixels.
+            "cache": True,  # Keep decoded, resized images in a file under data.dir.
+        }
+    )
+    config.data.augment.update(
+        {
+            "crop_scale": (1.0, 1.0),  # Range of the side of a random crop, relative to the image's. Above 1 pads.
+            "crop_ratio": (1.0, 1.0),  # Range of the aspect ratio of a crop, relative to the image's.
+            "elastic": 0.0,  # Standard deviation of elastic shifts, in pixels; 0 disables it.
+        }
+    )
+    config.model = {"name": "unet"}
+    config.loss = {
+        "cross_entropy": 1.0,  # Weight of the cross-entropy loss; 0 disables it.
+        "dice": 0.0,  # Weight of the Dice loss; 0 disables it.
+        "focal": 0.0,  # Weight of the focal loss; 0 disables it.
+        "lovasz": 0.0,  # Weight of the Lovasz-softmax loss; 0 disables it.
+        "label_smoothing": 0.0,  # Share of the target that is spread over all classes; 0 disables it.
+        "class_weights": (),  # One weight per class; () weighs all classes equally.
+        "auxiliary": 0.5,  # Weight of the loss of an auxiliary head, for models that have one.
+    }
+    config.train.best_metric = "mean_iou"
+    return config
+
+
+def detector() -> ml_collections.ConfigDict:
+    """Returns the defaults of instance segmentation: a box, a class and a mask per object."""
+    config = _shared()
+    config.task = "instances"
+    config.data.update(
+        {
+            "min_size": 800,  # Length of the shorter side to which images are resized, in pixels.
+            "max_size": 1333,  # Upper limit of the longer side. It takes precedence over data.min_size.
+            "image_size": (160, 160),  # Height and width of training images under data.augment.scale_jitter.
+            "max_objects": 100,  # Maximum number of objects per image; the smallest are dropped first.
+            "empty_images": False,  # Train on images without objects too. Evaluation always includes them.
+            "instances": "",  # For oxford_pets: classes are "species" or "breed"; "" reads label maps instead.
+            "heads": False,  # For oxford_pets: the head of an animal is an object too.
+        }
+    )
+    config.data.augment.update(
+        {
+            "min_sizes": (),  # Choose the shorter side at random from this list; () uses data.min_size.
+            "scale_jitter": (1.0, 1.0),  # Range of a random scale, relative to an image that fits data.image_size.
+            "copy_paste": 0.0,  # Probability of pasting objects of another image; 0 disables it.
+        }
+    )
+    config.model = {"name": "mask_rcnn"}
+    config.train.best_metric = "segm_AP"
+    return config
+
+
+def _shared() -> ml_collections.ConfigDict:
+    """Returns the fields that all tasks have."""
+    config = ml_collections.ConfigDict()
+    config.task = "semantic"  # "semantic" or "instances". The page decides.
+    config.seed = 0  # Seed of initial weights, data order and augmentation.
+    config.precision = "float32"  # Type of activations: "float32" or "bfloat16". Parameters stay float32.
+    config.remat = False  # Recompute activations in the backward pass: less memory, more work.
+    config.parallel = "jit"  # "jit" over a mesh, or "pmap".
+    config.deterministic = False  # Produce the same bits in every run on a GPU too, at lower speed.
+    config.compilation_cache = ""  # Private folder that keeps compiled programs for later runs; "" disables it.
+    config.mesh = {
+        "data": -1,  # Number of devices that share a batch; -1 uses all remaining devices.
+        "fsdp": 1,  # Number of devices that share the parameters.
+        "spatial": 1,  # Number of devices that share the rows of an image; semantic models only.
+    }
+    config.data = {
+        "name": "shapes",  # Name of the data set.
+        "source_dir": "",  # Folder of the original files, in the layout of the data set.
+        "dir": "data",  # Folder of prepared data.
+        "annotations": "",  # For coco: annotation file under source_dir, with {split}; "" searches for it.
+        "images": "",  # For coco: image folder under source_dir, with {split}; "" searches for it.
+        "splits": "official",  # How the data set is divided, for data sets that have several ways.
+        "val_share": 0.2,  # Share of images chosen at random for validation, for data without lists.
+        "train": "train",  # Split to train on.
+        "val": "val",  # Split scored every train.evaluate_every steps; "" disables it.
+        "test": "",  # Split scored once at the end of the run; "" disables it.
+        "select": {
+            "first": 0,  # Keep only the first images of each split; 0 keeps all.
+            "most_objects": 0,  # Keep only images with 1 to this many objects; 0 keeps all.
+            "least_share": 0.0,  # Keep only images with all objects at least this share of the image; 0 keeps all.
+            "crowds": True,  # Keep images with crowd regions.
+        },
+        "mean": (0.5, 0.5, 0.5),  # Mean per channel. An image becomes (image / scale - mean) / std on the device.
+        "std": (0.5, 0.5, 0.5),  # Standard deviation per channel.
+        "scale": 255.0,  # Divisor of pixel values before the mean is subtracted.
+        "workers": 1,  # Worker processes for data loading; 0 uses threads. Scoring uses max(workers, 2).
+        "augment": {
+            "flip": False,  # Mirror half of the images.
+            "brightness": 0.0,  # Largest relative change of brightness; 0 disables it.
+            "contrast": 0.0,  # Largest relative change of contrast; 0 disables it.
+            "saturation": 0.0,  # Largest relative change of saturation; 0 disables it.
+            "hue": 0.0,  # Largest shift of the hue, in turns of the color circle; 0 disables it.
+        },
+    }
+    config.init = {
+        # Initial weights: a .pth or .safetensors file, torchvision's name of one such as
+        # VGG16_Weights.IMAGENET1K_V1, or the workdir of a run; "" draws random numbers.
+        "weights": "",
+    }
+    config.optimizer = {
+        "name": "adamw",  # "adam", "adamw", "rmsprop" or "sgd".
+        "learning_rate": 1e-3,  # Peak learning rate.
+        "schedule": "constant",  # "constant", "cosine", "poly" or "steps".
+        "milestones": (),  # For the schedule "steps": shares of the run after which the rate drops.
+        "gamma": 0.1,  # For the schedule "steps": factor of each drop.
+        "warmup_steps": 0,  # Steps of linear warm-up; 0 disables it.
+        "factors": (),  # Pairs of a parameter name prefix, such as "backbone/", and a factor of its rate.
+        "weight_decay": 0.0,  # Weight decay of kernels; biases and norms do not decay.
+        "clip_norm": 0.0,  # Largest global norm of the gradient; 0 disables clipping.
+        "ema": 0.0,  # Decay of the average of parameters that evaluation uses; 0 disables it.
+    }
+    config.train = {
+        "batch_size": 32,  # Images per step, over all devices.
+        "steps": placeholder(int),  # Number of steps; None derives it from train.epochs.
+        "epochs": 10.0,  # Number of passes over the training split, unless train.steps is set.
+        "accumulate": 1,  # Microbatches per step. More need less memory.
+        "evaluate_every": 500,  # Steps between evaluations; 0 evaluates only at the end.
+        "checkpoint_every": 500,  # Steps between checkpoints; 0 saves only at evaluations and at the end.
+        "keep": 2,  # Number of newest checkpoints kept, in addition to the best.
+        "best_metric": "mean_iou",  # Score of the val split that selects the best checkpoint.
+    }
+    return config

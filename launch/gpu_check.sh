@@ -81,7 +81,7 @@ bench() {
     local name=$1 limit=$2
     shift 2
     step "$name" "$limit" "$work/$name.json" \
-        "$python" -m jaxseg.benchmark --output "$work/$name.json" --config.data.dir="$work/data" "$@"
+        "$python" -m jaxseg.benchmark "$@" --config.data.dir="$work/data" --output "$work/$name.json"
 }
 
 # train NAME LIMIT CONFIG FLAGS...: trains a config; a training that runs out of time is evaluated where it stopped.
@@ -112,7 +112,7 @@ needs() {
 # Models and data are at full width, or tiny with --smoke.
 workers=${WORKERS:-8}
 short=(--rounds=3 --seconds=0.5)
-unet=() camvid=() isbi=() detector=() wide=(--config.data.min_size=1024 --config.data.max_size=1024)
+unet=() detector=() no_warmup=() wide=(--config.data.min_size=1024 --config.data.max_size=1024)
 large=(--config.data.image_size=512 --config.train.batch_size=16)
 torch=(--against torch) eager=(--against torch --modes=eager,channels_last)
 cases=() pets_steps=${PETS_STEPS:-2160} camvid_steps=${CAMVID_STEPS:-1840}
@@ -121,11 +121,12 @@ if [[ -n $smoke ]]; then
     workers=0
     short=(--rounds=1 --seconds=0) torch=() eager=()
     unet=(--config.model.features=4 --config.model.depth=1 --config.train.batch_size=2 --config.data.image_size=32)
-    camvid=("${unet[@]}") isbi=("${unet[@]}") large=()
+    large=()
     detector=(--config.model.depth=18 --config.model.width=4 --config.model.channels=8 --config.model.hidden=8
         --config.train.batch_size=2 --config.data.image_size=64)
     wide=(--config.data.min_size=64 --config.data.max_size=64)
     cases=(--only unet,roi_align_einsum,nms --threads 2)
+    no_warmup=(--config.optimizer.warmup_steps=0)
     pets_steps=2 camvid_steps=2 isbi_steps=2 mask_steps=2
 fi
 pets=(--config configs/unet_pets.py --config.precision=bfloat16 "${unet[@]}" "${short[@]}")
@@ -142,13 +143,13 @@ bench bench_mask_rcnn_predict 100 "${coco[@]}" "${wide[@]}" --classes=91 --what=
 bench bench_unet_predict 70 "${pets[@]}" --classes=3 --what=predict "${torch[@]}"
 needs oxford_iiit_pet train train_pets 100 configs/unet_pets_strong.py "${unet[@]}" ${smoke:+--config.data.train_size=32} \
     --config.precision=bfloat16 --config.data.source_dir="$data/oxford_iiit_pet" --config.train.steps="$pets_steps" \
-    --config.train.checkpoint_every=0
+    --config.train.checkpoint_every=0 "${no_warmup[@]}"
 needs oxford_iiit_pet train train_mask_rcnn 150 configs/mask_rcnn_pets.py "${detector[@]}" ${smoke:+"${wide[@]}"} \
     --config.data.source_dir="$data/oxford_iiit_pet" --config.train.steps="$mask_steps" --config.data.workers="$workers" \
-    --config.optimizer.warmup_steps=100 --config.train.checkpoint_every=0
-needs camvid train train_camvid 120 configs/unet_camvid.py "${camvid[@]}" --config.precision=bfloat16 \
+    --config.optimizer.warmup_steps=100 --config.train.checkpoint_every=0 "${no_warmup[@]}"
+needs camvid train train_camvid 120 configs/unet_camvid.py "${unet[@]}" "${no_warmup[@]}" --config.precision=bfloat16 \
     --config.data.source_dir="$data/camvid" --config.train.steps="$camvid_steps" --config.data.workers="$workers"
-needs isbi2012 train train_isbi 110 configs/unet_isbi.py "${isbi[@]}" --config.precision=bfloat16 \
+needs isbi2012 train train_isbi 110 configs/unet_isbi.py "${unet[@]}" "${no_warmup[@]}" --config.precision=bfloat16 \
     --config.data.source_dir="$data/isbi2012" --config.train.steps="$isbi_steps" --config.data.workers="$workers" \
     --config.train.evaluate_every=500 --config.train.checkpoint_every=500
 bench bench_unet512_train 90 "${pets[@]}" "${large[@]}" --classes=3 --what=train "${torch[@]}"

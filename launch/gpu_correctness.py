@@ -54,10 +54,11 @@ DETECTOR = {
     "norm": "batch",
     "anchor_sizes": ((8,), (16,), (24,), (32,), (48,)),
     "anchor_ratios": (1.0,),
-    "proposing": {"per_level": 100, "total": 50},
-    "proposing_in_training": {"per_level": PROPOSALS, "total": PROPOSALS, "iou": 1.0},
-    "drawing": {"anchors": 64, "regions": PROPOSALS + 4, "region_share": 1.0},
-    "detecting": {"count": 20},
+    "proposal": {"pre_nms_top_n": 100, "post_nms_top_n": 50},
+    "training_proposal": {"pre_nms_top_n": PROPOSALS, "post_nms_top_n": PROPOSALS, "nms_iou": 1.0},
+    "rpn_sampling": {"batch_size_per_image": 64},
+    "box_sampling": {"batch_size_per_image": PROPOSALS + 4, "positive_fraction": 1.0},
+    "detection": {"max_detections": 20},
 }
 # Largest relative difference that a case may have. Sums in another order change float32 by about 1e-6 per layer; batch
 # norms of a small batch and ReLUs near 0 amplify that in gradients.

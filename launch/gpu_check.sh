@@ -155,8 +155,8 @@ needs isbi2012 train train_isbi 110 configs/unet_isbi.py "${unet[@]}" "${no_warm
 bench bench_unet512_train 90 "${pets[@]}" "${large[@]}" --classes=3 --what=train "${torch[@]}"
 needs oxford_iiit_pet bench bench_input 60 "${pets[@]}" --what=input --config.data.source_dir="$data/oxford_iiit_pet"
 needs coco_tiny bench bench_evaluate 100 "${coco[@]}" ${smoke:+"${wide[@]}"} --what=evaluate \
-    --config.data.source_dir="$data/coco_tiny" --config.data.train=val --config.init.weights= \
-    --config.data.workers="$workers"
+    --config.data.source_dir="$data/coco_tiny" --config.data.train=val --config.train.steps=2000 \
+    --config.init.weights= --config.data.workers="$workers"
 bench bench_unet512_predict 70 "${pets[@]}" "${large[@]}" --classes=3 --what=predict "${torch[@]}"
 echo "results: $output; $failures step(s) failed"
 ((failures == 0))

@@ -65,8 +65,12 @@ def read_text(path: pathlib.Path | None) -> str:
 
 
 def last_line(text: str) -> str:
-    """Returns the last line that is not empty; progress bars rewrite theirs after a carriage return."""
-    lines = [line.strip() for line in re.split(r"[\r\n]", text) if line.strip()]
+    """Returns the last line with content, without JAX's remark that it shortened the traceback.
+
+    Progress bars rewrite their line after a carriage return.
+    """
+    lines = [line.strip() for line in re.split(r"[\r\n]", text)]
+    lines = [line for line in lines if line.strip("-") and not line.startswith("For simplicity, JAX has removed")]
     return lines[-1] if lines else ""
 
 

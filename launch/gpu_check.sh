@@ -39,11 +39,12 @@ mkdir -p "$(dirname "$output")"
 python=${PYTHON:-python3}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-trap 'exit 130' INT TERM
+child=""
+trap '[[ -z $child ]] || kill "$child"; exit 130' INT TERM
 export PYTHONUNBUFFERED=1 JAX_PLATFORMS=${JAX_PLATFORMS:-cuda,cpu}
 [[ -z $smoke ]] || export JAX_PLATFORMS=cpu
 end=$((SECONDS + minutes * 60 - 10)) # a command that ignores its deadline is killed 10 seconds later
-failures=0
+failures=0 steps=0
 
 # Whether --only has this step: by its name, or by the beginning of its name.
 chosen() {
@@ -60,14 +61,18 @@ step() {
     local name=$1 limit=$2 result=$3 start=$SECONDS code=0
     shift 3
     chosen "$name" || return 0
+    steps=$((steps + 1))
     local record=("$python" launch/gpu_record.py --name "$name" --output "$output")
-    if ((end - SECONDS < ${smoke:+0}15)); then
+    if ((end - SECONDS < 15)); then
         "${record[@]}" --skipped "no time left" -- "$@"
         echo "$name: skipped, no time left"
         return 0
     fi
     ((limit < end - SECONDS)) || limit=$((end - SECONDS))
-    timeout --kill-after=10 "$limit" "$@" >"$work/$name.out" 2>"$work/$name.err" </dev/null || code=$?
+    timeout --kill-after=10 "$limit" "$@" >"$work/$name.out" 2>"$work/$name.err" </dev/null &
+    child=$!
+    wait "$child" || code=$?
+    child=""
     "${record[@]}" --code "$code" --seconds $((SECONDS - start)) --result "$result" \
         --log "$work/$name.out" --errors "$work/$name.err" -- "$@"
     { echo "=== $name" && cat "$work/$name.out" "$work/$name.err"; } | tr '\r' '\n' >>"${output%.jsonl}.log"
@@ -104,6 +109,7 @@ needs() {
     if [[ -n $data && -d $data/$folder ]]; then
         "$@"
     elif chosen "$name"; then
+        steps=$((steps + 1))
         "$python" launch/gpu_record.py --name "$name" --output "$output" --skipped "no data in ${data:-?}/$folder"
         echo "$name: skipped, no data in ${data:-?}/$folder"
     fi
@@ -111,6 +117,7 @@ needs() {
 
 # Models and data are at full width, or tiny with --smoke.
 workers=${WORKERS:-8}
+precision=(--config.precision=bfloat16) mask_config=configs/mask_rcnn_coco.py
 short=(--rounds=3 --seconds=0.5)
 unet=() detector=() no_warmup=() wide=(--config.data.min_size=1024 --config.data.max_size=1024)
 large=(--config.data.image_size=512 --config.train.batch_size=16)
@@ -122,16 +129,18 @@ if [[ -n $smoke ]]; then
     short=(--rounds=1 --seconds=0) torch=() eager=()
     unet=(--config.model.features=4 --config.model.depth=1 --config.train.batch_size=2 --config.data.image_size=32)
     large=()
+    precision=(--config.precision=float32) mask_config=configs/mask_rcnn_shapes.py
     detector=(--config.model.depth=18 --config.model.width=4 --config.model.channels=8 --config.model.hidden=8
-        --config.train.batch_size=2 --config.data.image_size=64)
+        --config.train.batch_size=2 --config.data.image_size=64 --config.data.name=coco
+        --config.model.proposal.{pre,post}_nms_top_n=20 --config.model.training_proposal.{pre,post}_nms_top_n=20
+        --config.model.rpn_sampling.batch_size_per_image=8 --config.model.box_sampling.batch_size_per_image=8)
     wide=(--config.data.min_size=64 --config.data.max_size=64)
     cases=(--only unet,roi_align_einsum,nms --threads 2)
     no_warmup=(--config.optimizer.warmup_steps=0)
     pets_steps=2 camvid_steps=2 isbi_steps=2 mask_steps=2
 fi
-pets=(--config configs/unet_pets.py --config.precision=bfloat16 "${unet[@]}" "${short[@]}")
-coco=(--config configs/mask_rcnn_coco.py --config.precision=bfloat16 --config.train.batch_size=8 "${detector[@]}"
-    "${short[@]}")
+pets=(--config configs/unet_pets.py "${precision[@]}" "${unet[@]}" "${short[@]}")
+coco=(--config "$mask_config" "${precision[@]}" --config.train.batch_size=8 "${detector[@]}" "${short[@]}")
 
 # The steps. Limits are in seconds, about twice what a step is expected to take on an H100.
 step correctness 150 "$work/correctness.json" \
@@ -142,14 +151,15 @@ bench bench_mask_rcnn_roi_align 60 "${coco[@]}" "${wide[@]}" --classes=91 --what
 bench bench_mask_rcnn_predict 100 "${coco[@]}" "${wide[@]}" --classes=91 --what=predict "${eager[@]}"
 bench bench_unet_predict 70 "${pets[@]}" --classes=3 --what=predict "${torch[@]}"
 needs oxford_iiit_pet train train_pets 100 configs/unet_pets_strong.py "${unet[@]}" ${smoke:+--config.data.train_size=32} \
-    --config.precision=bfloat16 --config.data.source_dir="$data/oxford_iiit_pet" --config.train.steps="$pets_steps" \
+    "${precision[@]}" --config.data.source_dir="$data/oxford_iiit_pet" --config.train.steps="$pets_steps" \
     --config.train.checkpoint_every=0 "${no_warmup[@]}"
 needs oxford_iiit_pet train train_mask_rcnn 150 configs/mask_rcnn_pets.py "${detector[@]}" ${smoke:+"${wide[@]}"} \
+    "${precision[@]}" --config.data.name=oxford_pets \
     --config.data.source_dir="$data/oxford_iiit_pet" --config.train.steps="$mask_steps" --config.data.workers="$workers" \
     --config.optimizer.warmup_steps=100 --config.train.checkpoint_every=0 "${no_warmup[@]}"
-needs camvid train train_camvid 120 configs/unet_camvid.py "${unet[@]}" "${no_warmup[@]}" --config.precision=bfloat16 \
+needs camvid train train_camvid 120 configs/unet_camvid.py "${unet[@]}" "${no_warmup[@]}" "${precision[@]}" \
     --config.data.source_dir="$data/camvid" --config.train.steps="$camvid_steps" --config.data.workers="$workers"
-needs isbi2012 train train_isbi 110 configs/unet_isbi.py "${unet[@]}" "${no_warmup[@]}" --config.precision=bfloat16 \
+needs isbi2012 train train_isbi 110 configs/unet_isbi.py "${unet[@]}" "${no_warmup[@]}" "${precision[@]}" \
     --config.data.source_dir="$data/isbi2012" --config.train.steps="$isbi_steps" --config.data.workers="$workers" \
     --config.train.evaluate_every=500 --config.train.checkpoint_every=500
 bench bench_unet512_train 90 "${pets[@]}" "${large[@]}" --classes=3 --what=train "${torch[@]}"
@@ -158,5 +168,6 @@ needs coco_tiny bench bench_evaluate 100 "${coco[@]}" ${smoke:+"${wide[@]}"} --w
     --config.data.source_dir="$data/coco_tiny" --config.data.train=val --config.train.steps=2000 \
     --config.init.weights= --config.data.workers="$workers"
 bench bench_unet512_predict 70 "${pets[@]}" "${large[@]}" --classes=3 --what=predict "${torch[@]}"
+((steps)) || { echo "--only is $only; expected names of steps. See the end of $0" >&2 && exit 2; }
 echo "results: $output; $failures step(s) failed"
 ((failures == 0))

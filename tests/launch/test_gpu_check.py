@@ -189,7 +189,7 @@ def test_a_case_that_differs_or_raises_has_not_passed(correctness):
 
 @pytest.mark.slow
 def test_everything_runs_tiny_on_the_cpu(root, tmp_path, compact):
-    done, lines = check(root, tmp_path / "o.jsonl", f"--data={compact[1]}")
+    done, lines = check(root, tmp_path / "o.jsonl", f"--data={compact[1]}", "--minutes=30")
     assert done.returncode == 0, (tmp_path / "o.log").read_text()
     assert list(lines) == NAMES
     assert {line["status"] for line in lines.values()} == {"ok"}

@@ -4,7 +4,8 @@ import pathlib
 from collections.abc import Iterable
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+
+from jaxseg.data.images import read_image
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 
@@ -27,20 +28,9 @@ def find(inputs: Iterable[str]) -> list[pathlib.Path]:
 
 
 def read(path: pathlib.Path) -> np.ndarray:
-    """The image as a person sees it, uint8 ``[h, w, 3]``: turned upright as its EXIF says, gray and palettes as RGB,
-    transparent parts on white, 16 bits brought to 8.
+    """Reads an image as training does, see ``data.images``: uint8 RGB ``[h, w, 3]``, upright.
 
     Raises:
       ValueError: the file is not an image or not whole.
     """
-    try:
-        with Image.open(path) as file:
-            image = ImageOps.exif_transpose(file)
-            if image.mode.startswith("I"):  # 16 bits: Pillow's own conversion would cut them off at 255
-                image = Image.fromarray((np.asarray(image, np.float64) / 257).round().clip(0, 255).astype(np.uint8))
-            if image.has_transparency_data:
-                image = image.convert("RGBA")
-                image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-            return np.asarray(image.convert("RGB"))
-    except (OSError, UnidentifiedImageError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{path} cannot be read as an image: {error}") from None
+    return read_image(path)

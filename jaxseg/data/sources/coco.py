@@ -12,7 +12,8 @@ from jaxseg.data.coco import classes as coco_classes
 from jaxseg.data.coco import rle
 from jaxseg.data.coco.annotations import Annotation, Image, read_annotations
 from jaxseg.data.coco.files import ORIGIN, WAYS, annotation_path, check_headers, chosen_images, image_paths
-from jaxseg.data.images import read_image
+from jaxseg.data.exif import turn_upright
+from jaxseg.data.images import read_header, read_image
 from jaxseg.data.sources.pairs import source_folder
 from jaxseg.types import Catalogue, Objects, Record, Source
 
@@ -135,10 +136,11 @@ def objects_of(annotations: list[Annotation], size: tuple[int, int], class_of: M
 
 
 def _read(path: Path, size: tuple[int, int]) -> np.ndarray:
-    """The image, uint8 ``[*size, 3]``: turned upright where only that makes it fit."""
-    image = read_image(path)
+    """Reads the image, uint8 ``[*size, 3]``: upright, or as the file stores it where only that fits."""
+    image = read_image(path, notes=[])
     if image.shape[:2] != size:
-        image = read_image(path, upright=True)
+        orientation = read_header(path).orientation
+        image = turn_upright(image, {6: 8, 8: 6}.get(orientation, orientation))
     if image.shape[:2] != size:
         height, width = image.shape[:2]
         raise ValueError(f"{path} is {width}x{height}; its annotations expect {size[1]}x{size[0]}")

@@ -7,7 +7,8 @@ from pathlib import Path
 import ml_collections
 import numpy as np
 
-from jaxseg.data.images import read_palette, read_values
+from jaxseg.data.images import read_options
+from jaxseg.data.masks import read_palette, read_values
 from jaxseg.data.sources.pairs import (
     DataSet,
     Pair,
@@ -54,7 +55,9 @@ def open_split(data_config: ml_collections.ConfigDict, split: str) -> Source:
     missing = [name for name in chosen if name not in pairs]
     if missing:
         raise ValueError(f"{folder}/masks/{missing[0]}.* is missing, which {split}.txt names. {ORIGIN}")
-    return open_pairs(_data_set(folder, tuple(pairs.values())), [pairs[name] for name in chosen])
+    return open_pairs(
+        _data_set(folder, tuple(pairs.values())), [pairs[name] for name in chosen], read_options(data_config)
+    )
 
 
 def _pairs(folder: Path) -> dict[str, Pair]:

@@ -1,6 +1,7 @@
 """From the content of an image file to RGB pixels of 8 bits; ``images`` has the rules and the entry points."""
 
 import io
+import warnings
 from typing import NamedTuple
 
 import cv2
@@ -11,11 +12,13 @@ from jaxseg.data.exif import orientation_of, turn_upright
 
 BACKGROUND = (255, 255, 255)  # the color behind transparent pixels
 LEAST_USED = 0.1  # share of the value range below which a file is nearly black or nearly of one gray
-END_OF_JPEG, END_OF_PNG = b"\xff\xd9", b"IEND\xaeB`\x82"
+START_OF_SCAN, END_OF_JPEG, END_OF_PNG = b"\xff\xda", b"\xff\xd9", b"IEND\xaeB`\x82"
 MAX_PIXELS = 1_000_000_000  # below OpenCV's own limit of 2**30
 
 # jaxseg checks config.data.max_pixels itself. Pillow's lower limit would refuse large microscope and satellite images.
 Image.MAX_IMAGE_PIXELS = None
+# Pillow warns about odd metadata without naming the file, in the middle of a run.
+warnings.filterwarnings("ignore", category=UserWarning, module="PIL")
 
 
 class ReadOptions(NamedTuple):
@@ -90,6 +93,13 @@ def _is_ordinary(image: Image.Image, encoded: bytes) -> bool:
     )
 
 
+def _check_end(image: Image.Image, encoded: bytes) -> None:
+    """Raises ValueError for a JPEG file that ends in zeros before its end, which decoders show as gray."""
+    is_jpeg = image.format in ("JPEG", "MPO")
+    if is_jpeg and encoded.endswith(bytes(16)) and encoded.rfind(END_OF_JPEG) < encoded.rfind(START_OF_SCAN):
+        raise ValueError("it is cut off and filled with zeros, as an interrupted download leaves it")
+
+
 def bit_depth(image: Image.Image) -> int:
     """Returns the bits per value as the file has them. Pillow's mode hides those of 16-bit RGB images."""
     if image.format == "PNG" and isinstance(image.fp, io.IOBase):
@@ -128,6 +138,7 @@ def _decode_by_pillow(image: Image.Image, encoded: bytes, options: ReadOptions, 
     # A TIFF image is upright when it is loaded; its orientation is gone from then on.
     orientation = orientation_of(image.info.get("exif", b"")) if image.format != "TIFF" else 1
     image.load()
+    _check_end(image, encoded)
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         signed = 2 in np.ravel(image.tag_v2.get(339, 1)) if hasattr(image, "tag_v2") else False
         bits = 16 if image.format == "PNG" else bits

@@ -42,7 +42,7 @@ def make_predictor(
         return Prediction(
             mask=label,
             palette=palette,
-            overlay=pictures.overlay(image, label, palette),
+            overlay=pictures.overlay_with_legend(image, label, palette, class_names),
             results=[{"height": label.shape[0], "width": label.shape[1], "classes": classes}],
             summary=", ".join(f"{one['name']} {one['share']:.1%}" for one in classes),
         )
@@ -63,7 +63,7 @@ def draw_examples(config: Any, source: Source, predict: Callable[[np.ndarray], A
         batch = next(batches)
     labels = jax.device_get(predict(batch.image)).argmax(axis=-1)
     valid = batch.valid
-    return pictures.rows(batch.image[valid], batch.label[valid], labels[valid], source.palette)
+    return pictures.rows(batch.image[valid], batch.label[valid], labels[valid], source.palette, source.class_names)
 
 
 def _on_whole_image(logits: np.ndarray, size: tuple[int, int]) -> np.ndarray:

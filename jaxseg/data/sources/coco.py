@@ -12,6 +12,7 @@ from jaxseg.data.coco import classes as coco_classes
 from jaxseg.data.coco import rle
 from jaxseg.data.coco.annotations import Annotation, Image, read_annotations
 from jaxseg.data.coco.files import ORIGIN, WAYS, annotation_path, check_headers, chosen_images, image_paths
+from jaxseg.data.colors import distinct_colors
 from jaxseg.data.exif import turn_upright
 from jaxseg.data.images import read_header, read_image
 from jaxseg.data.sources.pairs import source_folder
@@ -84,7 +85,7 @@ def classes_of(categories: Mapping[int, str]) -> Classes:
     if {0: own[0], **categories} == own:
         numbers = tuple(range(len(coco_classes.CLASS_NAMES)))
         return Classes(coco_classes.CLASS_NAMES, numbers, coco_classes.PALETTE, official=True)
-    colors = np.concatenate([np.zeros((1, 3), np.uint8), coco_classes.distinct_colors(len(categories))])
+    colors = np.concatenate([np.zeros((1, 3), np.uint8), distinct_colors(len(categories))])
     # The background has no category; -1 is the number of none.
     return Classes(("background", *categories.values()), (-1, *categories), colors, official=False)
 

@@ -12,8 +12,8 @@ from typing import Any
 def predict(make_predictor: Callable[[], Callable], inputs: list[str], output: pathlib.Path) -> list[str]:
     """Segments images.
 
-    For each image it writes ``NAME_mask.png``, an indexed PNG, and ``NAME_overlay.png``, both of the image's own size;
-    and for all of them ``predictions.json``.
+    For each image it writes ``NAME_mask.png``, an indexed PNG of the image's own size, and ``NAME_overlay.png``, which
+    has the legend of a label map below the image; and for all of them ``predictions.json``.
 
     Args:
       make_predictor: makes what turns a photograph into a ``Prediction``; called when the inputs are known to exist.

@@ -42,7 +42,7 @@ def from_weights(config: Any, weights: str) -> Callable[[np.ndarray], Prediction
     config = config.copy_and_resolve_references()
     if config.model.norm == "frozen":
         config.model.norm_epsilon = frozen_norm_epsilon(path)
-    model = make_model(INSTANCES, config, len(class_names))
+    model = make_model(INSTANCES, config, len(class_names), cpu_kernels=jax.devices()[0].platform == "cpu")
     variables = from_state_dict(read_weights(path), abstract_variables(model), MAPPINGS[config.model.version]).variables
     predict = partial(jax.jit(partial(_detect, model)), variables)
     return instances.make_predictor(config, class_names, palette, predict, range(len(class_names)))

@@ -122,11 +122,11 @@ def test_features_are_torchvisions_golden(depth):
         assert relative_error(features[layer][..., ::16], golden[layer]) < 1e-4
 
 
-def test_a_frozen_backbone_costs_no_more_than_its_forward_pass():
+def test_a_frozen_backbone_has_no_gradient_to_compute():
     model, variables = narrow(trainable_layers=0)
     image = random_image((1, 32, 32, 3), seed=3)
 
     def loss(params):
         return model.apply({**variables, "params": params}, image, train=False)["layer4"].sum()
 
-    assert count_flops(jax.grad(loss), variables["params"]) == count_flops(loss, variables["params"])
+    assert count_flops(jax.grad(loss), variables["params"]) == 0

@@ -3,9 +3,9 @@
 import sys
 
 from jaxseg.commands import run_command
-from jaxseg.commands.prediction import of_run, of_weights, output_names, predict
+from jaxseg.commands.prediction import of_run, of_weights, predict
 
-__all__ = ["of_run", "of_weights", "output_names", "predict"]
+__all__ = ["of_run", "of_weights", "predict"]
 
 if __name__ == "__main__":
     sys.exit(run_command("predict", sys.argv[1:]))

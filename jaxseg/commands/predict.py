@@ -28,6 +28,10 @@ def main(arguments: list[str]) -> int:
         "--output", default="out", help="Folder for masks, overlays and predictions.json. Default: out."
     )
     parser.add_argument("--checkpoint", default="latest", help="Checkpoint: latest, best or a step. Default: latest.")
+    parser.add_argument(
+        "--class_names", help="Text file with a class name per line, for --weights. Example: names.txt."
+    )
+    _add_options(parser)
     options = parser.parse(arguments)
     inputs = options.input + options.more
     if not inputs:
@@ -41,6 +45,28 @@ def main(arguments: list[str]) -> int:
     if options.workdir:
         make = partial(prediction.of_run, pathlib.Path(options.workdir).expanduser(), options.checkpoint)
     else:
-        make = partial(prediction.of_weights, options.config, options.weights)
-    failed = prediction.predict(make, inputs, pathlib.Path(options.output).expanduser())
-    return 1 if failed else 0
+        make = partial(prediction.of_weights, options.config, options.weights, options.class_names)
+    output = pathlib.Path(options.output).expanduser()
+    chosen = {name: getattr(options, name) for name in ("batch", "tile", "overlap", "flips")}
+    return prediction.predict(make, inputs, output, scales=_numbers(options.scales), **chosen)
+
+
+def _add_options(parser: Parser) -> None:
+    """Adds the flags that say how each image is predicted."""
+    parser.add_argument("--batch", type=int, default=1, help="Images per batch, such as 8 on a GPU. Default: 1.")
+    parser.add_argument(
+        "--tile", type=int, default=0, help="Predict square tiles of this side in the image's own pixels, such as 512."
+    )
+    parser.add_argument(
+        "--overlap", type=float, default=0.5, help="Share that neighboring tiles overlap. Default: 0.5."
+    )
+    parser.add_argument("--flips", action="store_true", help="Predict the mirrored image too, and merge both.")
+    parser.add_argument("--scales", default="1", help="Predict at several sizes and merge, such as 0.75,1,1.25.")
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    """Returns the numbers in a list with commas."""
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise ValueError(f"--scales is {text!r}; expected numbers with commas, such as 0.75,1,1.25") from None

@@ -1,81 +1,107 @@
-"""Segments files into files, for the command ``predict``."""
+"""What ``jaxseg predict`` prints while it segments files."""
 
-import functools
-import itertools
-import json
 import pathlib
+import signal
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jaxseg.inference import Predictor
+    from jaxseg.inference.pipeline import Outcome
 
 
-def predict(make_predictor: Callable[[], Callable], inputs: list[str], output: pathlib.Path) -> list[str]:
-    """Segments images.
+def predict(make_predictor: "Callable[[], Predictor]", inputs: list[str], output: pathlib.Path, **options: Any) -> int:
+    """Segments images, prints a line per image, and returns the exit status.
 
-    For each image it writes ``NAME_mask.png``, an indexed PNG of the image's own size, and ``NAME_overlay.png``, which
-    has the legend of a label map below the image; and for all of them ``predictions.json``.
+    For each image it writes ``NAME_mask.png``, an indexed PNG, and ``NAME_overlay.png``, and for all of them
+    ``predictions.json``.
 
     Args:
-      make_predictor: makes what turns a photograph into a ``Prediction``; called when the inputs are known to exist.
+      make_predictor: makes the predictor; called when the inputs are known to exist.
       inputs: images and folders of images.
-      output: the folder to write to, made if need be.
+      output: the folder to write to.
+      **options: see ``inference.predict_files``.
 
     Returns:
-      What went wrong, a line for each image that could not be read; the others are done.
+      0; 1 if an image could not be read, 130 after Ctrl-C.
 
     Raises:
       ValueError: there is no such run, checkpoint or input.
     """
     # Imported here so that --help answers at once.
-    from jaxseg.inference import image_files as photographs
-    from jaxseg.reporting import pictures
+    from jaxseg.inference.files import printable
+    from jaxseg.inference.predict_files import predict_files
 
-    paths = photographs.find(inputs)
-    predictor = make_predictor()
-    output.mkdir(parents=True, exist_ok=True)
-    results, failed = [], []
-    for number, (path, name) in enumerate(zip(paths, output_names(paths), strict=True), start=1):
-        try:
-            image = photographs.read(path)
-        except ValueError as error:
-            failed.append(str(error))
-            print(f"jaxseg: {error}", file=sys.stderr)
-            continue
-        prediction = predictor(image)
-        pictures.write_mask(output / f"{name}_mask.png", prediction.mask, prediction.palette)
-        pictures.write(output / f"{name}_overlay.png", prediction.overlay)
-        results += [{"image_id": number, "file_name": str(path), **result} for result in prediction.results]
-        print(f"{path}: {prediction.summary}")
-    (output / "predictions.json").write_text(json.dumps(results, indent=2) + "\n")
-    print(f"{len(paths) - len(failed)} of {len(paths)} images segmented into {output}")
-    return failed
+    progress = Progress()
 
+    def say(outcome: "Outcome") -> None:
+        if outcome.error is None:
+            progress.line(f"{printable(outcome.item.path)}: {outcome.value}")
+        else:
+            progress.line(f"jaxseg: {outcome.value}", sys.stderr)
+        progress.step()
 
-def of_run(folder: pathlib.Path, checkpoint: str) -> Callable[[Any], Any]:
-    """Returns the predictor of a run's checkpoint, which turns an image, uint8 ``[h, w, 3]``, into a ``Prediction``."""
-    from jaxseg.evaluate import load_state
-    from jaxseg.inference import PREDICTORS
-    from jaxseg.run import workdir
-    from jaxseg.run.experiment import build
+    def make() -> "Predictor":
+        predictor = make_predictor()
+        for note in predictor.notes:
+            print(f"weights: {note}")
+        return predictor
 
-    config, class_names, palette = workdir.load(folder)
-    experiment = build(config, class_names, palette)
-    state = load_state(experiment, folder, checkpoint)
-    model = functools.partial(experiment.steps.predict, state)
-    return PREDICTORS[config.task](config, class_names, palette, model, workdir.category_ids(folder))
+    try:
+        summary = predict_files(make, inputs, output, say=say, begin=progress.begin, **options)
+    finally:
+        progress.close()
+    print(f"{summary.done} of {summary.total} images segmented into {printable(output)}")
+    if summary.interrupted:
+        print("jaxseg: stopped by Ctrl-C; predictions.json holds the images that are done", file=sys.stderr)
+        return 128 + signal.SIGINT
+    return 1 if summary.failed else 0
 
 
-def of_weights(config: Any, weights: str) -> Callable[[Any], Any]:
-    """Returns the predictor of a config with weights from elsewhere, see ``inference.pretrained``."""
-    from jaxseg.inference.pretrained import from_weights
+class Progress:
+    """A progress bar with images per second and the time left, on a terminal; else only lines."""
 
-    return from_weights(config, weights)
+    def __init__(self) -> None:
+        self._bar: Any = None
+
+    def begin(self, total: int, note: str) -> None:
+        """Starts with the number of images and says what was left out."""
+        if note:
+            print(note)
+        if sys.stderr.isatty():
+            from tqdm import tqdm
+
+            self._bar = tqdm(total=total, unit=" images", file=sys.stderr, dynamic_ncols=True)
+
+    def line(self, text: str, file: Any = None) -> None:
+        """Prints a line without tearing the bar."""
+        file = file or sys.stdout
+        if self._bar is None:
+            print(text, file=file, flush=True)
+        else:
+            self._bar.write(text, file=file)
+
+    def step(self) -> None:
+        """Counts an image."""
+        if self._bar is not None:
+            self._bar.update()
+
+    def close(self) -> None:
+        """Ends the bar."""
+        if self._bar is not None:
+            self._bar.close()
 
 
-def output_names(paths: list[pathlib.Path]) -> list[str]:
-    """Returns a name for the results of each file: its stem, with a number if two files share one."""
-    names: list[str] = []
-    for path in paths:
-        candidates = itertools.chain([path.stem], (f"{path.stem}_{number}" for number in itertools.count(2)))
-        names.append(next(name for name in candidates if name not in names))
-    return names
+def of_run(folder: pathlib.Path, checkpoint: str) -> "Predictor":
+    """Returns the predictor of a run's checkpoint."""
+    from jaxseg.inference import load
+
+    return load(folder, checkpoint=checkpoint)
+
+
+def of_weights(config: Any, weights: str, class_names: str | None = None) -> "Predictor":
+    """Returns the predictor of a config with weights from elsewhere."""
+    from jaxseg.inference import load
+
+    return load(config, weights, class_names=class_names)

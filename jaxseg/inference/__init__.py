@@ -1,6 +1,9 @@
-"""From a photograph of any size to what people keep of it, one module a kind of segmentation."""
+"""From a trained model to results: ``load`` returns a ``Predictor``, which returns a result per image."""
 
 from jaxseg.inference import instances, semantic
+from jaxseg.inference.predictor import Predictor, load
+from jaxseg.inference.results import InstanceResult, SemanticResult
 
-PREDICTORS = {"semantic": semantic.make_predictor, "instances": instances.make_predictor}
 EXAMPLES = {"semantic": semantic.draw_examples, "instances": instances.draw_examples}
+
+__all__ = ["EXAMPLES", "InstanceResult", "Predictor", "SemanticResult", "load"]

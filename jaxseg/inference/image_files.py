@@ -1,36 +1,115 @@
-"""Image files of every kind as people have them, read as plain RGB."""
+"""The image files that people name: files as they are, and folders with everything in them that is an image."""
 
 import pathlib
-from collections.abc import Iterable
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
 
-from jaxseg.data.images import read_image
+PREDICTIONS = "predictions.json"  # A folder with this file has earlier outputs.
+OUTPUT = re.compile(r".+_(mask|overlay|confidence)\.(png|tif)|.+_probability_.+\.png|.+_probabilities\.npy")
 
-ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp")
+# Formats that Pillow opens in name only: they need programs that are seldom there, or are no photographs.
+NO_IMAGES = {"BUFR", "EPS", "FITS", "GRIB", "HDF5", "MPEG", "WMF"}
+
+# Formats that Pillow reads with a plug-in, and the package that has it.
+PLUGINS = {".heic": "pillow-heif", ".heif": "pillow-heif", ".jxl": "pillow-jxl-plugin"}
+
+
+class Listing(NamedTuple):
+    """The images among some files and folders.
+
+    Attributes:
+      paths: in order.
+      skipped: what was left out, with the number of files per reason.
+    """
+
+    paths: list[pathlib.Path]
+    skipped: Counter[str]
+
+    @property
+    def note(self) -> str:
+        """What was left out in one line, or ""."""
+        parts = [f"{count} {reason}" for reason, count in sorted(self.skipped.items())]
+        return f"left out: {', '.join(parts)}" if parts else ""
 
 
 def find(inputs: Iterable[str]) -> list[pathlib.Path]:
-    """The image files that inputs name: files as they are, folders with all images in them, in order.
+    """Returns the image files that inputs name, see ``list_images``."""
+    return list_images(inputs).paths
+
+
+def list_images(inputs: Iterable[str | pathlib.Path]) -> Listing:
+    """Lists the image files that inputs name.
+
+    A file is taken as it is. Of a folder and its folders, all files are taken that have an ending of a format that
+    Pillow reads. Hidden files and folders are left out, and so are earlier outputs of jaxseg.
 
     Raises:
-      ValueError: an input that does not exist, or a folder without an image.
+      ValueError: an input does not exist, or a folder has no image.
     """
-    found = []
-    for given in map(pathlib.Path, inputs):
+    paths: list[pathlib.Path] = []
+    skipped: Counter[str] = Counter()
+    for given in (pathlib.Path(one).expanduser() for one in inputs):
         if not given.exists():
             raise ValueError(f"--input {given} does not exist")
-        images = [given] if given.is_file() else sorted(p for p in given.rglob("*") if p.suffix.lower() in ENDINGS)
-        if not images:
-            raise ValueError(f"--input {given} has no image in it; endings that are looked for: {', '.join(ENDINGS)}")
-        found.extend(images)
-    return found
+        if given.is_file():
+            paths.append(given)
+            continue
+        found = list(_images_in(given, skipped))
+        if not found:
+            note = Listing([], skipped).note
+            raise ValueError(f"--input {given} has no image in it{f' ({note})' if note else ''}")
+        paths += found
+    return Listing(paths, skipped)
+
+
+def endings() -> set[str]:
+    """Returns the endings of files that Pillow reads, its plug-ins among them, such as ".jpg"."""
+    Image.init()
+    readable = set(Image.OPEN) - NO_IMAGES
+    return {ending for ending, name in Image.registered_extensions().items() if name in readable}
+
+
+def _images_in(folder: pathlib.Path, skipped: Counter[str]) -> Iterator[pathlib.Path]:
+    known = endings()
+    files: list[pathlib.Path] = []
+    for path in folder.rglob("*"):
+        if any(part.startswith(".") for part in path.relative_to(folder).parts):
+            skipped["hidden"] += path.is_file()
+        elif path.is_file():
+            files.append(path)
+    with_outputs = {path.parent for path in files if path.name == PREDICTIONS}
+    for path in sorted(files):
+        ending = path.suffix.lower()
+        if path.parent in with_outputs and (path.name == PREDICTIONS or OUTPUT.fullmatch(path.name)):
+            skipped["earlier outputs"] += 1
+        elif ending in known:
+            yield path
+        elif ending in PLUGINS:
+            skipped[f"{ending} (pip install {PLUGINS[ending]} reads them)"] += 1
+        else:
+            skipped[f"{ending or 'without an ending'}"] += 1
 
 
 def read(path: pathlib.Path) -> np.ndarray:
-    """Reads an image as training does, see ``data.images``: uint8 RGB ``[h, w, 3]``, upright.
+    """The image as a person sees it, uint8 ``[h, w, 3]``: turned upright as its EXIF says, gray and palettes as RGB,
+    transparent parts on white, 16 bits brought to 8.
 
     Raises:
       ValueError: the file is not an image or not whole.
     """
-    return read_image(path)
+    try:
+        with Image.open(path) as file:
+            image = ImageOps.exif_transpose(file)
+            if image.mode.startswith("I"):  # 16 bits: Pillow's own conversion would cut them off at 255
+                image = Image.fromarray((np.asarray(image, np.float64) / 257).round().clip(0, 255).astype(np.uint8))
+            if image.has_transparency_data:
+                image = image.convert("RGBA")
+                image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+            return np.asarray(image.convert("RGB"))
+    except (OSError, UnidentifiedImageError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ValueError(f"{path} cannot be read as an image: {error}") from None

@@ -1,4 +1,4 @@
-"""Photographs to instances: boxes, names, scores and masks."""
+"""Detectors: from an image of any size to boxes, classes, scores and masks in its own pixels."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -6,83 +6,118 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxseg.data.colors import distinct_colors
-from jaxseg.data.resize import batch_images, bucket_of, buckets, resized_size, rounded_up
-from jaxseg.inference.prediction import Prediction
-from jaxseg.metrics.detections import paste_mask, to_coco_results
-from jaxseg.models.mask_rcnn.detections import Instances, in_original_pixels
+from jaxseg.data.coco.classes import distinct_colors
+from jaxseg.data.resize import DetectorImages, batch_images, bucket_of, buckets, resized_size, rounded_up
+from jaxseg.inference import tiles
+from jaxseg.inference.engine import (
+    Engine,
+    Options,
+    Prepared,
+    TrainedModel,
+    matmul_precision,
+    place,
+    stack,
+    whole_variables,
+)
+from jaxseg.inference.merging import Found, merge_found, mirror
+from jaxseg.inference.results import InstanceResult
+from jaxseg.models.mask_rcnn.detections import Instances
 from jaxseg.reporting import pictures
 from jaxseg.types import Source
 
-SHOWN_SCORE = 0.5  # what scores less stands in the results but is not drawn
-MOST_SHOWN = 255  # numbers that a pixel of a mask file can have, beside 0
-ALIKE = 0.5  # an object and a found one are drawn in one color if their masks overlap by so much: intersection / union
+SAME_OBJECT_IOU = 0.5  # Masks that overlap by this much are drawn in one color, as the same object.
 
 
-def make_predictor(
-    config: Any,
-    class_names: tuple[str, ...],
-    palette: np.ndarray,
-    predict: Callable[..., Instances],
-    category_ids: Sequence[int],
-) -> Callable[[np.ndarray], Prediction]:
-    """What turns a photograph, uint8 ``[h, w, 3]`` of any size, into a ``Prediction``.
+def make_engine(trained: TrainedModel, options: Options) -> Engine:
+    """Returns the three stages of a detector.
+
+    An image is resized as in training and padded to one of four sizes, so that images of all sizes share four programs.
+    Masks stay small until a result is asked for them, since large ones would fill a device's memory.
+    """
+    if options.confidence or options.probabilities:
+        raise ValueError("confidence and probabilities are for semantic models; detections have a score each")
+    engine = find_engine(trained, options)
+    if options.tile:
+        engine = tiles.find_in_tiles(engine, options, trained.model.detection.nms_iou)
+
+    def finish(prepared: Prepared, waiting: Any) -> InstanceResult:
+        found = engine.finish(prepared, waiting)
+        ids = trained.class_names, trained.category_ids
+        return InstanceResult(prepared.image, found.boxes, found.scores, found.classes, found.masks, *ids)
+
+    return engine._replace(finish=finish)
+
+
+def find_engine(trained: TrainedModel, options: Options) -> Engine:
+    """Returns an engine with results of the type ``Found``."""
+    data, detection = trained.config.data, trained.model.detection
+    views = [(scale, flip) for scale in options.scales for flip in ((False, True) if options.flips else (False,))]
+    predict = compile_detector(trained)
+
+    def prepare(image: np.ndarray) -> Prepared:
+        seen = [resize_view(data, image[:, ::-1] if flip else image, scale) for scale, flip in views]
+        inputs = tuple(array[0] for view in seen for array in view[:3])
+        return Prepared(image, inputs, tuple(view.image.shape for view in seen))
+
+    def compute(prepared: Sequence[Prepared]) -> list[Any]:
+        arrays = place(trained.mesh, stack(prepared, options.batch))
+        outputs = [predict(trained.variables, *arrays[first : first + 3]) for first in range(0, len(arrays), 3)]
+        return [(outputs, number) for number in range(len(prepared))]
+
+    def finish(prepared: Prepared, waiting: Any) -> Found:
+        outputs, number = waiting
+        size = prepared.image.shape[:2]
+        parts = []
+        for view, ((_, flip), instances) in enumerate(zip(views, outputs, strict=True)):
+            found = to_host(instances, number, prepared.inputs[3 * view + 1], size)
+            parts.append(mirror(found, size[1]) if flip else found)
+        return parts[0] if len(parts) == 1 else merge_found(parts, detection.nms_iou, detection.max_detections)
+
+    return Engine(prepare, compute, finish)
+
+
+def compile_detector(trained: TrainedModel) -> Callable[..., Instances]:
+    """Returns the compiled ``(variables, image, sizes, extents) -> Instances`` of a detector."""
+
+    def predict(variables: dict, *inputs: jax.Array) -> Instances:
+        with matmul_precision(trained.config):
+            return trained.model.apply(whole_variables(trained.mesh, variables), *inputs)
+
+    return jax.jit(predict)
+
+
+def resize_view(data: Any, image: np.ndarray, scale: float) -> DetectorImages:
+    """Returns an image as a batch of one, resized as ``config.data`` says times ``scale``, padded to a bucket."""
+    limits = (data.min_size, data.max_size) if scale == 1 else (data.min_size * scale, data.max_size * scale)
+    resized = rounded_up(resized_size(image.shape[:2], *limits))
+    bucket = bucket_of(resized, buckets(*(int(np.ceil(limit)) for limit in limits)))
+    return batch_images([image], *limits, bucket, data.mean, data.std)
+
+
+def to_host(instances: Instances, number: int, resized: np.ndarray, size: Sequence[int]) -> Found:
+    """Waits for the detections in one image of a batch and returns them in the image's own pixels.
 
     Args:
-      config: says how images are resized.
-      class_names: one an output of the detector; number 0 is the background.
-      palette: not used: instances are colored one by one.
-      predict: ``(image, sizes, extents) -> Instances``, see ``models.mask_rcnn.MaskRCNN``.
-      category_ids: the numbers under which results have the classes.
+      instances: those of the batch, in the pixels of the resized images.
+      number: which image of the batch.
+      resized: int32 ``[2]``, height and width of the resized image.
+      size: height and width of the image.
     """
-    del palette
-    find = make_finder(config, predict)
-
-    def predictor(image: np.ndarray) -> Prediction:
-        found = find(image)
-        shown = _shown(found, image.shape[:2], class_names)
-        return Prediction(
-            mask=_numbered(shown.masks, image.shape[:2]),
-            palette=np.concatenate([np.zeros((1, 3), np.uint8), shown.colors]),
-            overlay=pictures.instances(image, shown),
-            results=to_coco_results(found, image.shape[:2], category_ids),
-            summary=", ".join(shown.titles) or "nothing found",
-        )
-
-    return predictor
-
-
-def make_finder(config: Any, predict: Callable[..., Instances]) -> Callable[[np.ndarray], Instances]:
-    """What finds the instances in a photograph, uint8 ``[h, w, 3]`` of any size, in its own pixels, best first.
-
-    Photographs of all sizes share few programs: the detector is compiled once for each of the four sizes that images
-    are padded to (``buckets``). Masks are pasted one by one and on the host, since a hundred of them in the pixels of
-    a large photograph fill a device's memory.
-    """
-    data = config.data
-    padded_sizes = buckets(data.min_size, data.max_size)
-
-    def find(image: np.ndarray) -> Instances:
-        resized = rounded_up(resized_size(image.shape[:2], data.min_size, data.max_size))
-        bucket = bucket_of(resized, padded_sizes)
-        batch = batch_images([image], data.min_size, data.max_size, bucket, data.mean, data.std)
-        instances = predict(batch.image, batch.sizes, batch.extents)
-        instances = in_original_pixels(instances, batch.sizes, batch.original_sizes)
-        return jax.tree.map(lambda array: np.asarray(array[0]), instances)
-
-    return find
+    boxes, scores, classes, valid, masks = (np.asarray(array)[number] for array in instances)
+    ratios = np.asarray(size, np.float32) / resized.astype(np.float32)
+    boxes = boxes * ratios[[1, 0, 1, 0]]
+    return Found(*(array[valid] for array in (boxes, scores, classes, masks)))
 
 
 def draw_examples(config: Any, source: Source, predict: Callable[..., Instances], most: int = 4) -> np.ndarray:
-    """The first few images of a split, a row each: image, objects, what was found; uint8 ``[h, w, 3]``.
+    """Draws the first images of a split, a row each: image, objects, detections; uint8 ``[h, w, 3]``.
 
     Args:
       config: the run's.
       source: the split.
-      predict: as above.
-      most: how many.
+      predict: ``(image, sizes, extents) -> Instances``, see ``models.mask_rcnn.MaskRCNN``.
+      most: the largest number of images.
     """
-    find = make_finder(config, predict)
     rows = []
     for record in map(source.records.__getitem__, range(min(most, len(source.records)))):
         objects = record.objects
@@ -91,28 +126,22 @@ def draw_examples(config: Any, source: Source, predict: Callable[..., Instances]
             for number, crowd in zip(objects.classes, objects.crowd, strict=True)
         ]
         truth = pictures.Annotations(list(objects.masks != 0), objects.boxes, titles, distinct_colors(len(titles)))
-        found = _shown(find(record.image), record.image.shape[:2], source.class_names)
-        rows.append((record.image, truth, found._replace(colors=_colors_like(truth, found))))
+        seen = resize_view(config.data, record.image, 1)
+        found = to_host(predict(*seen[:3]), 0, seen.sizes[0], record.image.shape[:2])
+        shown = InstanceResult(record.image, *found[:2], found.classes, found.masks, source.class_names).annotations()
+        rows.append((record.image, truth, shown._replace(colors=_colors_like(truth, shown))))
     return pictures.instance_rows(rows)
 
 
-def _shown(found: Instances, size: tuple[int, int], class_names: tuple[str, ...]) -> pictures.Annotations:
-    """What people are shown of the found objects of one image of ``size``."""
-    best = np.flatnonzero(found.valid & (found.scores >= SHOWN_SCORE))[:MOST_SHOWN]
-    masks = [paste_mask(found.masks[slot], found.boxes[slot], size) >= 0.5 for slot in best]
-    titles = [f"{class_names[found.classes[slot]]} {found.scores[slot]:.2f}" for slot in best]
-    return pictures.Annotations(masks, found.boxes[best], titles, distinct_colors(len(titles)))
-
-
 def _colors_like(truth: pictures.Annotations, found: pictures.Annotations) -> np.ndarray:
-    """A color for each found object, ``[d, 3]``: that of the object it is, where it is one, or else one of its own."""
+    """Returns a color per found object, ``[d, 3]``: that of the annotated object that it is, else one of its own."""
     count = len(truth.titles)
     colors = distinct_colors(count + len(found.titles))
     owned, free = np.arange(count, len(colors)), set(range(count))
     for number, mask in enumerate(found.masks):
         overlaps = {i: _overlap(mask, truth.masks[i]) for i in free}
         best = max(overlaps, key=overlaps.get, default=None)
-        if best is not None and overlaps[best] >= ALIKE:
+        if best is not None and overlaps[best] >= SAME_OBJECT_IOU:
             owned[number] = best
             free.remove(best)
     return colors[owned]
@@ -120,11 +149,3 @@ def _colors_like(truth: pictures.Annotations, found: pictures.Annotations) -> np
 
 def _overlap(mask: np.ndarray, other: np.ndarray) -> float:
     return np.count_nonzero(mask & other) / max(np.count_nonzero(mask | other), 1)
-
-
-def _numbered(masks: Sequence[np.ndarray], size: tuple[int, int]) -> np.ndarray:
-    """uint8 ``[h, w]``: 0 where there is no object, else the number of the best one there, from 1."""
-    numbers = np.zeros(size, np.uint8)
-    for number in range(len(masks), 0, -1):
-        numbers[masks[number - 1]] = number
-    return numbers

@@ -1,82 +1,126 @@
-"""Photographs to label maps."""
+"""Semantic models: from an image of any size to a class per pixel."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
-import cv2
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxseg.data.semantic.batches import eval_batches
-from jaxseg.inference.prediction import Prediction
+from jaxseg.data.semantic.transforms import image_size, resize_image
+from jaxseg.inference import tiles
+from jaxseg.inference.engine import (
+    Engine,
+    Options,
+    Prepared,
+    TrainedModel,
+    matmul_precision,
+    place,
+    stack,
+    whole_variables,
+)
+from jaxseg.inference.flips import average_views
+from jaxseg.inference.results import SemanticResult
+from jaxseg.inference.upsampling import Pixels, join_strips, to_original_pixels
+from jaxseg.models.table import DTYPES
+from jaxseg.ops.images import normalize
+from jaxseg.ops.padding import valid_mask, zero_padding
 from jaxseg.reporting import pictures
 from jaxseg.types import Source
 
+MOST_CLASSES = 256  # A label map is uint8.
 
-def make_predictor(
-    config: Any,
-    class_names: tuple[str, ...],
-    palette: np.ndarray,
-    predict: Callable[[np.ndarray], Any],
-    category_ids: Sequence[int],
-) -> Callable[[np.ndarray], Prediction]:
-    """What turns a photograph, uint8 ``[h, w, 3]`` of any size, into a ``Prediction``.
 
-    The model sees the photograph at the size that it was trained at; its logits are brought back to the photograph's
-    own size, and the largest wins there.
+def make_engine(trained: TrainedModel, options: Options) -> Engine:
+    """Returns the three stages of a semantic model.
 
-    Args:
-      config: the run's.
-      class_names: one a class.
-      palette: uint8 ``[k, 3]``.
-      predict: uint8 ``[1, h, w, 3]`` at the config's image size to logits ``[1, h', w', k]``.
-      category_ids: the numbers under which results have the classes.
+    The model sees the image at the size at which it was trained. Its logits are resized to the image's own pixels on
+    the device, and the class with the largest logit wins there.
+
+    Raises:
+      ValueError: the model has more classes than a label map can hold.
     """
-    height, width = config.data.image_size
+    if len(trained.class_names) > MOST_CLASSES:
+        raise ValueError(f"the model has {len(trained.class_names)} classes; expected at most {MOST_CLASSES}")
+    forward = compile_forward(trained, options)
+    result = partial(make_result, trained)
+    if options.tile:
+        return tiles.make_engine(trained, options, forward, result)
+    size = image_size(trained.config.data)
 
-    def predictor(image: np.ndarray) -> Prediction:
-        seen = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
-        logits = _on_whole_image(np.asarray(predict(seen[None]))[0], (height, width))
-        label = cv2.resize(logits, image.shape[1::-1], interpolation=cv2.INTER_LINEAR).argmax(axis=-1).astype(np.uint8)
-        classes = _areas(label, class_names, category_ids)
-        return Prediction(
-            mask=label,
-            palette=palette,
-            overlay=pictures.overlay_with_legend(image, label, palette, class_names),
-            results=[{"height": label.shape[0], "width": label.shape[1], "classes": classes}],
-            summary=", ".join(f"{one['name']} {one['share']:.1%}" for one in classes),
-        )
+    def prepare(image: np.ndarray) -> Prepared:
+        return Prepared(image, (resize_image(image, size),), size)
 
-    return predictor
+    def compute(prepared: Sequence[Prepared]) -> list[Any]:
+        (batch,) = place(trained.mesh, stack(prepared, options.batch))
+        logits = forward(trained.variables, batch)
+        kept = options.confidence, options.probabilities
+        return [to_original_pixels(logits, i, one.image.shape[:2], *kept) for i, one in enumerate(prepared)]
+
+    def finish(prepared: Prepared, strips: Any) -> SemanticResult:
+        return result(prepared.image, join_strips(strips, prepared.image.shape[:2]))
+
+    return Engine(prepare, compute, finish)
+
+
+def compile_forward(trained: TrainedModel, options: Options) -> Callable[..., jax.Array]:
+    """Returns the compiled ``(variables, uint8 [b, h, w, 3], sizes [b, 2]) -> logits [b, h, w, k]`` of a model.
+
+    ``sizes`` says how much of each image counts: the rest is zero after the normalization. None: all of it.
+    """
+    config, model = trained.config, trained.model
+    data = config.data
+
+    def forward(variables: dict, image: jax.Array, sizes: jax.Array | None = None) -> jax.Array:
+        variables = whole_variables(trained.mesh, variables)
+
+        def logits(x: jax.Array) -> jax.Array:
+            return extend_to(model.apply(variables, x, train=False)["logits"], x.shape[1:3])
+
+        with matmul_precision(config):
+            x = normalize(image, data.mean, data.std, data.scale, DTYPES[config.precision])
+            x = zero_padding(x, valid_mask(sizes, x.shape[1:3], 1))
+            return average_views(logits, options.flips, options.scales, model.coarsest_stride)(x)
+
+    return jax.jit(forward)
+
+
+def extend_to(logits: jax.Array, size: Sequence[int]) -> jax.Array:
+    """Repeats the border of logits ``[b, h, w, k]`` up to a size.
+
+    A model of valid convolutions sees the border of an image without predicting it.
+    """
+    before = [(whole - part) // 2 for whole, part in zip(size, logits.shape[1:3], strict=True)]
+    after = [whole - part - first for whole, part, first in zip(size, logits.shape[1:3], before, strict=True)]
+    return jnp.pad(logits, ((0, 0), *zip(before, after, strict=True), (0, 0)), mode="edge")
+
+
+def make_result(trained: TrainedModel, image: np.ndarray, pixels: Pixels) -> SemanticResult:
+    """Returns the result of an image from what was computed for its pixels."""
+    return SemanticResult(
+        image,
+        pixels.label,
+        trained.class_names,
+        trained.palette,
+        trained.category_ids,
+        confidence=pixels.confidence,
+        probabilities=pixels.probabilities,
+    )
 
 
 def draw_examples(config: Any, source: Source, predict: Callable[[np.ndarray], Any], most: int = 4) -> np.ndarray:
-    """The first few images of a split, a row each: image, truth, prediction; uint8 ``[h, w, 3]``.
+    """Draws the first images of a split, a row each: image, truth, prediction; uint8 ``[h, w, 3]``.
 
     Args:
       config: the run's.
       source: the split.
       predict: uint8 ``[b, h, w, 3]`` to logits ``[b, h', w', k]``.
-      most: how many.
+      most: the largest number of images.
     """
     with eval_batches(source, config.data, batch_size=most) as batches:
         batch = next(batches)
     labels = jax.device_get(predict(batch.image)).argmax(axis=-1)
     valid = batch.valid
-    return pictures.rows(batch.image[valid], batch.label[valid], labels[valid], source.palette, source.class_names)
-
-
-def _on_whole_image(logits: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Logits of a model of valid convolutions, which sees the border but does not predict it, carried on to there."""
-    before = [(whole - part) // 2 for whole, part in zip(size, logits.shape, strict=False)]
-    after = [whole - part - first for whole, part, first in zip(size, logits.shape, before, strict=False)]
-    return np.pad(logits, (*zip(before, after, strict=True), (0, 0)), mode="edge")
-
-
-def _areas(label: np.ndarray, class_names: tuple[str, ...], category_ids: Sequence[int]) -> list[dict[str, Any]]:
-    """The pixels of each class, and their share of the image."""
-    counts = np.bincount(label.ravel(), minlength=len(class_names))
-    return [
-        {"id": int(number), "name": name, "area": int(count), "share": count / label.size}
-        for number, name, count in zip(category_ids, class_names, counts, strict=True)
-    ]
+    return pictures.rows(batch.image[valid], batch.label[valid], labels[valid], source.palette)

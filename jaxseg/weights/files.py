@@ -5,27 +5,29 @@ import os
 import re
 import urllib.request
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from jaxseg.weights.pickles import read_pth
+from jaxseg.weights.pickles import read_pth_with_notes
+from jaxseg.weights.wrappers import find_state_dict
 
 
-def read_safetensors(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of a ``.safetensors`` file.
+def read_safetensors(path: Path) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
+    """Reads the arrays of a ``.safetensors`` file, and returns a note per prefix that was removed from all names.
 
     Raises:
       ValueError: it is damaged.
     """
     try:
-        return load_file(path)
-    except SafetensorError as error:
+        return find_state_dict(load_file(path), lambda value: True)
+    except (SafetensorError, LookupError) as error:
         raise ValueError(f"{path} was not read as a .safetensors file: {error}.") from error
 
 
-READERS = {".pth": read_pth, ".pt": read_pth, ".safetensors": read_safetensors}
+READERS = {".pth": read_pth_with_notes, ".pt": read_pth_with_notes, ".safetensors": read_safetensors}
 
 ORIGIN = "https://download.pytorch.org/models/"
 
@@ -50,8 +52,23 @@ CACHE = "~/.cache/jaxseg"  # where downloads are kept
 COCO_V1_DETECTOR = "bf2d0c1e"  # first digits of the SHA-256 of torchvision's maskrcnn_resnet50_fpn
 
 
-def read_weights(path: str | Path) -> dict[str, np.ndarray]:
-    """The arrays of a ``.pth``, ``.pt`` or ``.safetensors`` file by name.
+class Checkpoint(NamedTuple):
+    """A state dict and how it was found in its file.
+
+    Attributes:
+      arrays: arrays by name, without the prefixes that wrappers of a model add.
+      notes: what was unwrapped, a sentence each; () for a plain state dict.
+    """
+
+    arrays: dict[str, np.ndarray]
+    notes: tuple[str, ...] = ()
+
+
+def read_checkpoint(path: str | Path) -> Checkpoint:
+    """Reads the state dict in a ``.pth``, ``.pt`` or ``.safetensors`` file.
+
+    A state dict may be an entry of a training checkpoint, such as ``{"model": ..., "optimizer": ..., "args": ...}``.
+    Its names may have a prefix, such as ``module.``; see ``weights.wrappers``.
 
     Raises:
       ValueError: there is no such file, or it is of no known kind, or it is damaged.
@@ -61,7 +78,12 @@ def read_weights(path: str | Path) -> dict[str, np.ndarray]:
         raise ValueError(f"Weights come as {', '.join(READERS)}; {path} ends in '{path.suffix}'.")
     if not path.is_file():
         raise ValueError(f"There is no file {path}; give a file of weights or one of {', '.join(DOWNLOADS)}.")
-    return READERS[path.suffix](path)
+    return Checkpoint(*READERS[path.suffix](path))
+
+
+def read_weights(path: str | Path) -> dict[str, np.ndarray]:
+    """Reads the arrays of a ``.pth``, ``.pt`` or ``.safetensors`` file by name, see ``read_checkpoint``."""
+    return read_checkpoint(path).arrays
 
 
 def find_weights(name: str, cache: str | Path = CACHE) -> Path:

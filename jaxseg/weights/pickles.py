@@ -15,6 +15,8 @@ from typing import NamedTuple
 import ml_dtypes
 import numpy as np
 
+from jaxseg.weights.wrappers import find_state_dict
+
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 
 STORAGES = {
@@ -69,7 +71,39 @@ def _parameter(data: LazyTensor, *rest: object) -> LazyTensor:
     return data
 
 
+class Ignored:
+    """Stands for a value of a training checkpoint that is not read, such as the command line that made it."""
+
+    def __init__(self, *arguments: object) -> None:
+        pass
+
+    def __setstate__(self, state: object) -> None:
+        pass
+
+    def __setitem__(self, name: object, value: object) -> None:
+        pass
+
+
+# What training checkpoints hold besides tensors. Nothing of it is imported or executed.
+IGNORED = (
+    ("argparse", "Namespace"),
+    ("types", "SimpleNamespace"),
+    ("collections", "defaultdict"),
+    ("collections", "Counter"),
+    ("pathlib", "PosixPath"),
+    ("pathlib", "WindowsPath"),
+    ("numpy", "dtype"),
+    ("numpy.core.multiarray", "scalar"),
+    ("numpy._core.multiarray", "scalar"),
+    ("_codecs", "encode"),
+    ("torch", "device"),
+    ("torch", "float32"),
+    ("torch", "float16"),
+    ("torch", "bfloat16"),
+)
+
 ADMITTED = {
+    **dict.fromkeys(IGNORED, Ignored),
     ("collections", "OrderedDict"): PlainDict,
     ("torch._utils", "_rebuild_tensor_v2"): _tensor,
     ("torch._utils", "_rebuild_parameter"): _parameter,
@@ -103,23 +137,27 @@ class TensorUnpickler(pickle.Unpickler):
 
 
 def read_pth(path: str | Path) -> dict[str, np.ndarray]:
-    """The arrays of a state dict that ``torch.save`` wrote.
+    """Reads the arrays of the state dict in a file that ``torch.save`` wrote, see ``read_pth_with_notes``."""
+    return read_pth_with_notes(path)[0]
+
+
+def read_pth_with_notes(path: str | Path) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
+    """Reads the state dict in a file that ``torch.save`` wrote, also within a training checkpoint.
 
     Args:
-      path: of the file.
+      path: the file.
 
     Returns:
-      Arrays by name, in the file's order.
+      Arrays by name, in the file's order, and what was unwrapped, a note each.
 
     Raises:
-      ValueError: the file is not a state dict, is damaged, or asks for anything but tensors and containers.
+      ValueError: the file has no state dict, is damaged, or asks for anything but tensors and containers.
     """
     path = Path(path)
     try:
         tree = _read_zip(path) if zipfile.is_zipfile(path) else _read_legacy(path)
-        if not isinstance(tree, dict) or not all(isinstance(v, LazyTensor) for v in tree.values()):
-            raise pickle.UnpicklingError("it is not a dictionary of tensors")
-        return {str(name): _array(tensor) for name, tensor in tree.items()}
+        state, notes = find_state_dict(tree, lambda value: isinstance(value, LazyTensor))
+        return {name: _array(tensor) for name, tensor in state.items()}, notes
     except (pickle.UnpicklingError, zipfile.BadZipFile, ArithmeticError, AttributeError, EOFError, LookupError,
             TypeError, ValueError) as error:  # fmt: skip
         raise ValueError(

@@ -2,9 +2,11 @@
 
 import json
 from functools import partial
+from typing import NamedTuple
 
 import chex
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
@@ -13,8 +15,11 @@ from safetensors.numpy import save_file
 from configs import mask_rcnn_coco
 from jaxseg import predict
 from jaxseg.data.coco import rle
-from jaxseg.inference import instances, pretrained
+from jaxseg.inference import InstanceResult, Predictor, instances, load, pretrained
+from jaxseg.inference.engine import TrainedModel
+from jaxseg.inference.results import SHOWN_SCORE
 from jaxseg.models.mask_rcnn.detections import Instances
+from jaxseg.models.mask_rcnn.roi_heads import DetectionConfig
 from jaxseg.models.table import INSTANCES, make_model
 from jaxseg.weights.torchvision import to_state_dict
 
@@ -48,11 +53,12 @@ def weights(config, tmp_path_factory):
 def test_results_are_cocos_and_in_the_pixels_of_the_photograph(config, weights, tmp_path):
     rng = np.random.default_rng(1)
     Image.fromarray(rng.integers(0, 256, (75, 100, 3), np.uint8)).save(tmp_path / "lying.png")
-    assert predict.predict(partial(predict.of_weights, config, weights), [str(tmp_path)], tmp_path / "out") == []
+    assert predict.predict(partial(predict.of_weights, config, weights), [str(tmp_path)], tmp_path / "out") == 0
     results = json.loads((tmp_path / "out" / "predictions.json").read_text())
     assert results
+    named = {"mask_file", "overlay_file"}
     for result in results:
-        assert set(result) == {"image_id", "file_name", "category_id", "bbox", "score", "segmentation"}
+        assert set(result) - named == {"image_id", "file_name", "category_id", "bbox", "score", "segmentation"}
         assert 1 <= result["category_id"] <= 90
         x, y, width, height = result["bbox"]
         assert min(x, y) >= 0
@@ -65,16 +71,16 @@ def test_results_are_cocos_and_in_the_pixels_of_the_photograph(config, weights, 
     with Image.open(tmp_path / "out" / "lying_mask.png") as mask:
         numbers = np.asarray(mask)
     # The best object hides the others where they overlap.
-    np.testing.assert_array_equal(numbers == 1, (masks[0] == 1) & (scores[0] >= instances.SHOWN_SCORE))
+    np.testing.assert_array_equal(numbers == 1, (masks[0] == 1) & (scores[0] >= SHOWN_SCORE))
 
 
 def test_weights_that_do_not_fit_are_refused(config, weights, tmp_path):
     wide = config.copy_and_resolve_references()
     wide.model.hidden = 32
     with pytest.raises(ValueError, match=r"roi_heads.box_head.fc6.bias: shape \(16,\), expected \(32,\)"):
-        pretrained.from_weights(wide, weights)
+        load(wide, weights)
     with pytest.raises(ValueError, match="no weights 'nowhere.pth'"):
-        pretrained.from_weights(config, "nowhere.pth")
+        load(config, "nowhere.pth")
 
 
 def test_what_is_drawn_has_the_colour_of_the_object_that_it_is():
@@ -92,34 +98,27 @@ def test_what_is_drawn_has_the_colour_of_the_object_that_it_is():
     assert len({*colors, *map(tuple, truth.colors)}) == 5
 
 
-def test_a_pixel_has_the_number_of_the_best_object_there():
-    masks = [np.array([[1, 1, 0, 0]], bool), np.array([[0, 1, 1, 0]], bool)]
-    np.testing.assert_array_equal(instances._numbered(masks, (1, 4)), [[1, 1, 2, 0]])
-    np.testing.assert_array_equal(instances._numbered([], (1, 4)), [[0, 0, 0, 0]])
+class Detector(NamedTuple):
+    """A detector that finds the same object in every image."""
+
+    detection: DetectionConfig = DetectionConfig()
+
+    @chex.assert_max_traces(n=4)
+    def apply(self, variables, image, sizes, extents):
+        del variables, sizes, extents
+        count = image.shape[0]
+        box = jnp.tile(jnp.array([[[2.0, 4.0, 40.0, 30.0]]]), (count, 1, 1))
+        ones = jnp.ones((count, 1))
+        masks = jnp.full((count, 1, 28, 28), 0.9) + 0 * image.mean()
+        return Instances(box, ones, ones.astype(int), ones > 0, masks)
 
 
 def test_photographs_of_all_sizes_share_four_programs(config):
-    @jax.jit
-    @chex.assert_max_traces(n=4)
-    def detect(image, sizes, extents):
-        del sizes, extents
-        box = jax.numpy.array([[[2.0, 4.0, 40.0, 30.0]]])
-        ones = jax.numpy.ones((1, 1))
-        masks = jax.numpy.full((1, 1, 28, 28), 0.9) + 0 * image.mean()
-        return Instances(box, ones, ones.astype(int), ones > 0, masks)
-
-    predictor = instances.make_predictor(config, ("background", "thing"), None, detect, (0, 1))
-    for height, width in (
-        (64, 64),
-        (64, 96),
-        (80, 121),
-        (30, 200),
-        (200, 30),
-        (90, 50),
-        (128, 64),
-        (333, 500),
-        (101, 99),
-    ):
-        prediction = predictor(np.zeros((height, width, 3), np.uint8))
-        assert prediction.mask.shape == (height, width)
-        assert prediction.summary == "thing 1.00"
+    trained = TrainedModel(config, Detector(), {}, ("background", "thing"), np.zeros((2, 3), np.uint8), (0, 1))
+    sizes = (64, 64), (64, 96), (80, 121), (30, 200), (200, 30), (90, 50), (128, 64), (333, 500), (101, 99)
+    predictor = Predictor(trained)
+    for height, width in sizes:
+        result = predictor.predict(np.zeros((height, width, 3), np.uint8))
+        assert isinstance(result, InstanceResult)
+        assert result.mask.shape == (height, width)
+        assert result.summary == "thing 1.00"

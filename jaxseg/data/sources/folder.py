@@ -7,13 +7,12 @@ from pathlib import Path
 import ml_collections
 import numpy as np
 
-from jaxseg.data.colors import distinct_colors
-from jaxseg.data.images import read_options
-from jaxseg.data.masks import read_palette, read_values
+from jaxseg.data.images import read_palette, read_values
 from jaxseg.data.sources.pairs import (
     DataSet,
     Pair,
     check_split,
+    color_map,
     files_by_stem,
     open_pairs,
     read_list,
@@ -55,9 +54,7 @@ def open_split(data_config: ml_collections.ConfigDict, split: str) -> Source:
     missing = [name for name in chosen if name not in pairs]
     if missing:
         raise ValueError(f"{folder}/masks/{missing[0]}.* is missing, which {split}.txt names. {ORIGIN}")
-    return open_pairs(
-        _data_set(folder, tuple(pairs.values())), [pairs[name] for name in chosen], read_options(data_config)
-    )
+    return open_pairs(_data_set(folder, tuple(pairs.values())), [pairs[name] for name in chosen])
 
 
 def _pairs(folder: Path) -> dict[str, Pair]:
@@ -134,7 +131,6 @@ def _numbered(folder: Path, values: list[int]) -> tuple[str, ...]:
 
 
 def _colors(mask: Path, values: list[int]) -> list[list[int]]:
-    """Returns the mask's own colors of the classes; without a palette, black and then colors that differ."""
+    """The colors that a mask's palette has for the values of the classes; PASCAL VOC's, if it has not."""
     palette = read_palette(mask)
-    generated = [[0, 0, 0], *distinct_colors(len(values) - 1).tolist()]
-    return palette[values].tolist() if len(palette) > max(values) else generated
+    return palette[values].tolist() if len(palette) > max(values) else color_map(len(values)).tolist()

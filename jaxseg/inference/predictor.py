@@ -1,0 +1,179 @@
+"""The Python API for predictions.
+
+import jaxseg
+
+model = jaxseg.load("runs/unet_pets")
+result = model.predict("photo.jpg")
+result.mask, result.class_names
+result.show()
+"""
+
+import os
+import pathlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import ml_collections
+
+from jaxseg.inference import instances, semantic
+from jaxseg.inference.engine import Engine, Options, TrainedModel, check_options
+from jaxseg.inference.images import to_image
+from jaxseg.inference.pretrained import ClassNames, load_weights
+from jaxseg.inference.results import Result
+from jaxseg.run import workdir
+from jaxseg.run.state import eval_variables
+
+ENGINES: dict[str, Callable[[TrainedModel, Options], Engine]] = {
+    "semantic": semantic.make_engine,
+    "instances": instances.make_engine,
+}
+
+
+class Predictor:
+    """A trained model that predicts images of any size; ``load`` makes one.
+
+    Attributes:
+      trained: the model, its variables, its config and its classes.
+      notes: how the weights were read, a sentence each.
+    """
+
+    def __init__(self, trained: TrainedModel, notes: tuple[str, ...] = ()):
+        self.trained = trained
+        self.notes = notes
+        self._engines: dict[Options, Engine] = {}
+
+    @property
+    def task(self) -> str:
+        """The kind of segmentation, "semantic" or "instances"."""
+        return self.trained.config.task
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """A name per class."""
+        return self.trained.class_names
+
+    def predict(self, images: Any, **options: Any) -> Any:
+        """Predicts one image, or several.
+
+        Args:
+          images: a path, an array ``[h, w]`` or ``[h, w, channels]``, a PIL image, or a list of these.
+          **options: fields of ``Options``, such as ``tile=512``.
+
+        Returns:
+          A ``SemanticResult`` or ``InstanceResult``; for a list, a list of them in its order.
+
+        Raises:
+          ValueError: an image cannot be read, or has values without a clear meaning.
+        """
+        if isinstance(images, list | tuple):
+            return list(self.stream(images, **options))
+        return next(self.stream([images], **options))
+
+    def stream(self, images: Iterable[Any], **options: Any) -> Iterator[Result]:
+        """Yields the results of images one by one, in their order; ``batch`` images are computed together.
+
+        Args:
+          images: see ``predict``.
+          **options: fields of ``Options``.
+        """
+        from jaxseg.inference.pipeline import run_pipeline
+
+        engine = self.engine(**options)
+        for outcome in run_pipeline(engine, images, to_image, options.get("batch", 1)):
+            if outcome.error is not None:
+                raise outcome.error
+            yield outcome.result
+
+    def engine(self, **options: Any) -> Engine:
+        """Returns the stages of a prediction for use in a pipeline of one's own; they are compiled once per options.
+
+        Raises:
+          ValueError: an option is unknown or out of range.
+        """
+        unknown = set(options) - set(Options._fields)
+        if unknown:
+            raise ValueError(f"{min(unknown)} is not an option; expected one of {', '.join(Options._fields)}")
+        chosen = check_options(Options(**options))
+        if chosen not in self._engines:
+            self._engines[chosen] = ENGINES[self.task](self.trained, chosen)
+        return self._engines[chosen]
+
+    def __repr__(self) -> str:
+        name = self.trained.config.model.name
+        return f"Predictor({name}, {self.task}, {len(self.class_names)} classes: {', '.join(self.class_names[:5])}...)"
+
+
+def load(
+    source: str | os.PathLike | ml_collections.ConfigDict,
+    weights: str | os.PathLike | None = None,
+    *,
+    checkpoint: str | int = "latest",
+    class_names: ClassNames | None = None,
+    mesh: Mapping[str, int] | None = None,
+) -> Predictor:
+    """Loads a trained model.
+
+    Args:
+      source: the workdir of a run; or, with ``weights``, a config, its name or its path.
+      weights: a ``.pth`` or ``.safetensors`` file of torchvision's FCN or Mask R-CNN, or torchvision's name of one.
+      checkpoint: which checkpoint of a run: "latest", "best" or a step.
+      class_names: for ``weights``: names, or a text file with a name per line.
+      mesh: sizes of ``config.mesh`` for this predictor, such as ``{"spatial": 4}``; None uses the run's.
+
+    Raises:
+      ValueError: there is no such run, config or file, or they do not fit each other.
+
+    Examples:
+      ``load("runs/unet_pets")``, ``load("mask_rcnn_coco", weights="maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth")``
+    """
+    if weights is not None:
+        trained, notes = load_weights(_find_config(source), os.fspath(weights), class_names)
+        return Predictor(trained, notes)
+    if isinstance(source, ml_collections.ConfigDict):
+        raise ValueError("weights is None; expected a file of weights for a config. Give the workdir of a run instead.")
+    return Predictor(load_run(pathlib.Path(source).expanduser(), str(checkpoint), mesh))
+
+
+def load_run(folder: pathlib.Path, checkpoint: str = "latest", mesh: Mapping[str, int] | None = None) -> TrainedModel:
+    """Returns the model of a run's checkpoint, see ``load``.
+
+    Raises:
+      ValueError: there is no such run or checkpoint.
+    """
+    from jaxseg.run.experiment import build
+
+    config, class_names, palette = workdir.load(folder)
+    if mesh:
+        with config.unlocked():
+            config.mesh.update(dict(mesh))
+    experiment = build(config, class_names, palette)
+    state = _load_state(folder, experiment, checkpoint)
+    variables = eval_variables(state)
+    ids = tuple(workdir.category_ids(folder))
+    return TrainedModel(config, experiment.task.model, variables, class_names, palette, ids, experiment.mesh)
+
+
+def _load_state(folder: pathlib.Path, experiment: Any, checkpoint: str) -> Any:
+    from jaxseg.run import checkpoints
+
+    train = experiment.config.train
+    with checkpoints.open_checkpoints(folder, train.keep, train.best_metric) as manager:
+        kept = sorted(manager.all_steps())
+        if checkpoint == "latest":
+            state = checkpoints.restore_newest(manager, experiment.steps.abstract_state)
+            if state is None:
+                raise ValueError(f"{folder} has no checkpoint yet: train it first")
+            return state
+        step = checkpoints.best_step(manager, train.best_metric) if checkpoint == "best" else checkpoint
+        if str(step) not in map(str, kept):
+            raise ValueError(f"{folder} has no checkpoint {checkpoint!r}; kept are the steps {kept}, or 'latest'")
+        return checkpoints.restore(manager, experiment.steps.abstract_state, int(step))
+
+
+def _find_config(source: Any) -> ml_collections.ConfigDict:
+    """Returns a config that is given as such, by its name or by its path."""
+    if isinstance(source, ml_collections.ConfigDict):
+        return source
+    from jaxseg.config import load as load_config
+
+    return load_config(os.fspath(source))

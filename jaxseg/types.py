@@ -85,6 +85,7 @@ class Source(NamedTuple):
       fingerprint: equal ones mean equal records, so that what was made of them can be kept between runs; "" where a
         source cannot promise it.
       catalogue: of the objects; None where the records have none.
+      findings: what was found in the files, see ``data.report.Findings``; None where nobody has looked.
     """
 
     records: Sequence[Record]
@@ -92,6 +93,7 @@ class Source(NamedTuple):
     palette: np.ndarray
     fingerprint: str = ""
     catalogue: Catalogue | None = None
+    findings: Any = None
 
 
 class Example(NamedTuple):

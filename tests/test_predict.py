@@ -51,7 +51,9 @@ def test_each_image_gets_its_mask_overlay_and_areas_and_a_broken_one_is_reported
             assert mask.mode == "P"
             label = np.asarray(mask)
         assert label.shape == (result["height"], result["width"])
-        assert photographs.read(tmp_path / f"{stem}_overlay.png").shape == (*label.shape, 3)
+        overlay = photographs.read(tmp_path / f"{stem}_overlay.png")
+        assert overlay.shape[1:] == (label.shape[1], 3)
+        assert overlay.shape[0] > label.shape[0], "a legend is below the photograph"
         for one in result["classes"]:
             assert one["area"] == (label == one["id"]).sum()
         assert sum(one["share"] for one in result["classes"]) == pytest.approx(1)

@@ -104,6 +104,9 @@ def _shared() -> ml_collections.ConfigDict:
         "mean": (0.5, 0.5, 0.5),  # Mean per channel. An image becomes (image / scale - mean) / std on the device.
         "std": (0.5, 0.5, 0.5),  # Standard deviation per channel.
         "scale": 255.0,  # Divisor of pixel values before the mean is subtracted.
+        "value_range": "auto",  # Values that become black and white in 16-bit and float images, such as "0,4095".
+        "page": 0,  # Page to read of image files with several pages, from 0.
+        "max_pixels": 1_000_000_000,  # Largest number of pixels of an image that is read.
         "workers": 1,  # Worker processes for data loading; 0 uses threads. Scoring uses max(workers, 2).
         "augment": {
             "flip": False,  # Mirror half of the images.

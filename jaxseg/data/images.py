@@ -1,53 +1,167 @@
-"""Reading images, and label maps that are images of numbers."""
+"""The one reader for images: training, evaluation, prediction and inspection see the same pixels of the same file.
+
+The rules:
+
+- An image is upright, as its EXIF orientation says.
+- Transparent parts are white: alpha is composited on ``decoding.BACKGROUND``.
+- CMYK, palettes, gray and black-and-white images become RGB.
+- Images with more than 8 bits per value are scaled to 8 bits by ``config.data.value_range``.
+- Of a file with several pages, ``config.data.page`` is read.
+- A damaged or cut-off file is an error that names it.
+"""
 
 import io
+import os
+import warnings
 from pathlib import Path
+from typing import NamedTuple
 
-import cv2
+import ml_collections
 import numpy as np
-from PIL import Image
 
-# What Pillow calls files with one number a pixel: gray, indices into a palette, black and white, 16 and 32 bits.
-MODES = ("L", "P", "1", "I;16", "I;16B", "I")
+from jaxseg.data.decoding import (
+    MAX_PIXELS,
+    ReadOptions,
+    bit_depth,
+    check_size,
+    decode,
+    decode_deep,
+    open_image,
+    page_count,
+)
+from jaxseg.data.exif import orientation_of
+
+DEFAULTS = ReadOptions()
 
 
-def read_image(path: Path, *, upright: bool = False) -> np.ndarray:
-    """Uint8 ``[h, w, 3]``; turned as EXIF says only if ``upright``, for labels are drawn on the pixels as they lie."""
-    encoded = np.frombuffer(path.read_bytes(), np.uint8)
-    mode = cv2.IMREAD_COLOR if upright else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-    image = cv2.imdecode(encoded, mode) if encoded.size else None
-    if image is None:
-        raise ValueError(f"{path} cannot be decoded; expected a whole image file")
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+class Header(NamedTuple):
+    """What a file says about its image before the pixels are decoded.
+
+    Attributes:
+      size: (height, width) of the upright image.
+      stored_size: (height, width) before the orientation is applied.
+      orientation: EXIF's orientation, 1 to 8.
+      bits: bits per value.
+      pages: number of pages or frames.
+    """
+
+    size: tuple[int, int]
+    stored_size: tuple[int, int]
+    orientation: int
+    bits: int
+    pages: int
 
 
-def read_values(path: Path) -> np.ndarray:
-    """The numbers in a label file, uint8 ``[h, w]``: gray values, or indices where it has a palette.
+def read_options(data_config: ml_collections.ConfigDict) -> ReadOptions:
+    """Reads and checks the options in ``config.data``; configs of older runs have none and get the defaults.
 
     Raises:
-      ValueError: a file that cannot be decoded, that has colors, or numbers beyond 255.
+      ValueError: an option is out of range.
     """
-    image = _open(path)
-    if image.mode not in MODES:
-        raise ValueError(
-            f"{path} has the mode {image.mode}; expected one number a pixel, as in a gray or a palette image"
-        )
-    values = np.asarray(image)
-    if values.max(initial=0) > 255:
-        raise ValueError(f"{path} has the value {values.max()}; expected 0 to 255")
-    return values.astype(np.uint8)
+    options = ReadOptions(
+        _value_range(data_config.get("value_range", "auto")),
+        data_config.get("page", 0),
+        data_config.get("max_pixels", MAX_PIXELS),
+    )
+    for field, least in (("page", 0), ("max_pixels", 1)):
+        if getattr(options, field) < least:
+            raise ValueError(f"config.data.{field} is {getattr(options, field)}; expected {least} or more")
+    return options
 
 
-def read_palette(path: Path) -> np.ndarray:
-    """The colors of a palette image, uint8 ``[n, 3]``; none of another."""
-    return np.array(_open(path).getpalette() or [], np.uint8).reshape(-1, 3)
+def read_image(path: str | os.PathLike, options: ReadOptions = DEFAULTS, notes: list[str] | None = None) -> np.ndarray:
+    """Reads an image file as a person sees it.
+
+    Args:
+      path: the file.
+      options: value range, page and size limit.
+      notes: a list that gets what is unusual about the file, without its name. Without a list, a warning says it.
+
+    Returns:
+      uint8 RGB ``[h, w, 3]``.
+
+    Raises:
+      ValueError: the file is missing, is not an image, is damaged or is too large. The message names the file.
+    """
+    return decode_image(_read_bytes(Path(path)), printable(path), options, notes)
 
 
-def _open(path: Path) -> Image.Image:
-    # By Pillow, since OpenCV turns indices into the colors that they stand for.
+def decode_image(
+    encoded: bytes, name: str, options: ReadOptions = DEFAULTS, notes: list[str] | None = None
+) -> np.ndarray:
+    """Decodes the content of an image file, see ``read_image``; ``name`` stands for the file in messages."""
+    found: list[str] = []
     try:
-        image = Image.open(io.BytesIO(path.read_bytes()))
-        image.load()
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{path} cannot be decoded ({error}); expected a whole image file") from error
+        image = decode(encoded, options, found)
+    except MemoryError:
+        raise
+    except Exception as error:  # damaged files make the libraries raise errors of almost any type
+        raise ValueError(f"{name} cannot be read as an image: {error or type(error).__name__}") from error
+    if notes is not None:
+        notes.extend(found)
+        return image
+    for note in found:
+        warnings.warn(f"{name} {note}", stacklevel=3)
     return image
+
+
+def read_header(path: str | os.PathLike, options: ReadOptions = DEFAULTS) -> Header:
+    """Reads what a file says about its image, without decoding the pixels.
+
+    Raises:
+      ValueError: the file is missing, is not an image or is too large. The message names the file.
+    """
+    try:
+        with open(path, "rb") as file:
+            return _header(file, options)
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise ValueError(f"{printable(path)} cannot be read as an image: {_reason(error)}") from error
+
+
+def printable(path: str | os.PathLike) -> str:
+    """Returns a file name that every terminal can print: bytes that are not UTF-8 are escaped."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ValueError(f"{printable(path)} cannot be read as an image: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    """Returns the reason in an error without the file name that ``OSError`` repeats."""
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
+def _header(file: io.IOBase, options: ReadOptions) -> Header:
+    image = open_image(file)
+    if image is None:  # Pillow does not know floating-point RGB, for example.
+        values = decode_deep(file.read(), options.page)
+        return Header(values.shape[:2], values.shape[:2], 1, 8 * values.dtype.itemsize, 1)
+    with image:
+        tags = getattr(image, "tag_v2", None)
+        if tags is None:
+            stored, orientation = image.size[::-1], orientation_of(image.info.get("exif", b""))
+        else:
+            stored, orientation = (tags[257], tags[256]), tags.get(274, 1)
+        check_size(stored, options)
+        size = stored[::-1] if orientation in (5, 6, 7, 8) else stored
+        return Header(size, stored, orientation, bit_depth(image), page_count(image))
+
+
+def _value_range(given: object) -> str | tuple[float, float]:
+    """Parses ``config.data.value_range``: "auto", two numbers, or text with two numbers."""
+    parts = given.strip("()[] ").split(",") if isinstance(given, str) else given
+    if given == "auto":
+        return "auto"
+    try:
+        low, high = (float(part) for part in parts)
+        if low < high and np.isfinite([low, high]).all():
+            return low, high
+    except (TypeError, ValueError):
+        pass
+    raise ValueError(f"config.data.value_range is {given!r}; expected 'auto' or two rising numbers such as 0,4095")

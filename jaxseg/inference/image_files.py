@@ -7,7 +7,9 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
+
+from jaxseg.data.images import read_image
 
 PREDICTIONS = "predictions.json"  # A folder with this file has earlier outputs.
 OUTPUT = re.compile(r".+_(mask|overlay|confidence)\.(png|tif)|.+_probability_.+\.png|.+_probabilities\.npy")
@@ -96,20 +98,9 @@ def _images_in(folder: pathlib.Path, skipped: Counter[str]) -> Iterator[pathlib.
 
 
 def read(path: pathlib.Path) -> np.ndarray:
-    """The image as a person sees it, uint8 ``[h, w, 3]``: turned upright as its EXIF says, gray and palettes as RGB,
-    transparent parts on white, 16 bits brought to 8.
+    """Reads an image as training does, see ``data.images``: uint8 RGB ``[h, w, 3]``, upright.
 
     Raises:
       ValueError: the file is not an image or not whole.
     """
-    try:
-        with Image.open(path) as file:
-            image = ImageOps.exif_transpose(file)
-            if image.mode.startswith("I"):  # 16 bits: Pillow's own conversion would cut them off at 255
-                image = Image.fromarray((np.asarray(image, np.float64) / 257).round().clip(0, 255).astype(np.uint8))
-            if image.has_transparency_data:
-                image = image.convert("RGBA")
-                image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-            return np.asarray(image.convert("RGB"))
-    except (OSError, UnidentifiedImageError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{path} cannot be read as an image: {error}") from None
+    return read_image(path)

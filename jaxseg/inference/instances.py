@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxseg.data.coco.classes import distinct_colors
+from jaxseg.data.colors import distinct_colors
 from jaxseg.data.resize import DetectorImages, batch_images, bucket_of, buckets, resized_size, rounded_up
 from jaxseg.inference import tiles
 from jaxseg.inference.engine import (

@@ -71,7 +71,7 @@ def load_weights(
         if kind is FCNResNet:
             config.model.auxiliary = "aux_classifier.4.weight" in checkpoint.arrays
     names, palette = find_classes(classes, config.data.name, class_names)
-    model = make_model(MODELS[config.task], config, classes)
+    model = make_model(MODELS[config.task], config, classes, cpu_kernels=jax.devices()[0].platform == "cpu")
     variables = from_state_dict(checkpoint.arrays, abstract_variables(model), torchvision_mapping(model)).variables
     return TrainedModel(config, model, variables, names, palette, tuple(range(classes))), checkpoint.notes
 

@@ -25,11 +25,12 @@ import numpy as np
 from PIL import Image
 
 from jaxseg.data.coco import rle
-from jaxseg.data.coco.classes import distinct_colors
+from jaxseg.data.colors import distinct_colors
 from jaxseg.inference.files import write_image, write_mask
 from jaxseg.metrics.detections import paste_mask, to_coco_results
 from jaxseg.models.mask_rcnn.detections import Instances
 from jaxseg.reporting import pictures
+from jaxseg.reporting.panels import add_legend
 
 SHOWN_SCORE = 0.5  # Detections with a lower score are in the results, but are not drawn.
 MOST_SHOWN = 255  # A pixel of a mask file can tell 255 objects apart; 0 is the background.
@@ -58,9 +59,13 @@ class _Result:
         """Draws the result over the image, uint8 ``[h, w, 3]``."""
         raise NotImplementedError
 
+    def picture(self) -> np.ndarray:
+        """Draws the overlay as people are shown it, which may have a legend below, uint8 ``[h', w, 3]``."""
+        return self.overlay()
+
     def show(self) -> None:
         """Opens the overlay in the system's image viewer; a notebook shows a result that ends a cell."""
-        Image.fromarray(self.overlay()).show()
+        Image.fromarray(self.picture()).show()
 
     def save(self, folder: str | pathlib.Path, name: str | None = None) -> dict[str, pathlib.Path]:
         """Writes ``NAME_mask.png`` and ``NAME_overlay.png``.
@@ -77,12 +82,12 @@ class _Result:
         name = name or self.name
         paths = {"mask": folder / f"{name}_mask.png", "overlay": folder / f"{name}_overlay.png"}
         write_mask(paths["mask"], self.mask, self.mask_palette)
-        write_image(paths["overlay"], self.overlay())
+        write_image(paths["overlay"], self.picture())
         return paths
 
     def _repr_png_(self) -> bytes:
         """Returns the overlay as a PNG, at most 1024 pixels long, for notebooks."""
-        picture = self.overlay()
+        picture = self.picture()
         factor = NOTEBOOK_SIDE / max(picture.shape[:2])
         if factor < 1:
             size = tuple(max(1, round(side * factor)) for side in picture.shape[1::-1])
@@ -154,15 +159,22 @@ class SemanticResult(_Result):
 
     def overlay(self) -> np.ndarray:
         """Draws the classes over the image, uint8 ``[h, w, 3]``."""
+        background = pictures.background_classes(self.class_names)
         canvas = np.empty_like(self.image)
         height, width = self.size
         rows = max(OVERLAY_PIXELS // max(width, 1), 1)
         for top in range(0, height, rows):
             first, last = max(top - 2, 0), min(top + rows + 2, height)  # The rows around show where regions end.
-            part = pictures.overlay(self.image[first:last], self.mask[first:last], self.palette)
+            part = pictures.overlay(self.image[first:last], self.mask[first:last], self.palette, background=background)
             bottom = min(top + rows, height)
             canvas[top:bottom] = part[top - first : bottom - first]
         return canvas
+
+    def picture(self) -> np.ndarray:
+        """Draws the overlay with a legend of the classes and their shares below, uint8 ``[h', w, 3]``."""
+        numbers = [int(number) for number in np.argsort(-self.areas, kind="stable") if self.areas[number]]
+        entries = [f"{self.class_names[number]} {self.areas[number] / self.mask.size:.1%}" for number in numbers]
+        return add_legend(self.overlay(), entries, np.asarray(self.palette)[numbers])
 
     def to_coco(self, image_id: int = 1) -> list[dict[str, Any]]:
         """Returns an entry of a COCO results file per class in the mask, with a run-length mask."""

@@ -123,4 +123,4 @@ def draw_examples(config: Any, source: Source, predict: Callable[[np.ndarray], A
         batch = next(batches)
     labels = jax.device_get(predict(batch.image)).argmax(axis=-1)
     valid = batch.valid
-    return pictures.rows(batch.image[valid], batch.label[valid], labels[valid], source.palette)
+    return pictures.rows(batch.image[valid], batch.label[valid], labels[valid], source.palette, source.class_names)

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from flax.typing import Dtype, Initializer
 
+from jaxseg.models.layers import Conv
 from jaxseg.ops.padding import zero_padding
 
 # PyTorch's names: kaiming_normal_(mode="fan_out"), kaiming_uniform_(a=1), and what a linear layer starts with.
@@ -25,6 +26,7 @@ class ConvBlock(nn.Module):
       activation: whether a ReLU follows.
       kernel_init: initialiser of the kernel.
       dtype: type of the computation; parameters are float32.
+      cpu_kernels: whether to use the forms of operations that are fast on one CPU device.
     """
 
     features: int
@@ -33,16 +35,18 @@ class ConvBlock(nn.Module):
     activation: bool = True
     kernel_init: Initializer = HE_FAN_OUT
     dtype: Dtype = jnp.float32
+    cpu_kernels: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array, mask: jax.Array | None = None) -> jax.Array:
         """``mask``: which positions count, bool, broadcast to ``x``; the others neither leak nor enter statistics."""
-        x = nn.Conv(
+        x = Conv(
             self.features,
-            (self.kernel, self.kernel),
+            self.kernel,
             use_bias=self.norm is None,
             kernel_init=self.kernel_init,
             dtype=self.dtype,
+            cpu_kernels=self.cpu_kernels,
             name="conv",
         )(zero_padding(x, mask))
         if self.norm is not None:

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from flax.typing import Dtype
 
 from jaxseg.models.backbones.resnet import ResNet, convolution
+from jaxseg.models.layers import Conv
 from jaxseg.models.norms import norm_layer
 
 
@@ -25,6 +26,7 @@ class FCNHead(nn.Module):
       dropout: the share of activations dropped in training.
       train: whether it is training.
       dtype: type of the computation.
+      cpu_kernels: whether to use the forms of operations that are fast on one CPU device.
     """
 
     classes: int
@@ -32,13 +34,15 @@ class FCNHead(nn.Module):
     dropout: float
     train: bool
     dtype: Dtype
+    cpu_kernels: bool
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        x = convolution(x.shape[-1] // 4, 3, dtype=self.dtype, name="conv")(x)
+        options = {"dtype": self.dtype, "cpu_kernels": self.cpu_kernels}
+        x = convolution(x.shape[-1] // 4, 3, **options, name="conv")(x)
         x = nn.relu(self.norm(name="norm")(x))
         x = nn.Dropout(self.dropout, deterministic=not self.train)(x)
-        return nn.Conv(self.classes, (1, 1), dtype=self.dtype, name="score")(x)
+        return Conv(self.classes, 1, **options, name="score")(x)
 
 
 class FCNResNet(nn.Module):
@@ -53,6 +57,7 @@ class FCNResNet(nn.Module):
       remat: whether blocks forget their activations and compute them again in the backward pass.
       dtype: type of the computation; parameters, statistics and logits are float32.
       axis_name: the axis over which pmap's devices share batch statistics; jit needs none.
+      cpu_kernels: whether to use the forms of operations that are fast on one CPU device.
     """
 
     classes: int = 21
@@ -63,6 +68,7 @@ class FCNResNet(nn.Module):
     remat: bool = False
     dtype: Dtype = jnp.float32
     axis_name: str | None = None
+    cpu_kernels: bool = False
 
     coarsest_stride = 8  # pixels from one position of the coarsest map to the next
 
@@ -85,11 +91,12 @@ class FCNResNet(nn.Module):
             remat=self.remat,
             dtype=self.dtype,
             axis_name=self.axis_name,
+            cpu_kernels=self.cpu_kernels,
             name="backbone",
         )
         features = backbone(image, train=train)
         norm = norm_layer("batch", train=train, dtype=self.dtype, axis_name=self.axis_name)
-        head = partial(FCNHead, self.classes, norm, self.dropout, train, self.dtype)
+        head = partial(FCNHead, self.classes, norm, self.dropout, train, self.dtype, self.cpu_kernels)
         outputs = {"logits": resize_bilinear(head(name="classifier")(features["layer4"]), size)}
         if self.auxiliary:
             outputs["aux_logits"] = resize_bilinear(head(name="aux_classifier")(features["layer3"]), size)

@@ -4,6 +4,7 @@ Long, Shelhamer, Darrell, "Fully Convolutional Networks for Semantic Segmentatio
 """
 
 from functools import partial
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -11,6 +12,7 @@ import jax.numpy as jnp
 from flax.typing import Dtype
 
 from jaxseg.models.backbones.vgg import VGG16
+from jaxseg.models.layers import Conv
 from jaxseg.models.resampling import BilinearUp, pad_to_multiple
 
 SKIPS = {32: (), 16: ("pool4",), 8: ("pool4", "pool3")}  # what is scored besides fc7, by output stride
@@ -36,6 +38,7 @@ class FCNVGG(nn.Module):
       remat: whether blocks forget their activations and compute them again in the backward pass.
       dtype: type of the computation; parameters, statistics, sums of scores and logits are float32.
       axis_name: the axis over which pmap's devices share batch statistics; jit needs none.
+      cpu_kernels: whether to use the forms of operations that are fast on one CPU device.
     """
 
     classes: int
@@ -47,6 +50,7 @@ class FCNVGG(nn.Module):
     remat: bool = False
     dtype: Dtype = jnp.float32
     axis_name: str | None = None
+    cpu_kernels: bool = False
 
     coarsest_stride = 32  # pixels from one position of the coarsest map to the next
 
@@ -67,13 +71,20 @@ class FCNVGG(nn.Module):
           ``{"logits": float32 [b, h, w, k]}``.
         """
         height, width = image.shape[1:3]
-        shared = {"remat": self.remat, "dtype": self.dtype, "axis_name": self.axis_name}
-        backbone = VGG16(self.batch_norm, self.width, name="backbone", **shared)
+        backbone = VGG16(
+            self.batch_norm,
+            self.width,
+            remat=self.remat,
+            dtype=self.dtype,
+            axis_name=self.axis_name,
+            cpu_kernels=self.cpu_kernels,
+            name="backbone",
+        )
         features = backbone(pad_to_multiple(image, 32), train=train)
         features["fc7"] = self._classifier(features["pool5"], train)
 
         # Zeros, as in the paper: a new score layer leaves a trained sum as it is.
-        score = partial(nn.Conv, self.classes, (1, 1), kernel_init=nn.initializers.zeros, dtype=self.dtype)
+        score = partial(self._conv, self.classes, 1, kernel_init=nn.initializers.zeros)
         name, stride = "fc7", 32
         scores = score(name="score_fc7")(features["fc7"]).astype(jnp.float32)
         for skip in SKIPS[self.stride]:
@@ -86,6 +97,10 @@ class FCNVGG(nn.Module):
     def _classifier(self, x: jax.Array, train: bool) -> jax.Array:
         """The dense layers of VGG16 as convolutions, 7x7 and 1x1: ``[b, h, w, c] -> [b, h, w, hidden]``."""
         for name, size in (("fc6", 7), ("fc7", 1)):
-            x = nn.Conv(self.hidden, (size, size), kernel_init=KERNEL_INIT, dtype=self.dtype, name=name)(x)
+            x = self._conv(self.hidden, size, kernel_init=KERNEL_INIT, name=name)(x)
             x = nn.Dropout(self.dropout, deterministic=not train)(nn.relu(x))
         return x
+
+    def _conv(self, features: int, kernel_size: int, **options: Any) -> Conv:
+        """Makes a convolution of this network."""
+        return Conv(features, kernel_size, dtype=self.dtype, cpu_kernels=self.cpu_kernels, **options)

@@ -32,7 +32,13 @@ def least_rows(model: nn.Module, spatial: int) -> int:
     return 4 * model.coarsest_stride if spatial > 1 else 1
 
 
-def make_model(table: dict[str, type[nn.Module]], config: Any, classes: int, axis_name: str | None = None) -> nn.Module:
+def make_model(
+    table: dict[str, type[nn.Module]],
+    config: Any,
+    classes: int,
+    axis_name: str | None = None,
+    cpu_kernels: bool = False,
+) -> nn.Module:
     """The module that ``config.model`` describes: its name, and the fields of that module.
 
     Args:
@@ -40,6 +46,7 @@ def make_model(table: dict[str, type[nn.Module]], config: Any, classes: int, axi
       config: the whole config.
       classes: k.
       axis_name: the axis over which pmap averages batch statistics, if it does.
+      cpu_kernels: whether to use the forms of operations that are fast on one CPU device.
 
     Raises:
       ValueError: an unknown model, precision or field.
@@ -52,11 +59,14 @@ def make_model(table: dict[str, type[nn.Module]], config: Any, classes: int, axi
         raise ValueError(f"precision is {config.precision!r}; known are {', '.join(DTYPES)}")
     try:
         for field, value in fields.items():
-            if isinstance(
-                value, (Mapping, ml_collections.ConfigDict)
-            ):  # a section, which changes some fields of the model's default
+            if isinstance(value, (Mapping, ml_collections.ConfigDict)):  # a section changes fields of the default
                 fields[field] = getattr(table[name], field)._replace(**value)
-        shared = {"dtype": DTYPES[config.precision], "axis_name": axis_name, "remat": config.remat}
+        shared = {
+            "dtype": DTYPES[config.precision],
+            "axis_name": axis_name,
+            "remat": config.remat,
+            "cpu_kernels": cpu_kernels,
+        }
         return table[name](classes=classes, **shared, **fields)
     except (AttributeError, TypeError, ValueError) as error:
         raise ValueError(f"the model section does not fit {name}: {error}") from None

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from flax.typing import Dtype
 
-from jaxseg.models.convolutions import Conv3x3
+from jaxseg.models.layers import Conv
 from jaxseg.models.resampling import UpConv2x2, center_crop, max_pool_2x2, pad_to_multiple
 
 INITIALIZERS = {
@@ -63,6 +63,7 @@ class UNet(nn.Module):
       remat: whether blocks forget their activations and compute them again in the backward pass.
       dtype: type of the computation; parameters, statistics and logits are float32.
       axis_name: the axis over which pmap's devices share batch statistics; jit needs none.
+      cpu_kernels: whether to use the forms of operations that are fast on one CPU device.
     """
 
     classes: int
@@ -78,6 +79,7 @@ class UNet(nn.Module):
     remat: bool = False
     dtype: Dtype = jnp.float32
     axis_name: str | None = None
+    cpu_kernels: bool = False
 
     def __post_init__(self):
         choices = {"padding": PADDINGS, "fit": FITS, "norm": NORMS, "initializer": tuple(INITIALIZERS)}
@@ -99,7 +101,7 @@ class UNet(nn.Module):
         """
         out_height, out_width = self.output_size(*image.shape[1:3])
         kernel_init = INITIALIZERS[self.initializer]
-        up = partial(UpConv2x2, kernel_init=kernel_init, dtype=self.dtype)
+        up = partial(UpConv2x2, kernel_init=kernel_init, dtype=self.dtype, cpu_kernels=self.cpu_kernels)
         block = self._blocks(train)
 
         x = self._padded(image.astype(self.dtype))
@@ -136,11 +138,13 @@ class UNet(nn.Module):
             "none": lambda name: lambda x: x,
         }
         conv = partial(
-            Conv3x3,
-            padding=self.padding,
+            Conv,
+            kernel_size=3,
+            padding=1 if self.padding == "same" else 0,
             use_bias=self.norm == "none",  # a norm would subtract it again
             kernel_init=INITIALIZERS[self.initializer],
             dtype=self.dtype,
+            cpu_kernels=self.cpu_kernels,
         )
         block = nn.remat(DoubleConv) if self.remat else DoubleConv
         return partial(block, conv=conv, norm=norms[self.norm])

@@ -13,6 +13,7 @@ from flax.typing import Dtype
 
 from jaxseg.models.backbones.resnet import ResNet
 from jaxseg.models.blocks import HE_FAN_OUT, ConvBlock
+from jaxseg.models.layers import Conv
 from jaxseg.models.norms import norm_layer
 from jaxseg.models.resampling import UpConv2x2, pad_to_multiple
 
@@ -33,6 +34,7 @@ class UNetResNet(nn.Module):
       remat: whether blocks forget their activations and compute them again in the backward pass.
       dtype: type of the computation; parameters, statistics and logits are float32.
       axis_name: the axis over which pmap's devices share batch statistics; jit needs none.
+      cpu_kernels: whether to use the forms of operations that are fast on one CPU device.
     """
 
     classes: int
@@ -42,6 +44,7 @@ class UNetResNet(nn.Module):
     remat: bool = False
     dtype: Dtype = jnp.float32
     axis_name: str | None = None
+    cpu_kernels: bool = False
 
     coarsest_stride = 32  # pixels from one position of the coarsest map to the next
 
@@ -63,20 +66,29 @@ class UNetResNet(nn.Module):
         """
         height, width = image.shape[1:3]
         shared = {"dtype": self.dtype, "axis_name": self.axis_name}
-        backbone = ResNet(self.depth, width=self.width, norm=self.norm, remat=self.remat, name="backbone", **shared)
+        computing = {"dtype": self.dtype, "cpu_kernels": self.cpu_kernels}
+        backbone = ResNet(
+            self.depth,
+            width=self.width,
+            norm=self.norm,
+            remat=self.remat,
+            axis_name=self.axis_name,
+            name="backbone",
+            **computing,
+        )
         block = nn.remat(ConvBlock) if self.remat else ConvBlock
-        block = partial(block, norm=norm_layer("batch", train=train, **shared), dtype=self.dtype)
+        block = partial(block, norm=norm_layer("batch", train=train, **shared), **computing)
 
         features = backbone(pad_to_multiple(image, 32), train=train)
         x = features["layer4"]
         for i, skip in enumerate((*SKIPS, None)):
             channels = self.width * 4 >> i
             level = skip or "image"
-            x = UpConv2x2(channels, HE_FAN_OUT, self.dtype, name=f"up_{level}")(x)
+            x = UpConv2x2(channels, HE_FAN_OUT, name=f"up_{level}", **computing)(x)
             if skip:
                 x = jnp.concatenate([features[skip], x], axis=-1)
             for j in (1, 2):
                 x = block(channels, name=f"decoder_{level}_{j}")(x)
 
-        logits = nn.Conv(self.classes, (1, 1), dtype=self.dtype, name="head")(x).astype(jnp.float32)
+        logits = Conv(self.classes, 1, name="head", **computing)(x).astype(jnp.float32)
         return {"logits": logits[:, :height, :width]}

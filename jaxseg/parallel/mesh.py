@@ -37,6 +37,11 @@ def make_mesh(sizes: Any, devices: Sequence[jax.Device] | None = None) -> Mesh:
     return jax.make_mesh(shape, AXES, axis_types=(AxisType.Auto,) * len(AXES), devices=devices)
 
 
+def is_one_cpu(mesh: Mesh) -> bool:
+    """Returns whether a mesh is a single CPU device."""
+    return mesh.size == 1 and mesh.devices.flat[0].platform == "cpu"
+
+
 def check_batch(mesh: Mesh, batch_size: int, accumulate: int, height: int, least_rows: int = 1) -> None:
     """Sees that a batch can be divided as the config asks.
 

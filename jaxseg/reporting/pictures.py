@@ -1,156 +1,163 @@
-"""Arrays into pictures that people look at: overlays, rows of examples."""
+"""Arrays as pictures for people: overlays, rows of examples, mask files."""
 
 import pathlib
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
 
 import cv2
 import numpy as np
 from PIL import Image
 
+from jaxseg.reporting.objects import Annotations, draw_objects
+from jaxseg.reporting.panels import add_legend, arrange_panels
 from jaxseg.types import IGNORE
 
+instances = draw_objects
+
 IGNORED_COLOR = (224, 224, 224)
-VISIBLE = 128  # pixels; smaller images are enlarged
-LEGIBLE = 320  # pixels; smaller images are enlarged before names are written into them
-LARGEST = 640  # pixels; larger ones are reduced, of which several are shown side by side
-GAP = 4  # pixels between panels
-FONT = cv2.FONT_HERSHEY_SIMPLEX
+WRONG_COLOR = (213, 94, 0)  # a pixel with a wrong class, an object that does not exist
+MISSED_COLOR = (0, 114, 178)  # an object that was not found
+BACKGROUNDS = ("background", "bg", "_background_", "void", "unlabeled", "unlabelled")
+VISIBLE = 200  # pixels; smaller images are enlarged
+LEGIBLE = 320  # pixels; smaller images are enlarged before titles are written into them
+LARGEST = 640  # pixels; larger images are reduced where several are shown side by side
+TITLES = ("image", "truth", "prediction", "difference")
 
 
-def colored(label: np.ndarray, palette: np.ndarray) -> np.ndarray:
-    """A label map ``[h, w]`` in its classes' colors, uint8 ``[h, w, 3]``; ignored pixels are light gray."""
+def background_classes(class_names: Sequence[str]) -> tuple[int, ...]:
+    """Returns the classes that pictures leave as they are: those with a name such as "background" or "void"."""
+    return tuple(number for number, name in enumerate(class_names) if name.strip().casefold() in BACKGROUNDS)
+
+
+def color_labels(label: np.ndarray, palette: np.ndarray) -> np.ndarray:
+    """Returns a label map ``[h, w]`` in its classes' colors, uint8 ``[h, w, 3]``; ignored pixels are light gray."""
     table = np.full((256, 3), IGNORED_COLOR, np.uint8)
     table[: len(palette)] = palette
     table[IGNORE] = IGNORED_COLOR
     return table[label.astype(np.uint8)]
 
 
-def overlay(image: np.ndarray, label: np.ndarray, palette: np.ndarray, opacity: float = 0.5) -> np.ndarray:
-    """The image ``[h, w, 3]`` under the translucent colors of its label map ``[h, w]``, with the classes outlined."""
-    blend = np.rint(image * (1 - opacity) + colored(label, palette) * opacity).astype(np.uint8)
-    border = np.zeros(label.shape, bool)
-    border[:, 1:] |= label[:, 1:] != label[:, :-1]
-    border[1:] |= label[1:] != label[:-1]
-    blend[border] = 255
+def overlay(
+    image: np.ndarray, label: np.ndarray, palette: np.ndarray, opacity: float = 0.5, background: Iterable[int] = ()
+) -> np.ndarray:
+    """Returns the image under the translucent colors of its label map, with every region outlined.
+
+    Args:
+      image: uint8 ``[h, w, 3]``.
+      label: ``[h, w]``; ignored pixels stay as they are.
+      palette: uint8 ``[k, 3]``.
+      opacity: 0 shows only the image and outlines, 1 only the colors.
+      background: classes that stay as they are, see ``background_classes``.
+    """
+    colors = color_labels(label, palette)
+    plain = np.isin(label, [*background, IGNORE])
+    blend = np.rint(image * (1 - opacity) + colors * opacity).astype(np.uint8)
+    blend[plain] = image[plain]
+    inner, outer = _borders(label, plain)
+    blend[inner] = colors[inner]
+    blend[outer] = 255
     return blend
 
 
-class Annotations(NamedTuple):
-    """Objects as they are drawn into an image, the most important first: it is drawn last.
+def _borders(label: np.ndarray, plain: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the pixels of regions that touch another label, and the plain pixels beside a region: bool ``[h, w]``."""
+    right, below = label[:, 1:] != label[:, :-1], label[1:] != label[:-1]
+    edge = np.zeros(label.shape, bool)
+    edge[:, 1:] |= right
+    edge[:, :-1] |= right
+    edge[1:] |= below
+    edge[:-1] |= below
+    touches = cv2.dilate((~plain).astype(np.uint8), np.ones((3, 3), np.uint8)) != 0
+    return edge & ~plain, edge & plain & touches
 
-    Attributes:
-      masks: d of them, bool ``[h, w]`` each.
-      boxes: ``[d, 4]``.
-      titles: d short texts.
-      colors: uint8 ``[d, 3]``.
+
+def label_shares(label: np.ndarray, class_names: Sequence[str]) -> tuple[list[int], list[str]]:
+    """Returns the classes of a label map ``[h, w]``, largest first, and entries for a legend such as "cat 12.3 %"."""
+    counts = np.bincount(label.ravel(), minlength=256)
+    numbers = [int(number) for number in np.argsort(-counts, kind="stable") if counts[number] and number != IGNORE]
+    return numbers, [f"{class_names[number]} {counts[number] / label.size:.1%}" for number in numbers]
+
+
+def overlay_with_legend(
+    image: np.ndarray, label: np.ndarray, palette: np.ndarray, class_names: Sequence[str], opacity: float = 0.5
+) -> np.ndarray:
+    """Returns the overlay of a label map with a legend of its classes and their shares below."""
+    numbers, entries = label_shares(label, class_names)
+    picture = overlay(image, label, palette, opacity, background_classes(class_names))
+    return add_legend(picture, entries, np.asarray(palette)[numbers])
+
+
+def mark_differences(image: np.ndarray, label: np.ndarray, prediction: np.ndarray) -> np.ndarray:
+    """Returns the image in pale gray with wrongly predicted pixels in ``WRONG_COLOR``; ignored pixels do not count."""
+    gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None].repeat(3, axis=-1)
+    picture = (gray // 2 + 112).astype(np.uint8)
+    wrong = (label != prediction) & (label != IGNORE) & (prediction != IGNORE)
+    picture[wrong] = WRONG_COLOR
+    return picture
+
+
+def label_panels(
+    image: np.ndarray, label: np.ndarray, prediction: np.ndarray, palette: np.ndarray
+) -> tuple[np.ndarray, ...]:
+    """Returns image, truth, prediction and difference, uint8 ``[h, w, 3]`` each; small images are enlarged.
+
+    Args:
+      image: uint8 ``[h, w, 3]``.
+      label: ``[h, w]``.
+      prediction: ``[h', w']``; a model of valid convolutions predicts the center, where it is shown.
+      palette: uint8 ``[k, 3]``.
     """
-
-    masks: Sequence[np.ndarray]
-    boxes: np.ndarray
-    titles: list[str]
-    colors: np.ndarray
-
-
-def instances(image: np.ndarray, shown: Annotations) -> np.ndarray:
-    """The image, uint8 ``[h, w, 3]``, with objects: translucent masks, outlines, boxes and what is written at them."""
-    canvas = image.copy()
-    thickness = max(1, round(min(image.shape[:2]) / 300))
-    backwards = range(len(shown.titles) - 1, -1, -1)
-    for i in backwards:
-        mask, color = shown.masks[i], shown.colors[i]
-        canvas[mask] = np.rint(canvas[mask] * 0.55 + color * 0.45).astype(np.uint8)
-        outlines, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-        cv2.drawContours(canvas, outlines, -1, color.tolist(), thickness)
-    for i in backwards:
-        x1, y1, x2, y2 = (round(float(side)) for side in shown.boxes[i])
-        cv2.rectangle(canvas, (x1, y1), (x2, y2), shown.colors[i].tolist(), thickness, cv2.LINE_AA)
-    # At the end, so that no line crosses what is written.
-    plates = _plates(shown, image.shape[:2])
-    for i in backwards:
-        _write_title(canvas, shown.titles[i], plates[i], shown.colors[i])
-    return canvas
+    prediction = _centered(prediction, label.shape)
+    panels = (
+        image,
+        color_labels(label, palette),
+        color_labels(prediction, palette),
+        mark_differences(image, label, prediction),
+    )
+    times = -(-VISIBLE // min(image.shape[:2]))
+    return tuple(panel.repeat(times, axis=0).repeat(times, axis=1) for panel in panels)
 
 
-class Plate(NamedTuple):
-    """Where a title is written: its rectangle, and the size of its letters."""
-
-    left: int
-    top: int
-    width: int
-    height: int
-    scale: float
-
-
-def _plates(shown: Annotations, size: tuple[int, int]) -> list[Plate]:
-    """A plate for each title in an image of ``size``, at its box, and off those of more important ones if that can be.
-
-    At the upper left corner of a box, above it or within; at the lower left one, below or within; farther above or
-    below; then on the right.
-    """
-    scale = max(0.4, min(size) / 900)
-    taken = np.zeros(size, bool)
-    plates = []
-    for title, (x1, y1, x2, y2) in zip(shown.titles, np.rint(shown.boxes).astype(int).tolist(), strict=True):
-        (width, height), base = cv2.getTextSize(title, FONT, scale, _stroke(scale))
-        width, height = width + 4, height + base + 2
-        tops, lefts = (y1 - height, y1, y2, y2 - height, y1 - 2 * height, y2 + height), (x1, x2 - width)
-        places = [
-            Plate(min(max(left, 0), max(size[1] - width, 0)), top, width, height, scale)
-            for left in lefts
-            for top in tops
-            if 0 <= top <= size[0] - height
-        ] or [Plate(0, 0, width, height, scale)]
-        plates.append(next((place for place in places if not taken[_area(place)].any()), places[0]))
-        taken[_area(plates[-1])] = True
-    return plates
-
-
-def _area(plate: Plate) -> tuple[slice, slice]:
-    return np.s_[plate.top : plate.top + plate.height, plate.left : plate.left + plate.width]
-
-
-def _stroke(scale: float) -> int:
-    """The thickness of letters of a size."""
-    return max(1, round(1.6 * scale))
-
-
-def _write_title(canvas: np.ndarray, title: str, plate: Plate, color: np.ndarray) -> None:
-    canvas[_area(plate)] = color
-    dark = float(color @ np.array([0.299, 0.587, 0.114])) > 140
-    ink = (0, 0, 0) if dark else (255, 255, 255)
-    _, base = cv2.getTextSize(title, FONT, plate.scale, _stroke(plate.scale))
-    corner = plate.left + 2, plate.top + plate.height - base
-    cv2.putText(canvas, title, corner, FONT, plate.scale, ink, _stroke(plate.scale), cv2.LINE_AA)
-
-
-def rows(images: np.ndarray, labels: np.ndarray, predictions: np.ndarray, palette: np.ndarray) -> np.ndarray:
-    """One row an image: the image, the truth, the prediction; uint8 ``[h, w, 3]``. Small images are enlarged.
+def rows(
+    images: np.ndarray,
+    labels: np.ndarray,
+    predictions: np.ndarray,
+    palette: np.ndarray,
+    class_names: Sequence[str] = (),
+) -> np.ndarray:
+    """Returns a row per image with the panels ``TITLES``, and a legend below: uint8 ``[h, w, 3]``.
 
     Args:
       images: uint8 ``[b, h, w, 3]``.
       labels: ``[b, h, w]``.
-      predictions: ``[b, h', w']``; a model of valid convolutions predicts the middle, and is shown there.
+      predictions: ``[b, h', w']``, see ``label_panels``.
       palette: uint8 ``[k, 3]``.
+      class_names: the names in the legend; () leaves the legend out.
     """
-    times = -(-VISIBLE // min(images.shape[1:3]))
-
-    def row(image: np.ndarray, label: np.ndarray, prediction: np.ndarray) -> list[np.ndarray]:
-        panels = image, colored(label, palette), colored(_centered(prediction, label.shape), palette)
-        return [panel.repeat(times, axis=0).repeat(times, axis=1) for panel in panels]
-
-    return _grid(list(map(row, images, labels, predictions)))
+    lines = [label_panels(*example, palette) for example in zip(images, labels, predictions, strict=True)]
+    picture = arrange_panels(lines, TITLES)
+    if not len(class_names):
+        return picture
+    used = [number for number in range(len(class_names)) if (labels == number).any() or (predictions == number).any()]
+    names = [*(class_names[number] for number in used), "not labeled", "wrong"]
+    colors = np.concatenate([np.asarray(palette)[used], [IGNORED_COLOR, WRONG_COLOR]])
+    return add_legend(picture, names, colors)
 
 
 def instance_rows(examples: Sequence[tuple[np.ndarray, Annotations, Annotations]]) -> np.ndarray:
-    """One row an image: the image, its objects, what was found; uint8 ``[h, w, 3]``.
+    """Returns a row per image with the panels ``TITLES``: uint8 ``[h, w, 3]``.
 
-    Small images are enlarged until names can be read, large ones reduced until a row fits a screen.
+    Args:
+      examples: image, true objects, found objects.
     """
-    return _grid([_instance_row(*example) for example in examples])
+    picture = arrange_panels([instance_panels(*example) for example in examples], TITLES)
+    return add_legend(picture, ["not found", "found, but not there"], np.array([MISSED_COLOR, WRONG_COLOR], np.uint8))
 
 
-def _instance_row(image: np.ndarray, truth: Annotations, found: Annotations) -> tuple[np.ndarray, ...]:
+def instance_panels(image: np.ndarray, truth: Annotations, found: Annotations) -> tuple[np.ndarray, ...]:
+    """Returns image, truth, prediction and difference, uint8 ``[h, w, 3]`` each.
+
+    Small images are enlarged until titles are legible, large ones reduced until a row fits a screen.
+    """
     times = max(1, -(-LEGIBLE // min(image.shape[:2])))
     factor = min(times, LARGEST / max(image.shape[:2]))
     size = tuple(max(1, round(side * factor)) for side in image.shape[1::-1])
@@ -159,21 +166,31 @@ def _instance_row(image: np.ndarray, truth: Annotations, found: Annotations) -> 
         return cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) != 0
 
     image = cv2.resize(image, size, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_NEAREST)
-    return image, *(
-        instances(image, one._replace(masks=list(map(resized, one.masks)), boxes=one.boxes * factor))
+    truth, found = (
+        one._replace(masks=list(map(resized, one.masks)), boxes=np.asarray(one.boxes) * factor)
         for one in (truth, found)
     )
+    return image, draw_objects(image, truth), draw_objects(image, found), mark_object_differences(image, truth, found)
 
 
-def _grid(lines: Sequence[Sequence[np.ndarray]]) -> np.ndarray:
-    """Lines of panels with white between them, and on the right of lines that are shorter."""
-    lines = [
-        np.concatenate([np.pad(panel, ((GAP, 0), (GAP, 0), (0, 0)), constant_values=255) for panel in panels], axis=1)
-        for panels in lines
-    ]
-    width = max(line.shape[1] for line in lines) + GAP
-    lines = [np.pad(line, ((0, 0), (0, width - line.shape[1]), (0, 0)), constant_values=255) for line in lines]
-    return np.pad(np.concatenate(lines), ((0, GAP), (0, 0), (0, 0)), constant_values=255)
+def mark_object_differences(image: np.ndarray, truth: Annotations, found: Annotations) -> np.ndarray:
+    """Returns the image in pale gray with the pixels of missed objects in blue and those of wrong ones in orange.
+
+    An object is found where a found object of the same color overlaps it, see ``inference.instances``.
+    """
+    gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None].repeat(3, axis=-1)
+    picture = (gray // 2 + 112).astype(np.uint8)
+    there, seen = (_union(one.masks, image.shape[:2]) for one in (truth, found))
+    picture[there & ~seen] = MISSED_COLOR
+    picture[seen & ~there] = WRONG_COLOR
+    return picture
+
+
+def _union(masks: Sequence[np.ndarray], shape: tuple[int, int]) -> np.ndarray:
+    whole = np.zeros(shape, bool)
+    for mask in masks:
+        whole |= mask
+    return whole
 
 
 def _centered(prediction: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
@@ -184,7 +201,7 @@ def _centered(prediction: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 
 
 def write(path: pathlib.Path, image: np.ndarray) -> None:
-    """Writes uint8 ``[h, w, 3]`` as a PNG or JPEG, as the ending says."""
+    """Writes uint8 ``[h, w, 3]`` as a PNG or JPEG, depending on the file name's suffix."""
     cv2.imwrite(str(path), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
 
 

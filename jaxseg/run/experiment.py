@@ -60,14 +60,24 @@ def build(
     class_names: tuple[str, ...],
     palette: np.ndarray,
     devices: Sequence[jax.Device] | None = None,
+    cpu_kernels: bool | None = None,
 ) -> Experiment:
-    """Makes a resolved config concrete, on all devices unless some are given.
+    """Makes a resolved config concrete.
+
+    Args:
+      config: resolved.
+      class_names: one per class.
+      palette: uint8 ``[k, 3]``.
+      devices: the devices to use. None uses all.
+      cpu_kernels: whether to use the forms of operations that are fast on one CPU device. None uses them there.
 
     Raises:
       ValueError: the config contradicts itself, the data set or the devices.
     """
     mesh = sharding.make_mesh(config.mesh, devices)
-    task = make_task(config, class_names, palette, pmap_axis(config))
+    if cpu_kernels is None:
+        cpu_kernels = sharding.is_one_cpu(mesh)
+    task = make_task(config, class_names, palette, pmap_axis(config), cpu_kernels)
     if config.train.best_metric not in task.score_names:
         known = ", ".join(task.score_names)
         raise ValueError(f"train.best_metric is {config.train.best_metric!r}; the scores of this task are {known}")

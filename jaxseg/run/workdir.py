@@ -49,7 +49,8 @@ def prepare(
     if other:
         differences = "; ".join(f"{field} was {before.get(field)!r}, now {now.get(field)!r}" for field in other)
         raise ValueError(f"workdir {workdir} belongs to another run ({differences}): choose another --workdir")
-    if before is not None and read_json(workdir, "classes.json") != classes:
+    # A palette may change: it only colors pictures.
+    if before is not None and read_json(workdir, "classes.json") | {"palette": classes["palette"]} != classes:
         raise ValueError(f"workdir {workdir} belongs to a run on other classes: choose another --workdir")
     try:
         if writes:

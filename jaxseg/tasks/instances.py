@@ -25,11 +25,13 @@ from jaxseg.tasks.task import Task
 from jaxseg.types import InstanceBatch
 
 
-def make_task(config: Any, class_names: tuple[str, ...], palette: np.ndarray, axis_name: str | None) -> Task:
+def make_task(
+    config: Any, class_names: tuple[str, ...], palette: np.ndarray, axis_name: str | None, cpu_kernels: bool
+) -> Task:
     """Ties the config's detector, its five losses and COCO's scores into a Task."""
     if config.mesh.spatial != 1:
         raise ValueError(f"mesh.spatial is {config.mesh.spatial}: detectors do not divide images, set it to 1")
-    model = make_model(INSTANCES, config, len(class_names), axis_name)
+    model = make_model(INSTANCES, config, len(class_names), axis_name, cpu_kernels)
     size = buckets(config.data.min_size, config.data.max_size)[0]
     example = (np.zeros((1, *size, 3), np.float32), np.array([size], np.int32))
     detect = partial(_detect, model, config.precision)

@@ -19,10 +19,12 @@ from jaxseg.tasks.task import Task
 from jaxseg.types import IGNORE, Batch, Source
 
 
-def make_task(config: Any, class_names: tuple[str, ...], palette: np.ndarray, axis_name: str | None) -> Task:
+def make_task(
+    config: Any, class_names: tuple[str, ...], palette: np.ndarray, axis_name: str | None, cpu_kernels: bool
+) -> Task:
     """Ties the config's model and losses and the scores of the FCN paper into a Task."""
     classes = len(class_names)
-    model = make_model(SEMANTIC, config, classes, axis_name)
+    model = make_model(SEMANTIC, config, classes, axis_name, cpu_kernels)
     terms = losses.make_terms(classes, tuple(config.loss.class_weights), config.loss.label_smoothing)
     weights = {name: config.loss[name] for name in terms if config.loss[name]}
     if not weights:

@@ -1,12 +1,15 @@
 """Operations are counted by what a layer is, not by how it is computed."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import pytest
 from jax import lax
 
 from jaxseg.benchmarks.flops import count_flops
-from jaxseg.models.convolutions import blocked_gradient, conv_3x3
+from jaxseg.ops import convolution
+from jaxseg.ops.convolution_gradients import kernel_gradient_3x3
 
 IMAGE = jax.ShapeDtypeStruct((2, 8, 8, 3), jnp.float32)
 KERNEL = jax.ShapeDtypeStruct((3, 3, 3, 5), jnp.float32)
@@ -45,12 +48,12 @@ def test_each_gradient_of_a_convolution_costs_as_much_as_the_convolution(stride,
 
 def test_a_gradient_in_blocks_costs_what_a_plain_one_does():
     output = jax.ShapeDtypeStruct((2, 8, 8, 5), jnp.float32)
-    assert count_flops(lambda x, dy: blocked_gradient(x, dy, 1), IMAGE, output) == 2 * 2 * 64 * 9 * 3 * 5
+    assert count_flops(lambda x, dy: kernel_gradient_3x3(x, dy, 1), IMAGE, output) == 2 * 2 * 64 * 9 * 3 * 5
 
 
 def test_what_a_gradient_does_not_need_is_not_counted():
     def gradients(image, kernel):
-        y, pull_back = jax.vjp(lambda image, kernel: conv_3x3(image, kernel, 1), image, kernel)
+        y, pull_back = jax.vjp(partial(convolution.convolve, padding=1, cpu_kernels=True), image, kernel)
         return y, pull_back(y)
 
     assert count_flops(gradients, IMAGE, KERNEL) == 3 * 2 * 2 * 64 * 9 * 3 * 5

@@ -12,7 +12,7 @@ import pytest
 
 from jaxseg.reporting.log import read_lines
 
-SCRIPTS = ("local.sh", "slurm.sbatch", "tpu_pod.sh")
+SCRIPTS = ("local.sh", "gpu_check.sh", "slurm.sbatch", "tpu_pod.sh")
 
 
 @pytest.mark.parametrize("name", SCRIPTS)

@@ -1,12 +1,14 @@
-"""Pictures show what they are said to show."""
+"""Pictures of label maps show what they are said to show."""
 
 import numpy as np
 from PIL import Image
 
-from jaxseg.reporting import curves, pictures
+from jaxseg.reporting import pictures
+from jaxseg.reporting.panels import GAP
 from jaxseg.types import IGNORE
 
 PALETTE = np.array([[10, 20, 30], [200, 0, 0], [0, 200, 0]], np.uint8)
+HEADING = 19  # pixels above each panel
 
 
 def test_a_mask_file_holds_the_classes_and_shows_the_palette(tmp_path):
@@ -17,109 +19,87 @@ def test_a_mask_file_holds_the_classes_and_shows_the_palette(tmp_path):
         np.testing.assert_array_equal(np.asarray(mask.convert("RGB")), PALETTE[label])
 
 
-def test_an_overlay_blends_inside_and_outlines_between_classes():
+def test_an_overlay_leaves_the_background_as_it_is():
     label = np.zeros((4, 6), np.uint8)
     label[:, 3:] = 1
-    blend = pictures.overlay(np.full((4, 6, 3), 100, np.uint8), label, PALETTE, opacity=0.25)
-    np.testing.assert_array_equal(blend[0, 0], np.rint(0.75 * 100 + 0.25 * PALETTE[0]))
-    np.testing.assert_array_equal(blend[0, 5], np.rint(0.75 * 100 + 0.25 * PALETTE[1]))
-    np.testing.assert_array_equal(blend[0, 3], [255, 255, 255])
+    image = np.random.default_rng(0).integers(0, 256, (4, 6, 3), np.uint8)
+    blend = pictures.overlay(image, label, PALETTE, 0.25, background=(0,))
+    np.testing.assert_array_equal(blend[:, :2], image[:, :2])
+    np.testing.assert_array_equal(blend[:, 2], np.full((4, 3), 255))
+    np.testing.assert_array_equal(blend[:, 3], np.broadcast_to(PALETTE[1], (4, 3)))
+    np.testing.assert_array_equal(blend[:, 4:], np.rint(0.75 * image[:, 4:] + 0.25 * PALETTE[1]))
 
 
-def test_ignored_pixels_have_a_colour_of_their_own():
+def test_an_overlay_colors_all_classes_where_none_is_background_and_never_ignored_pixels():
+    label = np.array([[0, 0, 0, 1, 1, 1, IGNORE, IGNORE, IGNORE]], np.uint8)
+    blend = pictures.overlay(np.full((1, 9, 3), 100, np.uint8), label, PALETTE, 0.5)
+    np.testing.assert_array_equal(blend[0, 0], np.rint((100 + PALETTE[0]) / 2))
+    np.testing.assert_array_equal(blend[0, 2:4], PALETTE[:2])
+    np.testing.assert_array_equal(blend[0, 8], [100, 100, 100])
+
+
+def test_background_is_known_by_its_name_wherever_it_is():
+    assert pictures.background_classes(("pet", "Background", "border", "void")) == (1, 3)
+    assert pictures.background_classes(("membrane", "cell")) == ()
+
+
+def test_a_legend_names_classes_and_shares_from_the_largest():
+    label = np.array([[0, 1, 1, 1], [1, 1, IGNORE, 2]], np.uint8)
+    numbers, entries = pictures.label_shares(label, ("sky", "Straße", "cat"))
+    assert numbers == [1, 0, 2]
+    assert entries == ["Straße 62.5%", "sky 12.5%", "cat 12.5%"]
+
+
+def test_the_overlay_of_a_narrow_photograph_keeps_its_width_and_has_its_legend_below():
+    image, label = np.full((40, 60, 3), 90, np.uint8), np.zeros((40, 60), np.uint8)
+    label[:, 30:] = 1
+    shown = pictures.overlay_with_legend(image, label, PALETTE, ("background", "a name that is longer than the image"))
+    assert shown.shape[1] == 60
+    assert shown.shape[0] >= 40 + 2 * 18
+    np.testing.assert_array_equal(shown[:40, :29], image[:, :29])
+    below = shown[40:].reshape(-1, 3)
+    for color in PALETTE[:2]:
+        assert (below == color).all(axis=1).sum() > 100
+
+
+def test_ignored_pixels_have_a_color_of_their_own():
     label = np.array([[0, IGNORE]], np.uint8)
-    np.testing.assert_array_equal(pictures.colored(label, PALETTE), [[PALETTE[0], pictures.IGNORED_COLOR]])
+    np.testing.assert_array_equal(pictures.color_labels(label, PALETTE), [[PALETTE[0], pictures.IGNORED_COLOR]])
 
 
-def test_rows_show_image_truth_and_prediction_and_a_smaller_prediction_in_the_middle():
-    images = np.full((2, 160, 160, 3), 50, np.uint8)
-    labels = np.ones((2, 160, 160), np.uint8)
-    shown = pictures.rows(images, labels, np.full((2, 80, 80), 2), PALETTE)
-    assert shown.shape == (2 * 164 + 4, 3 * 164 + 4, 3)
-    np.testing.assert_array_equal(shown[4:164, 4:164], images[0])
-    np.testing.assert_array_equal(shown[4:164, 168:328], PALETTE[labels[0]])
-    np.testing.assert_array_equal(shown[44:124, 372:452], np.broadcast_to(PALETTE[2], (80, 80, 3)))
-    np.testing.assert_array_equal(shown[43, 372], pictures.IGNORED_COLOR)
+def test_rows_show_image_truth_prediction_and_difference_and_a_smaller_prediction_in_the_middle():
+    images = np.full((2, 200, 200, 3), 50, np.uint8)
+    labels = np.ones((2, 200, 200), np.uint8)
+    predictions = np.full((2, 100, 100), 1)
+    predictions[:, :10] = 2
+    shown = pictures.rows(images, labels, predictions, PALETTE)
+    height = GAP + HEADING + 200
+    assert shown.shape == (2 * height + GAP, 4 * 204 + GAP, 3)
+    for row in (shown[:height], shown[height : 2 * height]):
+        image, truth, prediction, difference = (row[-200:, 4 + 204 * i : 204 * (i + 1)] for i in range(4))
+        np.testing.assert_array_equal(image, images[0])
+        np.testing.assert_array_equal(truth, PALETTE[labels[0]])
+        np.testing.assert_array_equal(prediction[60:150, 50:150], np.broadcast_to(PALETTE[1], (90, 100, 3)))
+        np.testing.assert_array_equal(prediction[49, 50], pictures.IGNORED_COLOR)
+        wrong = (difference == pictures.WRONG_COLOR).all(axis=-1)
+        assert wrong[50:60, 50:150].all()
+        assert wrong.sum() == 10 * 100
 
 
-def test_rows_of_small_images_are_enlarged():
-    image = np.random.default_rng(0).integers(0, 256, (1, 64, 48, 3), np.uint8)
-    label = np.zeros((1, 64, 48), np.uint8)
+def test_rows_of_small_images_are_enlarged_and_have_a_legend_of_the_classes_in_them():
+    image = np.random.default_rng(0).integers(0, 256, (1, 64, 50, 3), np.uint8)
+    label = np.zeros((1, 64, 50), np.uint8)
     shown = pictures.rows(image, label, label, PALETTE)
-    assert shown.shape == (3 * 64 + 8, 3 * (3 * 48 + 4) + 4, 3)
-    np.testing.assert_array_equal(shown[4:196:3, 4:148:3], image[0])
-    np.testing.assert_array_equal(shown[6:196:3, 6:148:3], image[0])
+    assert shown.shape == (GAP + HEADING + 4 * 64 + GAP, 4 * (4 * 50 + 4) + GAP, 3)
+    np.testing.assert_array_equal(shown[23:-4:4, 4:204:4], image[0])
+    np.testing.assert_array_equal(shown[26:-4:4, 7:204:4], image[0])
+    legend = pictures.rows(image, label, label, PALETTE, ("a", "b", "c"))[len(shown) :].reshape(-1, 3)
+    assert (legend == PALETTE[0]).all(axis=1).any()
+    assert not (legend == PALETTE[1]).all(axis=1).any()
 
 
-def test_a_picture_is_written_in_its_own_colours(tmp_path):
+def test_a_picture_is_written_in_its_own_colors(tmp_path):
     image = np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8)
     pictures.write(tmp_path / "picture.png", image)
     with Image.open(tmp_path / "picture.png") as written:
         np.testing.assert_array_equal(np.asarray(written), image)
-
-
-def test_rows_of_instances_are_enlarged_until_names_can_be_read():
-    image = np.full((80, 100, 3), 50, np.uint8)
-    masks = np.zeros((1, 80, 100), bool)
-    masks[0, 40:60, 30:70] = True
-    color = np.array([[250, 10, 10]], np.uint8)
-    nothing = pictures.Annotations(masks[:0], np.zeros((0, 4)), [], color[:0])
-    truth = pictures.Annotations(masks, np.array([[30.0, 40, 70, 60]]), ["disc"], color)
-    large = np.full((400, 500, 3), 90, np.uint8)
-    empty = pictures.Annotations(np.zeros((0, 400, 500), bool), np.zeros((0, 4)), [], color[:0])
-    shown = pictures.instance_rows([(image, truth, nothing), (large, empty, empty)])
-    assert shown.shape == (4 + 320 + 4 + 400 + 4, 3 * 504 + 4, 3)
-    first, second, third = (shown[4:324, 4 + 404 * i : 404 * (i + 1)] for i in range(3))
-    assert (first == 50).all()
-    assert (third == 50).all()
-    np.testing.assert_array_equal(second[200, 200], np.rint(0.55 * 50 + 0.45 * color[0]))
-    np.testing.assert_array_equal(second[165:235, 120], np.broadcast_to(color[0], (70, 3)))
-    np.testing.assert_array_equal(second[300, 300], [50, 50, 50])
-    assert (shown[4:324, 1216:] == 255).all()
-
-
-def squares(image, *corners, side=40):
-    """Objects as they are drawn, in colors that differ in red, the first the most important."""
-    masks = []
-    for x, y in corners:
-        masks.append(np.zeros(image.shape[:2], bool))
-        masks[-1][y : y + side, x : x + side] = True
-    boxes = np.array([(x, y, x + side, y + side) for x, y in corners], np.float32).reshape(-1, 4)
-    colors = np.array([(200 - 20 * i, 0, 0) for i in range(len(corners))], np.uint8)
-    return pictures.Annotations(masks, boxes, [f"square {i}" for i in range(len(corners))], colors)
-
-
-def test_every_title_of_a_heap_of_objects_can_be_read():
-    image = np.full((320, 320, 3), 90, np.uint8)
-    heap = squares(image, (100, 100), (104, 103), (99, 105), (0, 0), (290, 300), (283, 150))
-    alone = [pictures.Annotations(*(field[i : i + 1] for field in heap)) for i in range(len(heap.titles))]
-    shown = pictures.instances(image, heap)
-    for one in alone:
-        # Somewhere in the picture of all stands its title exactly as in the picture of it alone.
-        (plate,) = pictures._plates(one, image.shape[:2])
-        written = pictures.instances(image, one)[pictures._area(plate)]
-        windows = np.lib.stride_tricks.sliding_window_view(shown, written.shape)
-        assert (windows == written).all(axis=(-3, -2, -1)).any(), one.titles
-
-
-def test_titles_stay_within_the_image_however_small_it_is():
-    for size in ((320, 320), (12, 300), (300, 20), (5, 5)):
-        image = np.full((*size, 3), 90, np.uint8)
-        assert pictures.instances(image, squares(image, (-5, -5), (size[1] - 3, size[0] - 3))).shape == image.shape
-
-
-def test_rows_of_large_instances_are_reduced():
-    image = np.full((1600, 2400, 3), 50, np.uint8)
-    truth = squares(image, (600, 600), side=900)
-    shown = pictures.instance_rows([(image, truth, truth._replace(masks=[], boxes=truth.boxes[:0], titles=[]))])
-    assert shown.shape == (427 + 8, 3 * 644 + 4, 3)
-    np.testing.assert_array_equal(shown[4 + 300, 648 + 300], np.rint(0.55 * 50 + 0.45 * truth.colors[0]))
-    np.testing.assert_array_equal(shown[4 + 300, 648 + 420], [50, 50, 50])
-
-
-def test_curves_of_losses_and_scores(tmp_path):
-    lines = [{"step": step, "split": "train", "loss": 1 / step} for step in range(1, 9)]
-    lines += [{"step": 4, "split": "val", "segm_AP": None}, {"step": 8, "split": "val", "segm_AP": 0.5}]
-    curves.draw(tmp_path / "curves.png", lines)
-    with Image.open(tmp_path / "curves.png") as picture:
-        assert picture.size == (1320, 480)

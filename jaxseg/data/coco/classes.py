@@ -1,8 +1,8 @@
 """The classes of COCO, by category id: 91 outputs of a detector, of which 0 is the background and 10 are not in use."""
 
-import colorsys
-
 import numpy as np
+
+from jaxseg.data.colors import distinct_colors
 
 UNUSED = "unused"
 
@@ -17,13 +17,5 @@ scissors, teddy bear, hair drier, toothbrush
 """
 
 CLASS_NAMES = ("background", *(UNUSED if name.strip() == "-" else name.strip() for name in _NAMES.split(",")))
-
-
-def distinct_colors(count: int) -> np.ndarray:
-    """Colours that can be told apart, also one from the next: uint8 ``[count, 3]``."""
-    golden = 0.618034  # turns; each hue is far from all before it
-    colors = [colorsys.hsv_to_rgb(i * golden % 1, (0.95, 0.65)[i % 2], (1.0, 0.85, 0.95)[i % 3]) for i in range(count)]
-    return np.rint(255 * np.array(colors).reshape(-1, 3)).astype(np.uint8)
-
 
 PALETTE = np.concatenate([np.zeros((1, 3), np.uint8), distinct_colors(len(CLASS_NAMES) - 1)])

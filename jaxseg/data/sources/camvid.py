@@ -6,6 +6,7 @@ for training, 101 for validation and 233 for the test.
 
 import ml_collections
 
+from jaxseg.data.images import read_options
 from jaxseg.data.sources.pairs import DataSet, check_split, open_pairs, pairs_by_stem, source_folder
 from jaxseg.types import IGNORE, Source
 
@@ -44,4 +45,4 @@ def open_split(data_config: ml_collections.ConfigDict, split: str) -> Source:
     frames = []
     for part in SPLITS[split]:
         frames += pairs_by_stem(folder / part, folder / f"{part}annot", CAMVID.origin)
-    return open_pairs(CAMVID, frames)
+    return open_pairs(CAMVID, frames, read_options(data_config))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import ml_collections
 
+from jaxseg.data.images import read_options
 from jaxseg.data.sources.pairs import DataSet, Pair, check_split, open_pairs, source_folder
 from jaxseg.types import IGNORE, Source
 
@@ -56,7 +57,9 @@ def open_split(data_config: ml_collections.ConfigDict, split: str) -> Source:
     """
     check_split("cityscapes", split, SPLITS)
     folder = source_folder(data_config, CITYSCAPES.origin)
-    return open_pairs(CITYSCAPES, [pair for part in SPLITS[split] for pair in _pairs_of(folder, part)])
+    return open_pairs(
+        CITYSCAPES, [pair for part in SPLITS[split] for pair in _pairs_of(folder, part)], read_options(data_config)
+    )
 
 
 def _pairs_of(folder: Path, part: str) -> list[Pair]:

@@ -12,7 +12,9 @@ from jaxseg.data.coco import classes as coco_classes
 from jaxseg.data.coco import rle
 from jaxseg.data.coco.annotations import Annotation, Image, read_annotations
 from jaxseg.data.coco.files import ORIGIN, WAYS, annotation_path, check_headers, chosen_images, image_paths
-from jaxseg.data.images import read_image
+from jaxseg.data.colors import distinct_colors
+from jaxseg.data.exif import turn_upright
+from jaxseg.data.images import read_header, read_image
 from jaxseg.data.sources.pairs import source_folder
 from jaxseg.types import Catalogue, Objects, Record, Source
 
@@ -83,7 +85,7 @@ def classes_of(categories: Mapping[int, str]) -> Classes:
     if {0: own[0], **categories} == own:
         numbers = tuple(range(len(coco_classes.CLASS_NAMES)))
         return Classes(coco_classes.CLASS_NAMES, numbers, coco_classes.PALETTE, official=True)
-    colors = np.concatenate([np.zeros((1, 3), np.uint8), coco_classes.distinct_colors(len(categories))])
+    colors = np.concatenate([np.zeros((1, 3), np.uint8), distinct_colors(len(categories))])
     # The background has no category; -1 is the number of none.
     return Classes(("background", *categories.values()), (-1, *categories), colors, official=False)
 
@@ -135,10 +137,11 @@ def objects_of(annotations: list[Annotation], size: tuple[int, int], class_of: M
 
 
 def _read(path: Path, size: tuple[int, int]) -> np.ndarray:
-    """The image, uint8 ``[*size, 3]``: turned upright where only that makes it fit."""
-    image = read_image(path)
+    """Reads the image, uint8 ``[*size, 3]``: upright, or as the file stores it where only that fits."""
+    image = read_image(path, notes=[])
     if image.shape[:2] != size:
-        image = read_image(path, upright=True)
+        orientation = read_header(path).orientation
+        image = turn_upright(image, {6: 8, 8: 6}.get(orientation, orientation))
     if image.shape[:2] != size:
         height, width = image.shape[:2]
         raise ValueError(f"{path} is {width}x{height}; its annotations expect {size[1]}x{size[0]}")

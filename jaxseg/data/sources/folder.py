@@ -7,12 +7,13 @@ from pathlib import Path
 import ml_collections
 import numpy as np
 
-from jaxseg.data.images import read_palette, read_values
+from jaxseg.data.colors import distinct_colors
+from jaxseg.data.images import read_options
+from jaxseg.data.masks import read_palette, read_values
 from jaxseg.data.sources.pairs import (
     DataSet,
     Pair,
     check_split,
-    color_map,
     files_by_stem,
     open_pairs,
     read_list,
@@ -54,7 +55,9 @@ def open_split(data_config: ml_collections.ConfigDict, split: str) -> Source:
     missing = [name for name in chosen if name not in pairs]
     if missing:
         raise ValueError(f"{folder}/masks/{missing[0]}.* is missing, which {split}.txt names. {ORIGIN}")
-    return open_pairs(_data_set(folder, tuple(pairs.values())), [pairs[name] for name in chosen])
+    return open_pairs(
+        _data_set(folder, tuple(pairs.values())), [pairs[name] for name in chosen], read_options(data_config)
+    )
 
 
 def _pairs(folder: Path) -> dict[str, Pair]:
@@ -131,6 +134,7 @@ def _numbered(folder: Path, values: list[int]) -> tuple[str, ...]:
 
 
 def _colors(mask: Path, values: list[int]) -> list[list[int]]:
-    """The colors that a mask's palette has for the values of the classes; PASCAL VOC's, if it has not."""
+    """Returns the mask's own colors of the classes; without a palette, black and then colors that differ."""
     palette = read_palette(mask)
-    return palette[values].tolist() if len(palette) > max(values) else color_map(len(values)).tolist()
+    generated = [[0, 0, 0], *distinct_colors(len(values) - 1).tolist()]
+    return palette[values].tolist() if len(palette) > max(values) else generated

@@ -5,6 +5,7 @@ Thirty consecutive slices of one volume, 512x512 pixels, in which membranes sepa
 
 import ml_collections
 
+from jaxseg.data.images import read_options
 from jaxseg.data.sources.pairs import DataSet, check_split, open_pairs, pairs_by_stem, source_folder
 from jaxseg.types import Source
 
@@ -36,4 +37,4 @@ def open_split(data_config: ml_collections.ConfigDict, split: str) -> Source:
     if odd:
         raise ValueError(f"{odd[0]} is not named by the number of its slice. {ISBI.origin}")
     slices.sort(key=lambda pair: int(pair.name))
-    return open_pairs(ISBI, slices[SPLITS[split]])
+    return open_pairs(ISBI, slices[SPLITS[split]], read_options(data_config))

@@ -9,7 +9,9 @@ from typing import NamedTuple
 import ml_collections
 import numpy as np
 
-from jaxseg.data import images as image_files
+from jaxseg.data.exif import turn_upright
+from jaxseg.data.images import DEFAULTS, ReadOptions, read_header, read_image
+from jaxseg.data.masks import read_values
 from jaxseg.types import Record, Source
 
 VERSION = 1  # changes whenever the same files are read in another way, so that nothing kept is taken for new
@@ -46,12 +48,16 @@ class PairedRecords(Sequence):
     Args:
       pairs: the files.
       table: int16 ``[256]``, what each value of a label file means: a class, ``IGNORE`` or ``UNKNOWN``.
+      options: how to read images.
       read: a label file -> its values, uint8 ``[h, w]``; a function that pickles.
     """
 
-    def __init__(self, pairs: Sequence[Pair], table: np.ndarray, read: Callable[[Path], np.ndarray]):
+    def __init__(
+        self, pairs: Sequence[Pair], table: np.ndarray, options: ReadOptions, read: Callable[[Path], np.ndarray]
+    ):
         self.pairs = tuple(pairs)
         self.table = table
+        self.options = options
         self.read = read
 
     def __len__(self) -> int:
@@ -59,7 +65,12 @@ class PairedRecords(Sequence):
 
     def __getitem__(self, index: int) -> Record:
         pair = self.pairs[index]
-        image, values = image_files.read_image(pair.image), self.read(pair.label)
+        image, values = read_image(pair.image, self.options, notes=[]), self.read(pair.label)
+        if values.shape != image.shape[:2]:
+            # Labels may be drawn on the pixels as the file stores them: then they are turned like the image.
+            header = read_header(pair.image, self.options)
+            if values.shape == header.stored_size:
+                values = turn_upright(values, header.orientation)
         if values.shape != image.shape[:2]:
             raise ValueError(
                 f"{pair.label} is {values.shape[1]}x{values.shape[0]}, its image {pair.image} "
@@ -69,13 +80,17 @@ class PairedRecords(Sequence):
 
 
 def open_pairs(
-    data_set: DataSet, pairs: Sequence[Pair], read: Callable[[Path], np.ndarray] = image_files.read_values
+    data_set: DataSet,
+    pairs: Sequence[Pair],
+    options: ReadOptions = DEFAULTS,
+    read: Callable[[Path], np.ndarray] = read_values,
 ) -> Source:
     """The source of some pairs of files.
 
     Args:
       data_set: what the files belong to.
       pairs: the files.
+      options: how to read images.
       read: a label file -> its values, uint8 ``[h, w]``; a function that pickles.
 
     Raises:
@@ -85,8 +100,8 @@ def open_pairs(
     table[list(data_set.values)] = list(data_set.values.values())
     mark = _fingerprint(pairs, table, data_set.origin)
     palette = np.array(list(data_set.classes.values()), np.uint8)
-    records = PairedRecords(pairs, table, read)
-    return Source(records, tuple(data_set.classes), palette, f"{data_set.name} {mark}")
+    records = PairedRecords(pairs, table, options, read)
+    return Source(records, tuple(data_set.classes), palette, f"{data_set.name} {mark} {tuple(options)}")
 
 
 def _fingerprint(pairs: Sequence[Pair], table: np.ndarray, origin: str) -> str:

@@ -6,7 +6,7 @@ from typing import Protocol
 import ml_collections
 import numpy as np
 
-from jaxseg.data.coco.classes import distinct_colors
+from jaxseg.data.colors import distinct_colors
 from jaxseg.data.geometry import boxes_of_masks, occupied
 from jaxseg.types import Catalogue, Objects, Record, Source
 

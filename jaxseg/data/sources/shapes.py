@@ -11,11 +11,12 @@ import cv2
 import ml_collections
 import numpy as np
 
+from jaxseg.data.colors import distinct_colors
 from jaxseg.data.geometry import boxes_of_masks
 from jaxseg.types import Catalogue, Objects, Record, Source
 
 CLASS_NAMES = ("background", "disc", "square", "triangle")
-PALETTE = np.array([[0, 0, 0], [230, 80, 60], [60, 160, 230], [250, 200, 60]], np.uint8)
+PALETTE = np.concatenate([np.zeros((1, 3), np.uint8), distinct_colors(3)])
 SIZE = 160  # pixels, both sides
 SPLITS = {"train": 2000, "val": 200, "test": 200}
 MOST_OBJECTS = 6

@@ -9,7 +9,8 @@ from pathlib import Path
 import ml_collections
 import numpy as np
 
-from jaxseg.data.images import read_values
+from jaxseg.data.images import read_options
+from jaxseg.data.masks import read_values
 from jaxseg.data.sources.pairs import DataSet, Pair, check_split, color_map, open_pairs, read_list, source_folder
 from jaxseg.types import IGNORE, Source
 
@@ -48,10 +49,12 @@ def open_split(data_config: ml_collections.ConfigDict, split: str) -> Source:
     if voc is None:
         raise ValueError(f"{folder / 'VOCdevkit/VOC2012' / LISTS} is missing. {VOC.origin}")
     if split == "trainaug":
-        return open_pairs(VOC, _augmented(voc, folder / "benchmark_RELEASE/dataset"), read_label)
+        return open_pairs(
+            VOC, _augmented(voc, folder / "benchmark_RELEASE/dataset"), read_options(data_config), read_label
+        )
     known = sorted(path.stem for path in (voc / LISTS).glob("*.txt"))
     check_split("voc", split, known)
-    return open_pairs(VOC, _listed(voc, split, "SegmentationClass"), read_label)
+    return open_pairs(VOC, _listed(voc, split, "SegmentationClass"), read_options(data_config), read_label)
 
 
 def read_label(path: Path) -> np.ndarray:

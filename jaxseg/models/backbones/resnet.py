@@ -6,12 +6,14 @@ al., "Rethinking Atrous Convolution", 2017, section 3.1.
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from flax.typing import Dtype
 
+from jaxseg.models.layers import Conv
 from jaxseg.models.norms import norm_layer
 from jaxseg.ops.padding import valid_mask, zero_padding
 
@@ -106,6 +108,7 @@ class ResNet(nn.Module):
       remat: whether blocks forget their activations and compute them again in the backward pass.
       dtype: type of the computation; parameters and statistics are float32.
       axis_name: the axis over which pmap's devices share batch statistics; jit needs none.
+      cpu_kernels: whether to use the forms of operations that are fast on one CPU device.
     """
 
     depth: int = 50
@@ -118,6 +121,7 @@ class ResNet(nn.Module):
     remat: bool = False
     dtype: Dtype = jnp.float32
     axis_name: str | None = None
+    cpu_kernels: bool = False
 
     @nn.compact
     def __call__(self, image: jax.Array, *, train: bool, extents: jax.Array | None = None) -> dict[str, jax.Array]:
@@ -134,7 +138,7 @@ class ResNet(nn.Module):
           "logits", float32 ``[b, classes]``. What lies beyond the extents is undefined.
         """
         norm = norm_layer(self.norm, train=train, epsilon=self.norm_epsilon, dtype=self.dtype, axis_name=self.axis_name)
-        conv = partial(convolution, dtype=self.dtype)
+        conv = partial(convolution, dtype=self.dtype, cpu_kernels=self.cpu_kernels)
         kind, counts = BLOCKS[self.depth]
         block = partial(nn.remat(kind) if self.remat else kind, conv=conv, norm=norm)
 
@@ -172,20 +176,9 @@ def frozen_modules(trainable_layers: int) -> tuple[str, ...]:
     return tuple(name for stage in stages[: 5 - trainable_layers] for name in stage)
 
 
-def convolution(features: int, kernel: int, *, name: str, dtype: Dtype, stride: int = 1, dilation: int = 1) -> nn.Conv:
-    """A convolution without bias, padded on all sides alike: a stride of 2 then starts at the first pixel."""
-    padding = (kernel - 1) // 2 * dilation
-    return nn.Conv(
-        features,
-        (kernel, kernel),
-        strides=stride,
-        padding=[(padding, padding)] * 2,
-        kernel_dilation=dilation,
-        use_bias=False,
-        kernel_init=KERNEL_INIT,
-        dtype=dtype,
-        name=name,
-    )
+def convolution(features: int, kernel_size: int, **options: Any) -> Conv:
+    """Makes a convolution without a bias; the other options are those of ``Conv``."""
+    return Conv(features, kernel_size, use_bias=False, kernel_init=KERNEL_INIT, **options)
 
 
 def max_pool_3x3(x: jax.Array) -> jax.Array:

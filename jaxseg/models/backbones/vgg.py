@@ -3,11 +3,14 @@
 Simonyan, Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Recognition", 2015, configuration D.
 """
 
+from functools import partial
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from flax.typing import Dtype
 
+from jaxseg.models.layers import Conv
 from jaxseg.models.norms import norm_layer
 from jaxseg.models.resampling import max_pool_2x2
 
@@ -27,6 +30,7 @@ class VGG16(nn.Module):
       remat: whether blocks forget their activations and compute them again in the backward pass.
       dtype: type of the computation; parameters and statistics are float32.
       axis_name: the axis over which pmap's devices share batch statistics; jit needs none.
+      cpu_kernels: whether to use the forms of operations that are fast on one CPU device.
     """
 
     batch_norm: bool = False
@@ -35,6 +39,7 @@ class VGG16(nn.Module):
     remat: bool = False
     dtype: Dtype = jnp.float32
     axis_name: str | None = None
+    cpu_kernels: bool = False
 
     @nn.compact
     def __call__(self, image: jax.Array, *, train: bool) -> dict[str, jax.Array]:
@@ -60,9 +65,10 @@ class VGG16(nn.Module):
     def _stage(self, x: jax.Array, i: int, train: bool) -> jax.Array:
         """The convolutions of stage ``i``, and half the resolution."""
         norm = norm_layer("batch", train=train, dtype=self.dtype, axis_name=self.axis_name)
+        conv = partial(Conv, kernel_size=3, kernel_init=KERNEL_INIT, dtype=self.dtype, cpu_kernels=self.cpu_kernels)
         width = self.width * GROWTH[i - 1]
         for j in range(1, STAGES[i - 1] + 1):
-            x = nn.Conv(width, (3, 3), kernel_init=KERNEL_INIT, dtype=self.dtype, name=f"conv{i}_{j}")(x)
+            x = conv(width, name=f"conv{i}_{j}")(x)
             if self.batch_norm:
                 x = norm(name=f"bn{i}_{j}")(x)
             x = nn.relu(x)

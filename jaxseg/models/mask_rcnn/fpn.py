@@ -24,11 +24,13 @@ class FPN(nn.Module):
       channels: of every level of the pyramid.
       norm: makes a norm, after each convolution; None: the convolutions have biases.
       dtype: type of the computation; parameters are float32.
+      cpu_kernels: whether to use the forms of operations that are fast on one CPU device.
     """
 
     channels: int = 256
     norm: Callable[..., nn.Module] | None = None
     dtype: Dtype = jnp.float32
+    cpu_kernels: bool = False
 
     @nn.compact
     def __call__(self, features: Sequence[jax.Array], extents: jax.Array | None = None) -> tuple[jax.Array, ...]:
@@ -43,7 +45,9 @@ class FPN(nn.Module):
         """
 
         def block(name: str, kernel: int) -> ConvBlock:
-            return ConvBlock(self.channels, kernel, self.norm, False, LECUN_UNIFORM, self.dtype, name=name)
+            return ConvBlock(
+                self.channels, kernel, self.norm, False, LECUN_UNIFORM, self.dtype, self.cpu_kernels, name=name
+            )
 
         masks = [valid_mask(extents, x.shape[1:3], stride) for x, stride in zip(features, STRIDES, strict=False)]
         levels = []

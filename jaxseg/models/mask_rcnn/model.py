@@ -69,6 +69,7 @@ class MaskRCNN(nn.Module):
       remat: whether the backbone's blocks forget their activations and compute them again in the backward pass.
       dtype: type of the activations; parameters, logits, boxes and scores are float32.
       axis_name: the axis over which pmap's devices share batch statistics; jit needs none.
+      cpu_kernels: whether to use the forms of operations that are fast on one CPU device.
     """
 
     classes: int = 91
@@ -93,6 +94,7 @@ class MaskRCNN(nn.Module):
     remat: bool = False
     dtype: Dtype = jnp.float32
     axis_name: str | None = None
+    cpu_kernels: bool = False
 
     def setup(self):
         """The five networks."""
@@ -108,14 +110,16 @@ class MaskRCNN(nn.Module):
             norm_epsilon=self.norm_epsilon,
             trainable_layers=self.trainable_layers,
             remat=self.remat,
+            cpu_kernels=self.cpu_kernels,
             **shared,
         )
-        self.fpn = FPN(self.channels, norm if second else None, self.dtype)
+        computing = {"dtype": self.dtype, "cpu_kernels": self.cpu_kernels}
+        self.fpn = FPN(self.channels, norm if second else None, **computing)
         anchors = len(self.anchor_sizes[0]) * len(self.anchor_ratios)
-        self.rpn_head = RPNHead(2 if second else 1, anchors, self.dtype)
-        self.box_head = BoxHead(self.classes, 4 if second else 0, self.hidden, self.class_agnostic, norm, self.dtype)
+        self.rpn_head = RPNHead(2 if second else 1, anchors, **computing)
+        self.box_head = BoxHead(self.classes, 4 if second else 0, self.hidden, self.class_agnostic, norm, **computing)
         masks = 1 if self.class_agnostic else self.classes
-        self.mask_head = MaskHead(masks, self.channels, norm if second else None, self.dtype)
+        self.mask_head = MaskHead(masks, self.channels, norm if second else None, **computing)
 
     def __call__(self, image: jax.Array, sizes: jax.Array, extents: jax.Array | None = None) -> Instances:
         """The instances in a batch of images.

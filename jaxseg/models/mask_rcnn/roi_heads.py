@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from flax.typing import Dtype
 
 from jaxseg.models.blocks import HE_FAN_OUT, LINEAR, ConvBlock
+from jaxseg.models.layers import Conv
 from jaxseg.models.mask_rcnn.fpn import STRIDES
 from jaxseg.models.resampling import UpConv2x2
 from jaxseg.ops import boxes as box_ops
@@ -68,6 +69,7 @@ class BoxHead(nn.Module):
       class_agnostic: whether all classes share one set of deltas.
       norm: makes a norm.
       dtype: type of the computation; parameters and outputs are float32.
+      cpu_kernels: whether to use the forms of operations that are fast on one CPU device.
     """
 
     classes: int
@@ -76,13 +78,17 @@ class BoxHead(nn.Module):
     class_agnostic: bool
     norm: Callable[..., nn.Module]
     dtype: Dtype
+    cpu_kernels: bool
 
     @nn.compact
     def __call__(self, x: jax.Array, valid: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Logits ``[n, k]`` and deltas ``[n, k, 4]`` (or ``[n, 1, 4]``) of regions ``[n, 7, 7, c]``, valid ``[n]``."""
         mask = valid[:, None, None, None]
         for i in range(self.convs):
-            x = ConvBlock(x.shape[-1], norm=self.norm, dtype=self.dtype, name=f"conv_{i}")(x, mask)
+            block = ConvBlock(
+                x.shape[-1], norm=self.norm, dtype=self.dtype, cpu_kernels=self.cpu_kernels, name=f"conv_{i}"
+            )
+            x = block(x, mask)
         dense = partial(nn.Dense, kernel_init=LINEAR, dtype=self.dtype)
         first = nn.DenseGeneral(self.hidden, axis=(1, 2, 3), kernel_init=LINEAR, dtype=self.dtype, name="fc6")
         x = nn.relu(first(x))
@@ -101,21 +107,24 @@ class MaskHead(nn.Module):
       channels: of the transposed convolution.
       norm: makes a norm, after each 3x3 convolution; None: the convolutions have biases.
       dtype: type of the computation; parameters and outputs are float32.
+      cpu_kernels: whether to use the forms of operations that are fast on one CPU device.
     """
 
     classes: int
     channels: int
     norm: Callable[..., nn.Module] | None
     dtype: Dtype
+    cpu_kernels: bool
 
     @nn.compact
     def __call__(self, x: jax.Array, valid: jax.Array) -> jax.Array:
         """Logits ``[n, 28, 28, k]`` of regions ``[n, 14, 14, c]``, valid ``[n]``."""
         mask = valid[:, None, None, None]
+        options = {"kernel_init": HE_FAN_OUT, "dtype": self.dtype, "cpu_kernels": self.cpu_kernels}
         for i in range(4):
-            x = ConvBlock(self.channels, norm=self.norm, dtype=self.dtype, name=f"conv_{i}")(x, mask)
-        x = nn.relu(UpConv2x2(self.channels, kernel_init=HE_FAN_OUT, dtype=self.dtype, name="conv5_mask")(x))
-        logits = nn.Conv(self.classes, (1, 1), kernel_init=HE_FAN_OUT, dtype=self.dtype, name="mask_fcn_logits")(x)
+            x = ConvBlock(self.channels, norm=self.norm, name=f"conv_{i}", **options)(x, mask)
+        x = nn.relu(UpConv2x2(self.channels, name="conv5_mask", **options)(x))
+        logits = Conv(self.classes, 1, name="mask_fcn_logits", **options)(x)
         return logits.astype(jnp.float32)
 
 

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from flax.typing import Dtype
 
 from jaxseg.models.blocks import ConvBlock
+from jaxseg.models.layers import Conv
 from jaxseg.models.mask_rcnn.fpn import STRIDES
 from jaxseg.ops import boxes as box_ops
 from jaxseg.ops.anchors import base_anchors
@@ -66,11 +67,13 @@ class RPNHead(nn.Module):
       convs: how many 3x3 convolutions: one in torchvision's v1, two in its v2.
       anchors: at each position.
       dtype: type of the computation; parameters and outputs are float32.
+      cpu_kernels: whether to use the forms of operations that are fast on one CPU device.
     """
 
     convs: int = 1
     anchors: int = 3
     dtype: Dtype = jnp.float32
+    cpu_kernels: bool = False
 
     @nn.compact
     def __call__(
@@ -83,9 +86,10 @@ class RPNHead(nn.Module):
           extents: the part of each image that counts, see ``ops/padding.py``.
         """
         channels = pyramid[0].shape[-1]
-        convs = [ConvBlock(channels, kernel_init=INIT, dtype=self.dtype, name=f"conv_{i}") for i in range(self.convs)]
-        score = nn.Conv(self.anchors, (1, 1), kernel_init=INIT, dtype=self.dtype, name="cls_logits")
-        refine = nn.Conv(4 * self.anchors, (1, 1), kernel_init=INIT, dtype=self.dtype, name="bbox_pred")
+        options = {"kernel_init": INIT, "dtype": self.dtype, "cpu_kernels": self.cpu_kernels}
+        convs = [ConvBlock(channels, name=f"conv_{i}", **options) for i in range(self.convs)]
+        score = Conv(self.anchors, 1, name="cls_logits", **options)
+        refine = Conv(4 * self.anchors, 1, name="bbox_pred", **options)
         logits, deltas = [], []
         for x, stride in zip(pyramid, STRIDES, strict=True):
             mask = valid_mask(extents, x.shape[1:3], stride)

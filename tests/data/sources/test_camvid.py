@@ -74,7 +74,7 @@ def test_records_travel_to_another_process(data, drawn):
 @pytest.mark.parametrize("content", [b"no image", b""])
 def test_what_cannot_be_decoded_is_named(data, files, drawn, content):
     (files / "train/train_000000.png").write_bytes(content)
-    with pytest.raises(ValueError, match=r"train/train_000000\.png cannot be decoded; expected a whole image file"):
+    with pytest.raises(ValueError, match=r"train/train_000000\.png cannot be read as an image: it is not"):
         open_source(data, "train").records[0]
 
 

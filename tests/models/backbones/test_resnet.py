@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from random_weights import random_image, random_variables, relative_error, template
 
+from jaxseg.benchmarks.flops import count_flops
 from jaxseg.models.backbones.resnet import LAYERS, ResNet, max_pool_3x3
 from jaxseg.weights.mappings import RESNET
 from jaxseg.weights.torchvision import from_state_dict, to_state_dict
@@ -119,3 +120,13 @@ def test_features_are_torchvisions_golden(depth):
     assert relative_error(features["logits"], golden["logits"]) < 1e-4
     for layer in LAYERS:
         assert relative_error(features[layer][..., ::16], golden[layer]) < 1e-4
+
+
+def test_a_frozen_backbone_has_no_gradient_to_compute():
+    model, variables = narrow(trainable_layers=0)
+    image = random_image((1, 32, 32, 3), seed=3)
+
+    def loss(params):
+        return model.apply({**variables, "params": params}, image, train=False)["layer4"].sum()
+
+    assert count_flops(jax.grad(loss), variables["params"]) == 0

@@ -1,0 +1,150 @@
+"""Gradients of convolutions from matrix products and plain convolutions, which are fast on a CPU.
+
+``convolution.py`` chooses between these, Winograd's algorithm and XLA's own gradients.
+"""
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+BLOCK_PIXELS = 1600  # long enough for a matrix product; copies of few channels fit a second-level cache
+
+
+def kernel_gradient_3x3(x: jax.Array, dy: jax.Array, padding: int) -> jax.Array:
+    """Returns the gradient ``[3, 3, c, f]`` of a 3x3 kernel of stride 1, computed in blocks of rows or images.
+
+    ``dk[r, s] = sum over i, j of x[i, j + s - padding] dy[i - r + padding, j]^T``, where rows and columns beyond the
+    border are 0. Three copies of x, shifted by columns, and three of dy, shifted by rows, make all nine one matrix
+    product ``[3 c, pixels] @ [pixels, 3 f]``.
+
+    Args:
+      x: ``[b, h, w, c]``, the input of the convolution.
+      dy: ``[b, h', w', f]``, the gradient of its output.
+      padding: rows and columns of zeros on each side of the map.
+    """
+    h, c = x.shape[1], x.shape[3]
+    b, _, w, f = dy.shape
+    x = jnp.pad(x, ((0, 0), (0, 0), (padding, padding), (0, 0)))
+    dy = jnp.pad(dy, ((0, 0), (2 - padding, 2 - padding), (0, 0), (0, 0)))
+    images, rows = _block(b, h, w)
+    blocks = h // rows
+
+    def add_block(total, i):
+        start = (i // blocks * images, i % blocks * rows, 0, 0)
+        x_block = lax.dynamic_slice(x, start, (images, rows, w + 2, c))
+        dy_block = lax.dynamic_slice(dy, start, (images, rows + 2, w, f))
+        by_columns = jnp.concatenate([x_block[:, :, s : s + w] for s in range(3)], axis=-1)
+        by_rows = jnp.concatenate([dy_block[:, 2 - r : 2 - r + rows] for r in range(3)], axis=-1)
+        product = jnp.einsum("bhwf,bhwc->fc", by_rows, by_columns, preferred_element_type=jnp.float32)
+        return total + product, None
+
+    total, _ = lax.scan(add_block, jnp.zeros((3 * f, 3 * c), jnp.float32), jnp.arange(b // images * blocks))
+    return total.reshape(3, f, 3, c).transpose(0, 2, 3, 1).astype(x.dtype)
+
+
+def kernel_gradient(
+    x: jax.Array, dy: jax.Array, size: tuple[int, int], stride: int, padding: int, dilation: int
+) -> jax.Array:
+    """Returns the gradient ``[r, s, c, f]`` of any kernel, computed in blocks of rows or images.
+
+    In each block, the ``r s`` pixels of each window stand side by side, ``[pixels, r s c]``. The gradient is the
+    product of their transpose with dy.
+
+    Args:
+      x: ``[b, h, w, c]``, the input of the convolution.
+      dy: ``[b, h', w', f]``, the gradient of its output.
+      size: rows and columns of the kernel.
+      stride: distance of two neighboring windows, in pixels.
+      padding: rows and columns of zeros on each side of the map.
+      dilation: distance of two neighboring pixels in a window.
+    """
+    b, h, w, f = dy.shape
+    c = x.shape[3]
+    x = jnp.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
+    images, rows = _block(b, h, w)
+    blocks = h // rows
+    height, width = stride * (rows - 1) + 1, stride * (w - 1) + 1  # from the first window's corner to the last's
+
+    def add_block(total, i):
+        image, row = i // blocks * images, i % blocks * rows
+        x_rows = height + dilation * (size[0] - 1)
+        x_block = lax.dynamic_slice(x, (image, stride * row, 0, 0), (images, x_rows, x.shape[2], c))
+        dy_block = lax.dynamic_slice(dy, (image, row, 0, 0), (images, rows, w, f))
+        windows = [
+            x_block[:, top : top + height : stride, left : left + width : stride]
+            for top in range(0, dilation * size[0], dilation)
+            for left in range(0, dilation * size[1], dilation)
+        ]
+        windows = jnp.concatenate(windows, axis=-1)
+        return total + jnp.einsum("bhwc,bhwf->cf", windows, dy_block, preferred_element_type=jnp.float32), None
+
+    zeros = jnp.zeros((size[0] * size[1] * c, f), jnp.float32)
+    total, _ = lax.scan(add_block, zeros, jnp.arange(b // images * blocks))
+    return total.reshape(*size, c, f).astype(x.dtype)
+
+
+def strided_input_gradient(
+    dy: jax.Array, kernel: jax.Array, stride: int, padding: int, size: tuple[int, int]
+) -> jax.Array:
+    """Returns the gradient ``[b, *size, c]`` of the input of a strided convolution, one phase after another.
+
+    A phase is every ``stride``-th row and column of the input. It meets every ``stride``-th row and column of the
+    kernel, so its gradient is a convolution of dy with that part of the kernel, turned by 180 degrees.
+
+    Args:
+      dy: ``[b, h', w', f]``, the gradient of the output.
+      kernel: ``[r, s, c, f]``.
+      stride: distance of two neighboring windows, in pixels.
+      padding: rows and columns of zeros on each side of the map.
+      size: height and width of the input.
+    """
+    height, width = (-(-length // stride) for length in size)
+    kernel = kernel.swapaxes(2, 3)
+    phases = []
+    for row in range(stride):
+        rows, vertical = _phase(row, kernel.shape[0], stride, padding, dy.shape[1], height)
+        for column in range(stride):
+            columns, horizontal = _phase(column, kernel.shape[1], stride, padding, dy.shape[2], width)
+            part = kernel[rows, columns][::-1, ::-1]
+            phases.append(
+                lax.conv_general_dilated(
+                    dy, part, (1, 1), [vertical, horizontal], dimension_numbers=("NHWC", "HWIO", "NHWC")
+                )
+            )
+    dx = jnp.stack(phases).reshape(stride, stride, -1, height, width, kernel.shape[3]).transpose(2, 3, 0, 4, 1, 5)
+    return dx.reshape(-1, stride * height, stride * width, kernel.shape[3])[:, : size[0], : size[1]]
+
+
+def _phase(
+    phase: int, length: int, stride: int, padding: int, outputs: int, inputs: int
+) -> tuple[slice, tuple[int, int]]:
+    """Returns which part of a kernel's axis meets a phase, and the padding of dy along that axis.
+
+    Input ``stride i + phase`` meets kernel position r at output ``i + (phase + padding - r) / stride``.
+    """
+    first = (phase + padding) % stride
+    taps = range(first, length, stride)
+    if not taps:
+        raise ValueError(f"stride is {stride}; expected at most the kernel's length {length}. Use XLA's gradient.")
+    nearest, farthest = ((phase + padding - r) // stride for r in (taps[-1], taps[0]))
+    return slice(first, length, stride), (-nearest, inputs + farthest - outputs)
+
+
+def spread(x: jax.Array, stride: int, size: tuple[int, int]) -> jax.Array:
+    """Returns ``[b, *size, c]``, which holds ``x [b, h, w, c]`` at every ``stride``-th row and column, and zeros."""
+    if stride == 1:
+        return x
+    rows, columns = (length - stride * (n - 1) - 1 for length, n in zip(size, x.shape[1:3], strict=True))
+    zero = jnp.zeros((), x.dtype)
+    return lax.pad(x, zero, [(0, 0, 0), (0, rows, stride - 1), (0, columns, stride - 1), (0, 0, 0)])
+
+
+def _block(images: int, height: int, width: int) -> tuple[int, int]:
+    """Returns the images and rows of a block of at most ``BLOCK_PIXELS``, or one row; several images if whole."""
+    rows = _largest_divisor(height, BLOCK_PIXELS // width)
+    return (_largest_divisor(images, BLOCK_PIXELS // (height * width)) if rows == height else 1), rows
+
+
+def _largest_divisor(number: int, most: int) -> int:
+    """Returns the largest divisor that is at most ``most``, and at least 1."""
+    return next(divisor for divisor in range(max(1, min(number, most)), 0, -1) if number % divisor == 0)

@@ -1,0 +1,73 @@
+"""Panels side by side under titles, and legends."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from jaxseg.reporting.text import shorten_text, text_size, write_text
+
+GAP = 4  # pixels between panels
+LETTERS = 14  # pixels, height of letters in titles and legends
+WHITE = 255
+
+
+def arrange_panels(rows: Sequence[Sequence[np.ndarray]], titles: Sequence[str] = ()) -> np.ndarray:
+    """Returns rows of panels on white, uint8 ``[h, w, 3]``; shorter rows are filled up with white on the right.
+
+    Args:
+      rows: panels, uint8 ``[h, w, 3]``; those of a row have equal heights.
+      titles: a title per column, written above each row.
+    """
+    return _stack([_row(panels, titles) for panels in rows])
+
+
+def _row(panels: Sequence[np.ndarray], titles: Sequence[str]) -> np.ndarray:
+    headed = (
+        [np.concatenate([_heading(title, panel.shape[1]), panel]) for title, panel in zip(titles, panels, strict=True)]
+        if titles
+        else panels
+    )
+    return np.concatenate([np.pad(one, ((GAP, 0), (GAP, 0), (0, 0)), constant_values=WHITE) for one in headed], axis=1)
+
+
+def _heading(title: str, width: int) -> np.ndarray:
+    line = np.full((text_size(title, LETTERS)[1] + 2, width, 3), WHITE, np.uint8)
+    write_text(line, shorten_text(title, LETTERS, width), (0, 0), LETTERS)
+    return line
+
+
+def _stack(lines: Sequence[np.ndarray]) -> np.ndarray:
+    width = max(line.shape[1] for line in lines) + GAP
+    lines = [np.pad(line, ((0, 0), (0, width - line.shape[1]), (0, 0)), constant_values=WHITE) for line in lines]
+    return np.pad(np.concatenate(lines), ((0, GAP), (0, 0), (0, 0)), constant_values=WHITE)
+
+
+def add_legend(picture: np.ndarray, names: Sequence[str], colors: np.ndarray) -> np.ndarray:
+    """Returns the picture with a legend below it, as wide as the picture.
+
+    Args:
+      picture: uint8 ``[h, w, 3]``.
+      names: a name per entry, such as "cat 12.3 %"; without one, the picture is returned as it is.
+      colors: uint8 ``[n, 3]``.
+    """
+    return np.concatenate([picture, draw_legend(names, colors, picture.shape[1])]) if len(names) else picture
+
+
+def draw_legend(names: Sequence[str], colors: np.ndarray, width: int) -> np.ndarray:
+    """Returns names with their colors in as many lines as they take, uint8 ``[h, width, 3]``."""
+    height, swatch = text_size("", LETTERS)[1] + 4, LETTERS
+    room = max(width - swatch - 3 * GAP, 1)
+    entries = [shorten_text(name, LETTERS, room) for name in names]
+    widths = [swatch + 4 * GAP + text_size(name, LETTERS)[0] for name in entries]
+    corners, x, y = [], GAP, 0
+    for entry in widths:
+        if x > GAP and x + entry > width:
+            x, y = GAP, y + height
+        corners.append((x, y))
+        x += entry
+    canvas = np.full((y + height + GAP, width, 3), WHITE, np.uint8)
+    for name, color, (x, y) in zip(entries, colors, corners, strict=True):
+        canvas[y + 3 : y + 3 + swatch, x : x + swatch] = 128  # a thin frame, so that white colors have an edge
+        canvas[y + 4 : y + 2 + swatch, x + 1 : x + swatch - 1] = color
+        write_text(canvas, name, (x + swatch + GAP, y), LETTERS)
+    return canvas

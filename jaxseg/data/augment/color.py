@@ -1,37 +1,81 @@
 """Changes of an image's colors: brightness, contrast, saturation and hue."""
 
 import math
-from typing import Protocol
+from typing import NamedTuple
 
 import cv2
+import ml_collections
 import numpy as np
 
-# How much of each channel a person sees as brightness (ITU-R BT.601), for the gray that contrast and saturation keep.
+from jaxseg.data.augment.options import check_fraction
+from jaxseg.types import Example, InstanceExample
+
+# Weight of each channel in the brightness that a person sees (ITU-R BT.601). Contrast and saturation keep this gray.
 LUMA = np.array([0.299, 0.587, 0.114])
 
 
-class LargestChanges(Protocol):
-    """What ``config.data.augment`` says of colors: three relative changes, and the hue's in turns."""
+class Color(NamedTuple):
+    """Random changes of brightness, contrast, saturation and hue.
 
-    brightness: float
-    contrast: float
-    saturation: float
-    hue: float
-
-
-def random_color(rng: np.random.Generator, image: np.ndarray, largest: LargestChanges) -> np.ndarray:
-    """Changes each property of ``[h, w, 3]`` by a factor from 1 - x to 1 + x, and the hue by -x to x turns.
-
-    The four are linear maps of colors, so they are applied as one matrix and rounded once: brightness scales,
-    contrast scales the distance to the image's mean gray, saturation that to each pixel's own gray, and the hue turns
-    about the gray axis.
+    Attributes:
+      brightness: largest relative change; the factor is uniform in 1 - x to 1 + x.
+      contrast: the same for the distance to the image's mean gray.
+      saturation: the same for the distance to each pixel's own gray.
+      hue: largest change in turns of the color circle, uniform in -x to x.
     """
-    limits = largest.brightness, largest.contrast, largest.saturation, largest.hue
-    return change_color(image, *(rng.uniform(-limit, limit) for limit in limits))
+
+    brightness: float = 0.0
+    contrast: float = 0.0
+    saturation: float = 0.0
+    hue: float = 0.0
+
+    @classmethod
+    def from_config(cls, data_config: ml_collections.ConfigDict) -> "Color":
+        """Reads and checks the options.
+
+        Raises:
+          ValueError: one of them is not in 0..1.
+        """
+        options = cls(*(data_config.augment.get(field, 0.0) for field in cls._fields))
+        for field, value in options._asdict().items():
+            check_fraction(field, value)
+        return options
+
+    def apply(self, rng: np.random.Generator, example: Example) -> Example:
+        """Changes the colors of an image; its label map stays."""
+        return Example(random_color(rng, example.image, self), example.label)
+
+    def apply_to_instances(
+        self, rng: np.random.Generator, example: InstanceExample, draw_other: object
+    ) -> InstanceExample:
+        """Changes the colors of an image; its objects stay."""
+        del draw_other
+        return example._replace(image=random_color(rng, example.image, self))
+
+
+def random_color(rng: np.random.Generator, image: np.ndarray, largest: Color) -> np.ndarray:
+    """Changes the four properties of an image ``[h, w, 3]`` by random amounts."""
+    return change_color(image, *(rng.uniform(-limit, limit) for limit in largest))
 
 
 def change_color(image: np.ndarray, brightness: float, contrast: float, saturation: float, hue: float) -> np.ndarray:
-    """What ``random_color`` does with the changes drawn: three relative ones and one in turns; 0 changes nothing."""
+    """Changes the colors of an image ``[h, w, 3]``; 0 changes nothing.
+
+    All four are linear maps of colors, so they are applied as one matrix and rounded once. Brightness scales, contrast
+    scales the distance to the image's mean gray, saturation scales the distance to each pixel's own gray, and the hue
+    turns about the gray axis.
+
+    Args:
+      image: uint8.
+      brightness: relative change, such as 0.2 for a fifth brighter.
+      contrast: relative change.
+      saturation: relative change; -1 gives a gray image.
+      hue: change in turns of the color circle.
+
+    Example:
+      >>> change_color(np.full((1, 1, 3), 100, np.uint8), 0.2, 0, 0, 0).tolist()
+      [[[120, 120, 120]]]
+    """
     if brightness == contrast == saturation == hue == 0:
         return image
     light, stretch = 1 + brightness, 1 + contrast
@@ -41,11 +85,12 @@ def change_color(image: np.ndarray, brightness: float, contrast: float, saturati
 
 
 def _saturation(factor: float) -> np.ndarray:
+    """Returns the matrix that scales each color's distance to its gray."""
     return factor * np.eye(3) + (1 - factor) * np.tile(LUMA, (3, 1))
 
 
 def _hue_rotation(turns: float) -> np.ndarray:
-    """Rotation by an angle about the axis (1, 1, 1) / sqrt 3, after Rodrigues."""
+    """Returns the rotation by an angle about the axis (1, 1, 1) / sqrt 3, by Rodrigues' formula."""
     cosine, sine = math.cos(2 * math.pi * turns), math.sin(2 * math.pi * turns) / math.sqrt(3)
     cross = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]])
     return cosine * np.eye(3) + sine * cross + (1 - cosine) / 3 * np.ones((3, 3))

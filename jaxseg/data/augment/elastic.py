@@ -1,21 +1,51 @@
 """Elastic deformation, the augmentation of the U-Net paper (Ronneberger et al. 2015, section 3.1)."""
 
+import math
+from typing import NamedTuple
+
 import cv2
+import ml_collections
 import numpy as np
 
 from jaxseg.types import Example
 
-GRID = (3, 3)  # vectors, over the whole image
+GRID = (3, 3)  # shift vectors over the whole image
+
+
+class Elastic(NamedTuple):
+    """Elastic deformation: smooth random shifts of pixels.
+
+    Attributes:
+      elastic: standard deviation of the shifts in pixels; 0 disables it.
+    """
+
+    elastic: float = 0.0
+
+    @classmethod
+    def from_config(cls, data_config: ml_collections.ConfigDict) -> "Elastic":
+        """Reads and checks the option.
+
+        Raises:
+          ValueError: it is negative.
+        """
+        std = data_config.augment.get("elastic", 0.0)
+        if not 0 <= std < math.inf:
+            raise ValueError(f"config.data.augment.elastic is {std}; expected 0 or more pixels.")
+        return cls(std)
+
+    def apply(self, rng: np.random.Generator, example: Example) -> Example:
+        """Deforms an image and its label map."""
+        return random_elastic(rng, example, self.elastic) if self.elastic else example
 
 
 def random_elastic(rng: np.random.Generator, example: Example, std: float) -> Example:
     """Shifts every pixel a little, and neighbors alike.
 
-    The shifts are drawn at the centers of a 3x3 division of the image, Gaussian in x and in y, and interpolated in
-    between by cubic convolution. Beyond its edges the image goes on as its mirror.
+    Shifts are sampled at the centers of a 3x3 grid, Gaussian in x and in y, and interpolated by cubic convolution. The
+    image is mirrored at its edges.
 
     Args:
-      rng: the source of chance.
+      rng: random generator.
       example: image and label.
       std: standard deviation of the shifts, in pixels.
     """
@@ -24,12 +54,12 @@ def random_elastic(rng: np.random.Generator, example: Example, std: float) -> Ex
 
 
 def displacements(shifts: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """A coarse grid of vectors ``[n, n, 2]`` as one (x, y) a pixel: float32 ``[*size, 2]``."""
+    """Interpolates a grid of vectors ``[n, n, 2]`` to one (x, y) per pixel, float32 ``[*size, 2]``."""
     return cv2.resize(shifts, size[::-1], interpolation=cv2.INTER_CUBIC)
 
 
 def deform(example: Example, shifts: np.ndarray) -> Example:
-    """Each pixel takes what lies at its place plus its shift ``[h, w, 2]``: bilinear; for the label, nearest."""
+    """Samples each pixel at its position plus its shift ``[h, w, 2]``: bilinear, for the label nearest."""
     height, width = example.label.shape
     x, y = np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)
     places = shifts + np.stack(np.meshgrid(x, y), axis=-1)

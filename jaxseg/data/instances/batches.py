@@ -12,18 +12,10 @@ import grain
 import ml_collections
 import numpy as np
 
-from jaxseg.data.augment.color import random_color
-from jaxseg.data.augment.copy_paste import random_copy_paste
+from jaxseg.data.augment import Pipeline, read_pipeline
 from jaxseg.data.instances.grouping import GroupedOrder
 from jaxseg.data.instances.packing import empty_batch, fill_row
-from jaxseg.data.instances.transforms import (
-    InstanceAugmentation,
-    apply_view,
-    check_sides,
-    instance_augmentation,
-    random_view,
-    whole_view,
-)
+from jaxseg.data.instances.transforms import apply_view, check_sides, whole_view
 from jaxseg.data.resize import MULTIPLE, Size, bucket_of, buckets, resized_size
 from jaxseg.data.semantic.batches import share_of
 from jaxseg.data.stream import BatchStream
@@ -51,17 +43,18 @@ def train_batches(
       An iterator of ``InstanceBatch`` with ``b / n`` images each; close it, or use it in a ``with`` statement.
     """
     share = share_of(batch_size, process_index, process_count)
-    chosen = instance_augmentation(data_config)
+    pipeline = read_pipeline(data_config, "instances")
     catalogue = catalogue_of(source, data_config)
     learnt = np.flatnonzero(catalogue.counts >= (0 if data_config.empty_images else 1))
     if learnt.size == 0:
         raise ValueError(f"the split config.data.train of {data_config.name} has no image with an object to learn from")
     _warn_of_crowded(catalogue.counts, data_config.max_objects)
     sizes = padded_sizes(data_config, training=True)
-    side = None if chosen.scale_jitter else max(chosen.min_sizes)
+    resize = pipeline.options["resize"]
+    side = None if resize.jitters else max(resize.choices)
     groups = _grouped(learnt, catalogue.sizes, sizes, side, data_config.max_size)
     order = GroupedOrder(tuple(groups.values()), batch_size, seed)
-    make = TrainBatch(source.records, learnt, order, tuple(groups), chosen, data_config.max_objects, share)
+    make = TrainBatch(source.records, learnt, order, tuple(groups), pipeline, data_config.max_objects, share)
     return BatchStream(grain.MapDataset.range(ENDLESS).map(make)[start_step:], workers=data_config.workers)
 
 
@@ -102,15 +95,15 @@ def padded_sizes(data_config: ml_collections.ConfigDict, *, training: bool) -> t
     check_sides(data_config)
     if not training:
         return buckets(data_config.min_size, data_config.max_size)
-    chosen = instance_augmentation(data_config)
-    if not chosen.scale_jitter:
-        return buckets(max(chosen.min_sizes), data_config.max_size)
-    if any(side % MULTIPLE for side in chosen.fixed_size):
+    resize = read_pipeline(data_config, "instances").options["resize"]
+    if not resize.jitters:
+        return buckets(max(resize.choices), data_config.max_size)
+    if any(side % MULTIPLE for side in resize.window):
         raise ValueError(
-            f"config.data.image_size is {chosen.fixed_size}; expected multiples of {MULTIPLE}, since "
-            "config.data.augment.scale_jitter makes all images of a detector as large as this"
+            f"config.data.image_size is {resize.window}; expected multiples of {MULTIPLE}, since "
+            "config.data.augment.scale_jitter pads all images to this size."
         )
-    return (chosen.fixed_size,)
+    return (resize.window,)
 
 
 class TrainBatch(NamedTuple):
@@ -121,7 +114,7 @@ class TrainBatch(NamedTuple):
       learnt: which of them are learnt from.
       order: which of them are in a batch.
       padded: the size of the images of each group of the order.
-      augmentation: what happens to them.
+      pipeline: their augmentations.
       max_objects: m.
       share: the rows of a batch that are made.
     """
@@ -130,7 +123,7 @@ class TrainBatch(NamedTuple):
     learnt: np.ndarray
     order: GroupedOrder
     padded: tuple[Size, ...]
-    augmentation: InstanceAugmentation
+    pipeline: Pipeline
     max_objects: int
     share: slice
 
@@ -146,17 +139,19 @@ class TrainBatch(NamedTuple):
         return batch
 
     def _example(self, rng: np.random.Generator, index: int) -> tuple[InstanceExample, Size]:
-        """The augmented image, and the size that it had."""
+        """Returns the augmented image and its original size."""
         example, original = self._view(rng, index)
-        if rng.random() < self.augmentation.copy_paste:
-            other, _ = self._view(rng, int(rng.choice(self.learnt)))
-            example = random_copy_paste(rng, example, other)
-        return example._replace(image=random_color(rng, example.image, self.augmentation)), original
+        return self.pipeline.augment_instances(rng, example, self._draw_other), original
+
+    def _draw_other(self, rng: np.random.Generator) -> InstanceExample:
+        """Samples another training image, resampled."""
+        return self._view(rng, int(rng.choice(self.learnt)))[0]
 
     def _view(self, rng: np.random.Generator, index: int) -> tuple[InstanceExample, Size]:
+        """Returns an image resampled by a random view, and its original size."""
         example = example_of(self.records[index])
         size = example.image.shape[:2]
-        return apply_view(example, random_view(rng, size, self.augmentation)), size
+        return apply_view(example, self.pipeline.sample_view(rng, size)), size
 
 
 class EvalBatch(NamedTuple):

@@ -12,31 +12,7 @@ import numpy as np
 
 from jaxseg.data.geometry import boxes_of_masks, occupied
 from jaxseg.data.resize import Size, nearest, pick, resized_size
-from jaxseg.data.semantic.transforms import check_shares, check_unused, image_size
 from jaxseg.types import InstanceExample, Objects
-
-
-class InstanceAugmentation(NamedTuple):
-    """What happens to the images that a detector learns from; see ``config.data`` in configs/base.py.
-
-    Attributes:
-      min_sizes: the short sides to choose from.
-      max_size: of the long side.
-      scale_jitter: range of sizes relative to one that fits ``fixed_size``; None: images are resized by their sides.
-      fixed_size: (height, width) of the window that is cut out of a jittered image.
-      flip, brightness, contrast, saturation, hue, copy_paste: see there.
-    """
-
-    min_sizes: tuple[int, ...]
-    max_size: int
-    scale_jitter: tuple[float, float] | None
-    fixed_size: Size
-    flip: bool
-    brightness: float
-    contrast: float
-    saturation: float
-    hue: float
-    copy_paste: float
 
 
 class View(NamedTuple):
@@ -53,31 +29,8 @@ class View(NamedTuple):
     resized: Size
     corner: tuple[int, int]
     size: Size
-    flip: bool
-    smooth: bool
-
-
-def instance_augmentation(data_config: ml_collections.ConfigDict) -> InstanceAugmentation:
-    """Reads and checks what the config says of augmentation for detectors."""
-    chosen = data_config.augment
-    check_sides(data_config)
-    if not all(isinstance(side, int) and 0 < side <= data_config.max_size for side in chosen.min_sizes):
-        raise ValueError(
-            f"config.data.augment.min_sizes is {tuple(chosen.min_sizes)}; expected short sides in pixels, at most "
-            f"config.data.max_size, which is {data_config.max_size}"
-        )
-    low, high = chosen.scale_jitter
-    if not 0 < low <= high:
-        raise ValueError(f"config.data.augment.scale_jitter is ({low}, {high}); expected 0 < lowest <= highest")
-    check_shares(data_config, "brightness", "contrast", "saturation", "hue", "copy_paste")
-    check_unused(data_config, "detectors", crop_scale=(1, 1), crop_ratio=(1, 1), elastic=0)
-    return InstanceAugmentation(
-        min_sizes=tuple(chosen.min_sizes) or (data_config.min_size,),
-        max_size=data_config.max_size,
-        scale_jitter=None if low == high == 1 else (low, high),
-        fixed_size=image_size(data_config),
-        **{field: chosen[field] for field in ("flip", "brightness", "contrast", "saturation", "hue", "copy_paste")},
-    )
+    flip: bool = False
+    smooth: bool = False
 
 
 def check_sides(data_config: ml_collections.ConfigDict) -> None:
@@ -92,16 +45,7 @@ def check_sides(data_config: ml_collections.ConfigDict) -> None:
 def whole_view(size: Size, min_size: int, max_size: int) -> View:
     """The whole of an image of ``size``, resized as ``resized_size`` says."""
     resized = resized_size(size, min_size, max_size)
-    return View(resized, (0, 0), resized, flip=False, smooth=False)
-
-
-def random_view(rng: np.random.Generator, size: Size, chosen: InstanceAugmentation) -> View:
-    """A view of an image of ``size``: of one of the short sides, or jittered; mirrored half of the time if so asked."""
-    if chosen.scale_jitter:
-        view = jittered_view(rng, size, chosen.scale_jitter, chosen.fixed_size)
-    else:
-        view = whole_view(size, int(rng.choice(chosen.min_sizes)), chosen.max_size)
-    return view._replace(flip=chosen.flip and rng.random() < 0.5)
+    return View(resized, (0, 0), resized)
 
 
 def jittered_view(rng: np.random.Generator, size: Size, scale: tuple[float, float], window: Size) -> View:
@@ -114,7 +58,7 @@ def jittered_view(rng: np.random.Generator, size: Size, scale: tuple[float, floa
     resized = max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
     seen = min(resized[0], window[0]), min(resized[1], window[1])
     corner = int(rng.integers(resized[0] - seen[0] + 1)), int(rng.integers(resized[1] - seen[1] + 1))
-    return View(resized, corner, seen, flip=False, smooth=True)
+    return View(resized, corner, seen, smooth=True)
 
 
 def apply_view(example: InstanceExample, view: View) -> InstanceExample:

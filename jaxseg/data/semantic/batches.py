@@ -12,6 +12,7 @@ import grain
 import ml_collections
 import numpy as np
 
+from jaxseg.data.augment import Pipeline, read_pipeline
 from jaxseg.data.cache import CachedExamples
 from jaxseg.data.semantic import transforms
 from jaxseg.data.semantic.border import Border, border_of, border_weights
@@ -46,11 +47,9 @@ def train_batches(
     share = share_of(batch_size, process_index, process_count)
     if len(source.records) == 0:
         raise ValueError(f"the split config.data.train of {data_config.name} is empty")
-    chosen = transforms.augmentation(data_config)
-    size = transforms.train_size(data_config)
-    examples = _examples(source, data_config, transforms.stored_size(size, chosen))
-    border = border_of(data_config)
-    make = TrainBatch(examples, size, chosen, transforms.mean_color(data_config), border, seed, batch_size, share)
+    pipeline = read_pipeline(data_config, "semantic")
+    examples = _examples(source, data_config, pipeline.options["crop"].stored_size())
+    make = TrainBatch(examples, pipeline, border_of(data_config), seed, batch_size, share)
     order = grain.MapDataset.range(len(examples)).seed(seed).shuffle().repeat().batch(batch_size)
     return BatchStream(order.map_with_index(make)[start_step:], workers=data_config.workers)
 
@@ -82,9 +81,7 @@ class TrainBatch(NamedTuple):
     """Makes the batch of a step from the numbers of its records, in whatever process it is called."""
 
     examples: Sequence[Example]
-    size: tuple[int, int]
-    augmentation: transforms.Augmentation
-    color: transforms.Color
+    pipeline: Pipeline
     border: Border | None
     seed: int
     batch_size: int
@@ -97,7 +94,7 @@ class TrainBatch(NamedTuple):
 
     def _example(self, position: int, index: int) -> Example:
         rng = np.random.default_rng([self.seed, position])
-        example = transforms.augment(rng, self.examples[index], self.size, self.augmentation, self.color)
+        example = self.pipeline.augment(rng, self.examples[index])
         # Last, for where borders are is a matter of how the image was cut and bent.
         return example._replace(weight=border_weights(example.label, self.border)) if self.border else example
 

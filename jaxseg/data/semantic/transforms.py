@@ -4,60 +4,13 @@ Whatever is random takes a numpy Generator first, so that a caller who seeds it 
 example from any process. Images stay uint8; they are normalized on the device.
 """
 
-import math
-from typing import NamedTuple
-
 import cv2
 import ml_collections
 import numpy as np
 
-from jaxseg.data.augment.color import random_color
-from jaxseg.data.augment.elastic import random_elastic
 from jaxseg.types import IGNORE, Example, Record
 
 Color = tuple[float, float, float]
-
-
-class Augmentation(NamedTuple):
-    """The fields of ``config.data.augment`` that semantic models know, described in configs/base.py."""
-
-    crop_scale: tuple[float, float]
-    crop_ratio: tuple[float, float]
-    flip: bool
-    brightness: float
-    contrast: float
-    saturation: float
-    hue: float
-    elastic: float
-
-
-def augmentation(data_config: ml_collections.ConfigDict) -> Augmentation:
-    """Reads and checks ``config.data.augment``."""
-    chosen = Augmentation(*(data_config.augment[field] for field in Augmentation._fields))
-    for field in ("crop_scale", "crop_ratio"):
-        low, high = data_config.augment[field]
-        if not 0 < low <= high:
-            raise ValueError(f"config.data.augment.{field} is ({low}, {high}); expected 0 < lowest <= highest")
-    check_shares(data_config, "brightness", "contrast", "saturation", "hue")
-    check_unused(data_config, "semantic models", min_sizes=(), scale_jitter=(1, 1), copy_paste=0)
-    if chosen.elastic < 0:
-        raise ValueError(f"config.data.augment.elastic is {chosen.elastic}; expected 0 or more, in pixels")
-    return chosen
-
-
-def check_shares(data_config: ml_collections.ConfigDict, *fields: str) -> None:
-    """Sees that fields of ``config.data.augment`` are in 0..1."""
-    for field in fields:
-        if not 0 <= data_config.augment[field] <= 1:
-            raise ValueError(f"config.data.augment.{field} is {data_config.augment[field]}; expected 0 to 1")
-
-
-def check_unused(data_config: ml_collections.ConfigDict, who: str, **unused: object) -> None:
-    """Sees that fields of ``config.data.augment`` that ``who`` does not know are left at what means no change."""
-    for field, value in unused.items():
-        given = data_config.augment[field]
-        if given != value:
-            raise ValueError(f"config.data.augment.{field} is {given}, which {who} do not know; expected {value}")
 
 
 def image_size(data_config: ml_collections.ConfigDict) -> tuple[int, int]:
@@ -152,63 +105,3 @@ def crop(example: Example, box: tuple[float, float, float, float], size: tuple[i
         cv2.warpAffine(example.image, to_source, size[::-1], None, cv2.INTER_LINEAR | inverse, border, color),
         cv2.warpAffine(example.label, to_source, size[::-1], None, cv2.INTER_NEAREST | inverse, border, IGNORE),
     )
-
-
-def random_crop(
-    rng: np.random.Generator,
-    example: Example,
-    size: tuple[int, int],
-    *,
-    scale: tuple[float, float],
-    ratio: tuple[float, float],
-    color: Color,
-) -> Example:
-    """Cuts out a box of random place, side and aspect, resized to ``size``.
-
-    Args:
-      rng: the source of chance.
-      example: image and label.
-      size: (height, width) of the result.
-      scale: range of the box's side as a share of the image's, uniform; a box larger than the image pads.
-      ratio: range of the box's aspect (width over height) relative to the image's, uniform in its logarithm.
-      color: of the padding, 0..255.
-    """
-    height, width = example.label.shape
-    side = rng.uniform(*scale)
-    stretch = math.exp(rng.uniform(math.log(ratio[0]), math.log(ratio[1])) / 2)
-    box_height, box_width = height * side / stretch, width * side * stretch
-    # With a box larger than the image, the image takes a random place in it.
-    y1 = rng.uniform(*sorted((0.0, height - box_height)))
-    x1 = rng.uniform(*sorted((0.0, width - box_width)))
-    return crop(example, (x1, y1, x1 + box_width, y1 + box_height), size, color)
-
-
-def random_flip(rng: np.random.Generator, example: Example) -> Example:
-    """Left and right exchanged, half of the time."""
-    if rng.random() < 0.5:
-        return Example(np.ascontiguousarray(example.image[:, ::-1]), np.ascontiguousarray(example.label[:, ::-1]))
-    return example
-
-
-def stored_size(size: tuple[int, int], chosen: Augmentation) -> tuple[int, int]:
-    """The size in which examples are kept before ``augment``: so large that crops need no enlarging.
-
-    At most twice the final size, four times the memory: smaller crops than half an image are blurred a little.
-    """
-    factor = min(max(1.0, 1 / chosen.crop_scale[0]), 2.0)
-    return math.ceil(size[0] * factor), math.ceil(size[1] * factor)
-
-
-def augment(
-    rng: np.random.Generator, example: Example, size: tuple[int, int], chosen: Augmentation, color: Color
-) -> Example:
-    """Everything that ``chosen`` asks for; the result has ``size`` (height, width)."""
-    if (*chosen.crop_scale, *chosen.crop_ratio) == (1, 1, 1, 1):
-        example = resize(example, size)
-    else:
-        example = random_crop(rng, example, size, scale=chosen.crop_scale, ratio=chosen.crop_ratio, color=color)
-    if chosen.flip:
-        example = random_flip(rng, example)
-    if chosen.elastic:
-        example = random_elastic(rng, example, chosen.elastic)
-    return Example(random_color(rng, example.image, chosen), example.label)

@@ -1,8 +1,6 @@
-from types import SimpleNamespace
-
 import numpy as np
 
-from jaxseg.data.augment.color import change_color, random_color
+from jaxseg.data.augment.color import Color, change_color, random_color
 
 
 def test_brightness_and_contrast_of_known_values():
@@ -23,7 +21,7 @@ def test_saturation_and_hue_leave_grey_alone_and_move_colours():
 
 def test_random_changes_stay_within_their_range():
     gray = np.full((1, 1, 3), 100, np.uint8)
-    largest = SimpleNamespace(brightness=0.3, contrast=0, saturation=0, hue=0)
+    largest = Color(brightness=0.3)
     values = [int(random_color(np.random.default_rng(seed), gray, largest)[0, 0, 0]) for seed in range(300)]
     assert 70 <= min(values) < 75
     assert 125 < max(values) <= 130

@@ -3,26 +3,10 @@ import numpy as np
 import pytest
 
 from configs.base import get_config
-from jaxseg.data.augment.color import random_color
 from jaxseg.data.semantic import transforms
 from jaxseg.types import IGNORE, Example, Record
 
 GREY = (128.0, 128.0, 128.0)
-NOTHING = transforms.Augmentation((1.0, 1.0), (1.0, 1.0), False, 0.0, 0.0, 0.0, 0.0, 0.0)
-
-
-def blobs(rng):
-    """An example of squares, 40x56, whose image tells its label: red is 200 in class 1 and 0 in class 0."""
-    label = np.kron(rng.integers(0, 2, (5, 7)), np.ones((8, 8), int)).astype(np.uint8)
-    return Example(np.stack([200 * label, 255 - 200 * label, 30 * label], axis=-1), label)
-
-
-def assert_moved_together(example):
-    """Wherever the image is not blended between classes, it tells the label; that holds for most pixels."""
-    red = example.image[..., 0]
-    pure = np.isin(red, (0, 200)) & (example.label != IGNORE)
-    np.testing.assert_array_equal(red[pure] // 200, example.label[pure])
-    assert pure.sum() > 0.5 * (example.label != IGNORE).sum()
 
 
 def bilinear(image, size):
@@ -53,25 +37,13 @@ def test_resize_samples_at_half_pixel_centres(size):
     np.testing.assert_array_equal(resized.label[clear], expected[clear])
 
 
-def test_image_and_label_move_together():
-    chosen = NOTHING._replace(crop_scale=(0.4, 1.5), crop_ratio=(0.7, 1.4), flip=True, elastic=2.0)
-    for seed in range(50):
-        rng = np.random.default_rng(seed)
-        example = transforms.augment(rng, blobs(rng), (64, 48), chosen, GREY)
-        chex.assert_shape(example[:2], [(64, 48, 3), (64, 48)])
-        assert_moved_together(example)
-        assert set(np.unique(example.label)) <= {0, 1, IGNORE}
-
-
 def test_identity_settings_are_the_identity():
     rng = np.random.default_rng(0)
     example = Example(rng.integers(0, 256, (33, 47, 3), np.uint8), rng.integers(0, 9, (33, 47), np.uint8))
     same = [
-        transforms.augment(rng, example, (33, 47), NOTHING, GREY),
         transforms.crop(example, (0, 0, 47, 33), (33, 47), GREY),
         transforms.resize(example, (33, 47)),
         transforms.pad(example, (33, 47), GREY),
-        Example(random_color(rng, example.image, NOTHING), example.label),
     ]
     for other in same:
         chex.assert_trees_all_equal(other, example)
@@ -110,53 +82,6 @@ def test_pad_fills_bottom_and_right():
         transforms.pad(example, (1, 4), GREY)
 
 
-def test_random_flip_flips_half_of_the_time():
-    example = Example(np.arange(12, dtype=np.uint8).reshape(2, 2, 3), np.array([[0, 1], [2, 3]], np.uint8))
-    flips = 0
-    for seed in range(200):
-        flipped = transforms.random_flip(np.random.default_rng(seed), example)
-        turned = bool(flipped.label[0, 0] == 1)
-        flips += turned
-        order = slice(None, None, -1 if turned else 1)
-        chex.assert_trees_all_equal(flipped, Example(example.image[:, order], example.label[:, order]))
-    assert 70 < flips < 130
-
-
-def test_random_crop_draws_the_whole_range():
-    """A ramp tells where its crop lay: scale 0.5 to 1, uniform over all places that fit."""
-    ramp = np.tile(np.linspace(0, 250, 100).astype(np.uint8)[None, :, None], (100, 1, 3))
-    example = Example(ramp, np.zeros((100, 100), np.uint8))
-    starts, widths = [], []
-    for seed in range(300):
-        cut = transforms.random_crop(
-            np.random.default_rng(seed), example, (20, 20), scale=(0.5, 1.0), ratio=(1.0, 1.0), color=GREY
-        )
-        assert cut.label.max() == 0  # nothing was padded
-        starts.append(cut.image[0, 0, 0] / 2.5)
-        widths.append((int(cut.image[0, -1, 0]) - int(cut.image[0, 0, 0])) / 2.5 * 20 / 19)
-    assert min(starts) < 3
-    assert max(starts) > 35
-    assert 48 < min(widths) < 55
-    assert 95 < max(widths) < 103
-
-
-def test_random_colour_changes_the_image_alone():
-    rng = np.random.default_rng(0)
-    example = blobs(rng)
-    jitter = NOTHING._replace(brightness=0.3, contrast=0.3, saturation=0.3, hue=0.1)
-    changed = transforms.augment(rng, example, (40, 56), jitter, GREY)
-    assert (changed.image != example.image).any()
-    np.testing.assert_array_equal(changed.label, example.label)
-
-
-def test_elastic_deformation_bends_image_and_label():
-    example = blobs(np.random.default_rng(0))
-    bent = transforms.augment(np.random.default_rng(1), example, (40, 56), NOTHING._replace(elastic=3.0), GREY)
-    assert (bent.image != example.image).any()
-    assert (bent.label != example.label).any()
-    assert_moved_together(bent)
-
-
 def test_records_are_checked():
     image, label = np.zeros((4, 6, 3), np.uint8), np.zeros((4, 6), np.uint8)
     ok = transforms.to_example(Record("a", image, np.where(label == 0, IGNORE, 0).astype(np.uint8)), (2, 2), 3)
@@ -167,12 +92,6 @@ def test_records_are_checked():
         transforms.to_example(Record("b", image, label[:, :5]), (2, 2), 3)
     with pytest.raises(ValueError, match="c: label value 3; expected 0 to 2"):
         transforms.to_example(Record("c", image, label + np.uint8(3)), (2, 2), 3)
-
-
-def test_crops_are_cut_from_examples_that_are_large_enough():
-    assert transforms.stored_size((100, 60), NOTHING) == (100, 60)
-    assert transforms.stored_size((100, 60), NOTHING._replace(crop_scale=(0.8, 1.0))) == (125, 75)
-    assert transforms.stored_size((100, 60), NOTHING._replace(crop_scale=(0.1, 2.0))) == (200, 120)
 
 
 @pytest.mark.parametrize(("given", "size"), [((90, 120), (90, 120)), ((96,), (96, 96))])
@@ -188,24 +107,6 @@ def test_wrong_image_size(given):
     data.image_size = given
     with pytest.raises(ValueError, match=r"config\.data\.image_size"):
         transforms.image_size(data)
-
-
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [
-        ("crop_scale", (1.0, 0.5)),
-        ("crop_ratio", (0.0, 1.0)),
-        ("brightness", -0.1),
-        ("hue", 2.0),
-        ("elastic", -1.0),
-        ("copy_paste", 0.5),
-    ],
-)
-def test_wrong_augmentation(field, value):
-    data = get_config().data
-    data.augment[field] = value
-    with pytest.raises(ValueError, match=field):
-        transforms.augmentation(data)
 
 
 def test_mean_colour_is_what_normalisation_turns_into_zero():

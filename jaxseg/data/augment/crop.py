@@ -1,0 +1,66 @@
+"""Random crops, resized to the size of the training images."""
+
+import math
+from typing import NamedTuple
+
+import ml_collections
+import numpy as np
+
+from jaxseg.data.augment.options import check_range
+from jaxseg.data.semantic import transforms
+from jaxseg.data.semantic.transforms import Color
+from jaxseg.types import Example
+
+
+class Crop(NamedTuple):
+    """A crop of random place, side and aspect ratio. The defaults resize the whole image.
+
+    Attributes:
+      size: (height, width) of the result.
+      color: fills what lies outside the image, 0..255.
+      crop_scale: range of the crop's side relative to the image's side, uniform. A crop larger than the image pads.
+      crop_ratio: range of the crop's aspect ratio relative to the image's, uniform in the logarithm.
+    """
+
+    size: tuple[int, int]
+    color: Color
+    crop_scale: tuple[float, float] = (1.0, 1.0)
+    crop_ratio: tuple[float, float] = (1.0, 1.0)
+
+    @classmethod
+    def from_config(cls, data_config: ml_collections.ConfigDict) -> "Crop":
+        """Reads and checks the options.
+
+        Raises:
+          ValueError: a range is empty or not positive.
+        """
+        ranges = {field: tuple(data_config.augment.get(field, (1.0, 1.0))) for field in ("crop_scale", "crop_ratio")}
+        for field, value in ranges.items():
+            check_range(field, value)
+        return cls(transforms.train_size(data_config), transforms.mean_color(data_config), **ranges)
+
+    def apply(self, rng: np.random.Generator, example: Example) -> Example:
+        """Crops and resizes an example."""
+        if (*self.crop_scale, *self.crop_ratio) == (1, 1, 1, 1):
+            return transforms.resize(example, self.size)
+        return transforms.crop(example, self.random_box(rng, example.label.shape), self.size, self.color)
+
+    def random_box(self, rng: np.random.Generator, size: tuple[int, int]) -> tuple[float, float, float, float]:
+        """Samples the box ``[x1, y1, x2, y2]`` of a crop of an image of ``size`` (height, width)."""
+        height, width = size
+        side = rng.uniform(*self.crop_scale)
+        stretch = math.exp(rng.uniform(math.log(self.crop_ratio[0]), math.log(self.crop_ratio[1])) / 2)
+        box_height, box_width = height * side / stretch, width * side * stretch
+        # A box larger than the image has the image at a random place in it.
+        y1 = rng.uniform(*sorted((0.0, height - box_height)))
+        x1 = rng.uniform(*sorted((0.0, width - box_width)))
+        return x1, y1, x1 + box_width, y1 + box_height
+
+    def stored_size(self) -> tuple[int, int]:
+        """Returns the size in which examples are cached, large enough that crops need no enlarging.
+
+        It is at most twice the final size, which is four times the memory. Crops smaller than half an image are
+        slightly blurred.
+        """
+        factor = min(max(1.0, 1 / self.crop_scale[0]), 2.0)
+        return math.ceil(self.size[0] * factor), math.ceil(self.size[1] * factor)

@@ -1,0 +1,34 @@
+"""Horizontal flips."""
+
+from typing import NamedTuple
+
+import ml_collections
+import numpy as np
+
+from jaxseg.data.instances.transforms import View
+from jaxseg.types import Example
+
+
+class Flip(NamedTuple):
+    """A flip of left and right with probability 0.5.
+
+    Attributes:
+      flip: whether to flip at all.
+    """
+
+    flip: bool = False
+
+    @classmethod
+    def from_config(cls, data_config: ml_collections.ConfigDict) -> "Flip":
+        """Reads the option."""
+        return cls(data_config.augment.get("flip", False))
+
+    def apply(self, rng: np.random.Generator, example: Example) -> Example:
+        """Flips an image and its label map."""
+        if self.flip and rng.random() < 0.5:
+            return Example(np.ascontiguousarray(example.image[:, ::-1]), np.ascontiguousarray(example.label[:, ::-1]))
+        return example
+
+    def apply_to_view(self, rng: np.random.Generator, view: View) -> View:
+        """Flips an image and its objects when their view is applied."""
+        return view._replace(flip=self.flip and rng.random() < 0.5)

@@ -109,7 +109,8 @@ def _shared() -> ml_collections.ConfigDict:
         "max_pixels": 1_000_000_000,  # Largest number of pixels of an image that is read.
         "workers": 1,  # Worker processes for data loading; 0 uses threads. Scoring uses max(workers, 2).
         "augment": {
-            "flip": False,  # Mirror half of the images.
+            "flip": False,  # Exchange left and right with probability 0.5.
+            "flip_vertical": False,  # Exchange top and bottom with probability 0.5.
             "brightness": 0.0,  # Largest relative change of brightness; 0 disables it.
             "contrast": 0.0,  # Largest relative change of contrast; 0 disables it.
             "saturation": 0.0,  # Largest relative change of saturation; 0 disables it.

@@ -15,6 +15,7 @@ from jaxseg.data.augment.copy_paste import CopyPaste
 from jaxseg.data.augment.crop import Crop
 from jaxseg.data.augment.elastic import Elastic
 from jaxseg.data.augment.flip import Flip
+from jaxseg.data.augment.flip_vertical import FlipVertical
 from jaxseg.data.augment.resize import Resize
 from jaxseg.data.instances.transforms import View
 from jaxseg.types import Example, InstanceExample
@@ -64,6 +65,7 @@ AUGMENTATIONS = {
     "crop": Augmentation(Crop, semantic=Crop.apply),
     "resize": Augmentation(Resize, view=Resize.apply_to_view),
     "flip": Augmentation(Flip, semantic=Flip.apply, view=Flip.apply_to_view),
+    "flip_vertical": Augmentation(FlipVertical, semantic=FlipVertical.apply, view=FlipVertical.apply_to_view),
     "elastic": Augmentation(Elastic, semantic=Elastic.apply),
     "copy_paste": Augmentation(CopyPaste, instances=CopyPaste.apply),
     "color": Augmentation(Color, semantic=Color.apply, instances=Color.apply_to_instances),

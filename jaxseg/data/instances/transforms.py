@@ -1,8 +1,4 @@
-"""Augmentation for detectors: image, boxes and masks move together.
-
-Whatever is random takes a numpy Generator first, so that a caller who seeds it from an example's position gets the same
-example from any process.
-"""
+"""Views of images for detectors: image, boxes and masks are resized, cropped and flipped together."""
 
 from typing import NamedTuple
 
@@ -16,43 +12,55 @@ from jaxseg.types import InstanceExample, Objects
 
 
 class View(NamedTuple):
-    """How an image is looked at: resized, then through a window, then perhaps mirrored.
+    """A part of an image at some size: the image is resized, cropped to a window, then flipped.
 
     Attributes:
       resized: (height, width) of the whole image.
       corner: (top, left) of the window.
-      size: (height, width) of the window, which lies within the image.
-      flip: left and right are exchanged.
-      smooth: an image is shrunk by averages; if not, bilinearly as at prediction, which skips pixels.
+      size: (height, width) of the window, which lies within the resized image.
+      flip: whether left and right are exchanged.
+      flip_vertical: whether top and bottom are exchanged.
+      smooth: whether shrinking averages pixels. Otherwise it is bilinear as at prediction, which skips pixels.
     """
 
     resized: Size
     corner: tuple[int, int]
     size: Size
     flip: bool = False
+    flip_vertical: bool = False
     smooth: bool = False
 
 
 def check_sides(data_config: ml_collections.ConfigDict) -> None:
-    """Sees that ``config.data.min_size`` and ``max_size`` are sides to which images can be resized."""
+    """Checks that images can be resized to ``config.data.min_size`` and ``max_size``.
+
+    Raises:
+      ValueError: they are not positive, or contradict each other.
+    """
     if not 0 < data_config.min_size <= data_config.max_size:
         raise ValueError(
             f"config.data.min_size is {data_config.min_size} and max_size {data_config.max_size}; expected "
-            "0 < min_size <= max_size, in pixels"
+            "0 < min_size <= max_size, in pixels."
         )
 
 
 def whole_view(size: Size, min_size: int, max_size: int) -> View:
-    """The whole of an image of ``size``, resized as ``resized_size`` says."""
+    """Returns the view of a whole image of ``size``, resized as in ``resized_size``."""
     resized = resized_size(size, min_size, max_size)
     return View(resized, (0, 0), resized)
 
 
 def jittered_view(rng: np.random.Generator, size: Size, scale: tuple[float, float], window: Size) -> View:
-    """Large-scale jitter: Ghiasi et al., Simple Copy-Paste (CVPR 2021), section 3.
+    """Samples a view by large-scale jitter (Ghiasi et al., Simple Copy-Paste, CVPR 2021, section 3).
 
-    The image is resized to fit the window, times a factor that is uniform in ``scale``. Of one that is larger then, a
-    window at a random place remains; one that is smaller remains whole.
+    The image is resized to fit the window, times a factor that is uniform in ``scale``. A larger image is cropped to a
+    window at a random place; a smaller one remains whole.
+
+    Args:
+      rng: random generator.
+      size: (height, width) of the image.
+      scale: range of the factor.
+      window: (height, width) of the window.
     """
     factor = rng.uniform(*scale) * min(window[0] / size[0], window[1] / size[1])
     resized = max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
@@ -62,10 +70,10 @@ def jittered_view(rng: np.random.Generator, size: Size, scale: tuple[float, floa
 
 
 def apply_view(example: InstanceExample, view: View) -> InstanceExample:
-    """The image, boxes and masks of a view.
+    """Resamples image, boxes and masks for a view.
 
-    Boxes that the window cuts become the tight boxes of what remains of their masks. Objects of which nothing remains
-    are dropped: those with an empty mask, or a box without area.
+    A box that the window cuts becomes the tight box of what remains of its mask. Objects with an empty mask, or with a
+    box without area, are dropped.
     """
     (top, left), (height, width) = view.corner, view.size
     objects, old = example.objects, example.image.shape[:2]
@@ -78,6 +86,10 @@ def apply_view(example: InstanceExample, view: View) -> InstanceExample:
         image, columns = cv2.flip(image, 1), columns[::-1]
         x1, y1, x2, y2 = boxes.T
         boxes = np.stack([width - x2, y1, width - x1, y2], axis=1)
+    if view.flip_vertical:
+        image, rows = cv2.flip(image, 0), rows[::-1]
+        x1, y1, x2, y2 = boxes.T
+        boxes = np.stack([x1, height - y2, x2, height - y1], axis=1)
     masks = pick(objects.masks, rows, columns)
     cut = (boxes < 0).any(axis=1) | (boxes > np.array([width, height, width, height])).any(axis=1)
     boxes[cut] = boxes_of_masks(masks[cut])
@@ -86,14 +98,14 @@ def apply_view(example: InstanceExample, view: View) -> InstanceExample:
 
 
 def drop_vanished(objects: Objects) -> Objects:
-    """The objects that have a mask and a box with an area."""
+    """Drops objects with an empty mask, or with a box without area."""
     x1, y1, x2, y2 = objects.boxes.T
     remain = (x1 < x2) & (y1 < y2) & occupied(objects.masks)
     return objects if remain.all() else select_objects(objects, remain)
 
 
 def select_objects(objects: Objects, which: np.ndarray) -> Objects:
-    """Some of the objects, by index or by bool ``[m]``."""
+    """Selects objects by index or by bool ``[m]``."""
     return Objects(*(field[which] for field in objects))
 
 

@@ -1,0 +1,39 @@
+"""TensorBoard: event files in ``WORKDIR/tensorboard``."""
+
+import time
+from collections.abc import Mapping
+
+import numpy as np
+from tensorboardX import summary
+from tensorboardX.event_file_writer import EventsWriter
+from tensorboardX.proto.event_pb2 import Event, SessionLog
+
+from jaxseg.reporting.trackers.tracker import RunInfo, Tracker
+
+FLUSH_SECONDS = 1.0
+
+
+def open_tracker(run: RunInfo) -> Tracker:
+    """Opens an event file. TensorBoard hides what older files have at or after ``start_step``."""
+    folder = run.workdir / "tensorboard"
+    folder.mkdir(exist_ok=True)
+    # SummaryWriter is not used: its thread dies when the disk is full, and its queue then blocks forever.
+    writer = EventsWriter(str(folder / "events"))
+    writer.write_event(Event(step=run.start_step + 1, session_log=SessionLog(status=SessionLog.START)))
+    flushed = time.monotonic()
+
+    def write(step: int, content: summary.Summary) -> None:
+        nonlocal flushed
+        writer.write_event(Event(wall_time=time.time(), step=step, summary=content))
+        if time.monotonic() - flushed > FLUSH_SECONDS:
+            writer.flush()
+            flushed = time.monotonic()
+
+    def write_scalars(step: int, values: Mapping[str, float]) -> None:
+        for name, value in values.items():
+            write(step, summary.scalar(name, value))
+
+    def write_image(step: int, name: str, image: np.ndarray) -> None:
+        write(step, summary.image(name, image, dataformats="HWC"))
+
+    return Tracker(write_scalars, write_image, writer.close)

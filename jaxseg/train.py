@@ -18,6 +18,7 @@ from jaxseg.parallel.processes import is_main_process, main_process_first
 from jaxseg.reporting import curves, pictures
 from jaxseg.reporting.log import Report, read_lines
 from jaxseg.reporting.model_table import write_model_table
+from jaxseg.reporting.trackers import check_trackers
 from jaxseg.run import checkpoints, costs, workdir
 from jaxseg.run import signals as interruption
 from jaxseg.run.experiment import Experiment, build, resolve
@@ -62,7 +63,10 @@ class Run(NamedTuple):
 
 
 def train(
-    config: ml_collections.ConfigDict, folder: pathlib.Path, profile_steps: tuple[int, int] | None = None
+    config: ml_collections.ConfigDict,
+    folder: pathlib.Path,
+    profile_steps: tuple[int, int] | None = None,
+    console: str = "auto",
 ) -> dict[str, Any]:
     """Trains a config to its end, from its newest checkpoint if there is one, and scores it.
 
@@ -70,6 +74,7 @@ def train(
       config: the experiment.
       folder: the workdir, made if need be.
       profile_steps: the first and the last step to trace into ``folder / "profile"``; None for none.
+      console: what the run prints: "auto", "bar", "lines", "quiet" or "json", see ``reporting.console``.
 
     Returns:
       The last scores, by kind of split.
@@ -80,6 +85,8 @@ def train(
       FloatingPointError: a loss that is not finite.
       Interrupted: SIGTERM or Ctrl-C came, and the run has saved.
     """
+    trackers = config.get("trackers", ("tensorboard",))
+    check_trackers(trackers)
     with main_process_first():
         source = open_source(config.data, config.data.train)
         scored = {kind: open_source(config.data, config.data[kind]) for kind in scored_splits(config)}
@@ -101,7 +108,18 @@ def train(
         state = experiment.steps.init(initial_weights.variables) if state is None else state
         initial_weights.variables.clear()  # a copy of the whole model that nobody needs any more
         start, total = int(state.step), config.train.steps
-        report = stack.enter_context(Report(folder, start, total, config.train.batch_size, speaks=is_main_process()))
+        report = stack.enter_context(
+            Report(
+                folder,
+                start,
+                total,
+                config.train.batch_size,
+                speaks=is_main_process(),
+                console=console,
+                trackers=trackers,
+                config=workdir.flatten(config.to_dict()),
+            )
+        )
         if initial_weights.message:
             report.say(f"{folder} {initial_weights.message}")
         for change in changes:

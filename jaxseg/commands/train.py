@@ -26,6 +26,8 @@ def main(arguments: list[str]) -> int:
         "--profile_steps",
         help="FIRST,LAST: trace these training steps, such as 10,20, into WORKDIR/profile. Default: none.",
     )
+    parser.add_argument("--quiet", action="store_true", help="Print nothing but errors. Default: progress and scores.")
+    parser.add_argument("--json", action="store_true", help="Print one JSON object per line, for programs.")
     parser.add_argument("--mode", choices=["train", "evaluate"], default="train", help=argparse.SUPPRESS)
     parser.add_argument("--checkpoint", help=argparse.SUPPRESS)
     running.add_process_flags(parser)
@@ -36,7 +38,8 @@ def main(arguments: list[str]) -> int:
     def work() -> None:
         from jaxseg.train import train
 
-        train(options.config, folder, steps)
+        console = "json" if options.json else "quiet" if options.quiet else "auto"
+        train(options.config, folder, steps, console)
 
     return running.run(options, options.config, work)
 

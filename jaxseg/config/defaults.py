@@ -79,6 +79,7 @@ def _shared() -> ml_collections.ConfigDict:
     config.parallel = "jit"  # "jit" over a mesh, or "pmap".
     config.deterministic = False  # Produce the same bits in every run on a GPU too, at lower speed.
     config.compilation_cache = ""  # Private folder that keeps compiled programs for later runs; "" disables it.
+    config.trackers = ("tensorboard",)  # Trackers: "tensorboard", "wandb", "mlflow", "trackio"; () disables them.
     config.mesh = {
         "data": -1,  # Number of devices that share a batch; -1 uses all remaining devices.
         "fsdp": 1,  # Number of devices that share the parameters.

@@ -18,7 +18,8 @@ def open_tracker(run: RunInfo) -> Tracker:
     folder = run.workdir / "tensorboard"
     folder.mkdir(exist_ok=True)
     # SummaryWriter is not used: its thread dies when the disk is full, and its queue then blocks forever.
-    writer = EventsWriter(str(folder / "events"))
+    # TensorBoard reads files in the order of their names.
+    writer = EventsWriter(str(folder / f"events_{run.start_step:09d}"))
     writer.write_event(Event(step=run.start_step + 1, session_log=SessionLog(status=SessionLog.START)))
     flushed = time.monotonic()
 

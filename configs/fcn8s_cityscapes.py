@@ -5,7 +5,7 @@
 trains on the 2,975 finely labeled images and validates on the 500, at 1024x512 with the 19 train ids.
 """
 
-from configs import fcn8s_voc
+from jaxseg.configs import fcn8s_voc
 
 
 def get_config():

@@ -19,7 +19,7 @@ The paper's three stages are three runs, each of which starts from the one befor
     python -m jaxseg.main --config configs/fcn8s_pets.py --workdir runs/8s --config.init.weights=runs/16s
 """
 
-from configs import unet_pets_strong
+from jaxseg.configs import unet_pets_strong
 
 
 def get_config():

@@ -7,11 +7,11 @@ SBD, ``--config.data.train=train`` leaves 1,464. Unlike the paper's, all images 
 2015, section 4.3: SGD with momentum 0.9, 20 images, a fixed rate of 1e-4, decay 5e-4, 175 epochs, no augmentation.
 """
 
-from configs import base
+from jaxseg import config as defaults
 
 
 def get_config():
-    config = base.get_config()
+    config = defaults.semantic()
     config.data.name = "voc"
     config.data.train = "trainaug"
     config.data.image_size = (480, 480)

@@ -7,7 +7,7 @@ trains on the 10,582 images that VOC and SBD label, both unpacked in FOLDER: SGD
 trains on COCO's images of VOC's classes.
 """
 
-from configs import fcn8s_voc
+from jaxseg.configs import fcn8s_voc
 
 
 def get_config():

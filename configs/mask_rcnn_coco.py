@@ -15,12 +15,11 @@ the recipe in that only kernels decay, no biases. Meant for eight GPUs; how long
 not measured yet. torchvision publishes a box AP of 37.9 and a mask AP of 34.6.
 """
 
-from configs import base
+from jaxseg import config as defaults
 
 
 def get_config():
-    config = base.get_config()
-    config.task = "instances"
+    config = defaults.detector()
     config.data.name = "coco"
     config.data.augment.flip = True
     config.data.workers = 8
@@ -49,5 +48,4 @@ def get_config():
     config.train.epochs = 26.0
     config.train.evaluate_every = 7330  # an epoch
     config.train.checkpoint_every = 1000
-    config.train.best_metric = "segm_AP"
     return config

@@ -11,7 +11,7 @@ given with --config.init.weights; if their frozen norms need another epsilon, th
 One GPU will do. How long it takes and what it scores depends on the data, and is not measured.
 """
 
-from configs import mask_rcnn_coco
+from jaxseg.configs import mask_rcnn_coco
 
 
 def get_config():

@@ -18,7 +18,7 @@ other jobs beside it. On a GPU it can have larger images, which is not measured 
     --config.data.min_size=480 --config.data.max_size=640 --config.optimizer.learning_rate=3e-4
 """
 
-from configs import mask_rcnn_shapes
+from jaxseg.configs import mask_rcnn_shapes
 
 
 def get_config():

@@ -7,7 +7,7 @@ trains it by torchvision's recipe, from random numbers: 400 epochs of 64 images,
 it takes and what it scores here is not measured yet. torchvision publishes a box AP of 47.4 and a mask AP of 41.8.
 """
 
-from configs import mask_rcnn_coco
+from jaxseg.configs import mask_rcnn_coco
 
 
 def get_config():

@@ -6,11 +6,11 @@ What else may lie in the folder (class names, lists of images) and what masks ma
 ``jaxseg/data/sources/folder.py``. Without lists, a fifth of the images is for validation.
 """
 
-from configs import base
+from jaxseg import config as defaults
 
 
 def get_config():
-    config = base.get_config()
+    config = defaults.semantic()
     config.data.name = "folder"
     config.data.image_size = (256, 256)
     config.data.mean = (0.485, 0.456, 0.406)

@@ -15,11 +15,11 @@ average it was 0.133 after 600 steps. Both were added after seeing that, on the 
 Not yet measured with 64 features.
 """
 
-from configs import base
+from jaxseg import config as defaults
 
 
 def get_config():
-    config = base.get_config()
+    config = defaults.semantic()
     config.data.name = "isbi"
     config.data.image_size = (512, 512)
     config.data.mean = (0.5, 0.5, 0.5)

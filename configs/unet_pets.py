@@ -7,11 +7,11 @@ downloads the data set and trains on 6,390 of its images, with the other 1,000 f
 been measured yet.
 """
 
-from configs import base
+from jaxseg import config as defaults
 
 
 def get_config():
-    config = base.get_config()
+    config = defaults.semantic()
     config.data.name = "oxford_pets"
     config.data.splits = "seed_1337"
     config.data.image_size = (160, 160)

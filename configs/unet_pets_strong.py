@@ -11,7 +11,7 @@ Dice beside cross-entropy was chosen by measurement: at 96x96, trained on 270 of
 of batches of 10 and scored on the other 30, it had a mean IoU of 0.570; label smoothing of 0.1 in its place, 0.518.
 """
 
-from configs import unet_pets
+from jaxseg.configs import unet_pets
 
 
 def get_config():

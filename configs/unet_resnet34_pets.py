@@ -3,7 +3,7 @@
 python -m jaxseg.main --config configs/unet_resnet34_pets.py --config.init.weights=ResNet34_Weights.IMAGENET1K_V1
 """
 
-from configs import unet_pets_strong
+from jaxseg.configs import unet_pets_strong
 
 
 def get_config():

@@ -7,11 +7,11 @@ square 0.877, triangle 0.870) in 2 minutes 33 seconds, from the start of the com
 0.927 in 1 minute 36 seconds, installing included.
 """
 
-from configs import base
+from jaxseg import config as defaults
 
 
 def get_config():
-    config = base.get_config()
+    config = defaults.semantic()
     config.data.name = "shapes"
     config.data.image_size = (64, 64)
     config.data.workers = 0  # at this size threads are faster, and there at once

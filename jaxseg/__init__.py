@@ -16,9 +16,8 @@ def _add_pages_of_checkout() -> None:
     pages = here.parent / "configs"
     if (here / "configs").is_dir() or not (pages / "__init__.py").is_file():
         return
-    places = [str(pages)]
     spec = importlib.util.spec_from_file_location(
-        "jaxseg.configs", pages / "__init__.py", submodule_search_locations=places
+        "jaxseg.configs", pages / "__init__.py", submodule_search_locations=[str(pages)]
     )
     module = importlib.util.module_from_spec(spec)
     sys.modules["jaxseg.configs"] = module

@@ -102,7 +102,7 @@ def evaluate(config: ml_collections.ConfigDict, folder: pathlib.Path, checkpoint
     """
     saved, class_names, palette = workdir.load(folder)
     with saved.unlocked():
-        own = {field: saved.data[field] for field in AS_TRAINED}
+        own = {field: saved.data[field] for field in AS_TRAINED if field in saved.data}
         saved.data.update(config.data.to_dict() | own)
         saved.mesh = config.mesh
     experiment = build(saved, class_names, palette)

@@ -47,7 +47,8 @@ def resolve(config: ml_collections.ConfigDict, train: Source | None) -> ml_colle
     config = config.copy_and_resolve_references()
     with config.unlocked():
         config.data.image_size = transforms.image_size(config.data)
-        config.data.train_size = transforms.train_size(config.data)
+        if "train_size" in config.data:  # detectors crop to data.image_size
+            config.data.train_size = transforms.train_size(config.data)
     if config.train.steps is None:
         config.train.steps = math.ceil(config.train.epochs * len(train.records) / config.train.batch_size)
     if config.train.steps < 1:
@@ -83,6 +84,6 @@ def build(
         raise ValueError(f"train.best_metric is {config.train.best_metric!r}; the scores of this task are {known}")
     optimizer, schedule = optimizers.make_optimizer(config.optimizer, config.train.steps, task.frozen)
     rows = least_rows(task.model, mesh.shape["spatial"])
-    for height in {config.data.image_size[0], config.data.train_size[0]}:
+    for height in {config.data.image_size[0], config.data.get("train_size", config.data.image_size)[0]}:
         sharding.check_batch(mesh, config.train.batch_size, config.train.accumulate, height, rows)
     return Experiment(config, task, mesh, compile_steps(task, optimizer, schedule, config, mesh))

@@ -56,7 +56,7 @@ def open_split(data_config: ml_collections.ConfigDict, split: str) -> Source:
     positions = [position for position, name in enumerate(index["names"]) if name in chosen]
     fingerprint = f"oxford_pets {directory.name} {data_config.splits} {split}"
     records = PetRecords(directory, positions)
-    if data_config.instances:
+    if data_config.get("instances", ""):
         return as_instances(records, index["names"], data_config)
     return Source(records, CLASS_NAMES, PALETTE, fingerprint)
 

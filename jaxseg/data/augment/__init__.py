@@ -1,7 +1,7 @@
 """Augmentations: one table, from the name of each to its options and to what it does for each task.
 
 To add one, write a file with a class of options, add a line to ``AUGMENTATIONS`` and its fields to ``data.augment`` in
-``configs/base.py``. ``jaxseg/data/augment/flip_vertical.py`` is a short example.
+``jaxseg/config/defaults.py``. ``jaxseg/data/augment/flip_vertical.py`` is a short example.
 """
 
 from collections.abc import Callable

@@ -126,3 +126,16 @@ def test_thousands_of_boxes():
     arguments = crowded(6, count=5000, groups=4, extent=400.0)
     kept = kept_indices(jitted_nms(*arguments, iou_threshold=0.7, max_output=2000))
     np.testing.assert_array_equal(kept, greedy_by_group(*arguments, 0.7)[:2000])
+
+
+def test_images_of_a_batch_do_not_see_each_other():
+    """Each image of a batch keeps what it keeps alone, although the images need different numbers of turns."""
+    images = [crowded(seed, groups=3) for seed in (0, 1)]
+    few = tuple(x.copy() for x in images[1])
+    few[3][5:] = False
+    batch = tuple(np.stack(x) for x in zip(*images, few, strict=True))
+    together = jitted_nms(*batch, max_output=300)
+    for i, image in enumerate([*images, few]):
+        alone = jitted_nms(*image, max_output=300)
+        np.testing.assert_array_equal(together.indices[i], alone.indices)
+        np.testing.assert_array_equal(together.valid[i], alone.valid)

@@ -174,11 +174,19 @@ def detect(
       sizes: int32 ``[b, 2]``, height and width of the images without any padding, to which boxes are clipped.
       detection: how many to choose, and how.
     """
-    return jax.vmap(partial(_detect_in_one, detection=detection))(logits, deltas, boxes, valid, sizes)
+    candidates = jax.vmap(partial(_candidates_of_one, detection=detection))(logits, deltas, boxes, valid, sizes)
+    kept = nms(*candidates, iou_threshold=detection.nms_iou, max_output=detection.max_detections)
+    boxes, scores, labels = (jax.vmap(lambda x, indices: x[indices])(x, kept.indices) for x in candidates[:3])
+    return Detections(
+        jnp.where(kept.valid[..., None], boxes, 0),
+        jnp.where(kept.valid, scores, 0),
+        jnp.where(kept.valid, labels, 0),
+        kept.valid,
+    )
 
 
-def _detect_in_one(logits, deltas, boxes, valid, size, *, detection):
-    """``detect`` for one image, whose arrays lack the axis b."""
+def _candidates_of_one(logits, deltas, boxes, valid, size, *, detection):
+    """Returns a box per proposal and class of one image: boxes, scores, classes, and which of them are usable."""
     classes = logits.shape[1]
     scores = nn.softmax(logits)[:, 1:]
     boxes = box_ops.decode(deltas, boxes[:, None], BOX_WEIGHTS)
@@ -188,15 +196,7 @@ def _detect_in_one(logits, deltas, boxes, valid, size, *, detection):
     usable = (valid[:, None] & (scores > detection.score_threshold)).ravel() & box_ops.large_enough(
         boxes, detection.min_size
     )
-    scores = scores.ravel()
-    kept = nms(boxes, scores, labels, usable, iou_threshold=detection.nms_iou, max_output=detection.max_detections)
-    boxes, scores, labels = (x[kept.indices] for x in (boxes, scores, labels))
-    return Detections(
-        jnp.where(kept.valid[:, None], boxes, 0),
-        jnp.where(kept.valid, scores, 0),
-        jnp.where(kept.valid, labels, 0),
-        kept.valid,
-    )
+    return boxes, scores.ravel(), labels, usable
 
 
 def masks_of_classes(logits: jax.Array, classes: jax.Array) -> jax.Array:

@@ -137,7 +137,7 @@ def propose(
     sizes: jax.Array,
     proposal: ProposalConfig,
 ) -> Proposals:
-    """The best boxes of a batch, without gradients.
+    """Chooses the best boxes of a batch, without gradients.
 
     Args:
       logits: ``[b, a]`` a level.
@@ -148,11 +148,14 @@ def propose(
       proposal: how many to choose, and how.
     """
     logits, deltas = jax.lax.stop_gradient((logits, deltas))
-    return jax.vmap(partial(_propose_for_one, proposal=proposal))(logits, deltas, anchors, valid, sizes)
+    candidates = jax.vmap(partial(_candidates_of_one, proposal=proposal))(logits, deltas, anchors, valid, sizes)
+    kept = nms(*candidates, iou_threshold=proposal.nms_iou, max_output=proposal.post_nms_top_n)
+    boxes, scores = (jax.vmap(lambda x, indices: x[indices])(x, kept.indices) for x in candidates[:2])
+    return Proposals(boxes, scores, kept.valid)
 
 
-def _propose_for_one(logits, deltas, anchors, valid, size, *, proposal):
-    """``propose`` for one image, whose arrays lack the axis b."""
+def _candidates_of_one(logits, deltas, anchors, valid, size, *, proposal):
+    """Returns the best boxes of each level of one image: boxes, scores, levels, and which of them are usable."""
     boxes, scores, levels, usable = [], [], [], []
     for level, level_logits in enumerate(logits):
         count = min(proposal.pre_nms_top_n, level_logits.shape[0])
@@ -164,5 +167,4 @@ def _propose_for_one(logits, deltas, anchors, valid, size, *, proposal):
     boxes, scores, levels, usable = map(jnp.concatenate, (boxes, scores, levels, usable))
     boxes = box_ops.clip(boxes, size[0], size[1])
     usable &= box_ops.large_enough(boxes, proposal.min_size)
-    kept = nms(boxes, scores, levels, usable, iou_threshold=proposal.nms_iou, max_output=proposal.post_nms_top_n)
-    return Proposals(boxes[kept.indices], scores[kept.indices], kept.valid)
+    return boxes, scores, levels, usable

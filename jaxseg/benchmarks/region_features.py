@@ -33,7 +33,7 @@ def region_contenders(experiment: Experiment, *, against_torch: bool) -> list[Co
     if device.platform != "cpu":  # where "einsum" takes fifty times as long
         forms += [form for form in ("gather", "einsum") if form != model.roi_align]
     arguments = jax.device_put(([f.astype(DTYPES[config.precision]) for f in features], boxes, levels), device)
-    contenders = [_ours(form, config.train.batch_size, arguments) for form in forms]
+    contenders = [_ours(form, model.cpu_kernels, config.train.batch_size, arguments) for form in forms]
     if against_torch:
         from jaxseg.benchmarks.torch_regions import torch_region_contender
 
@@ -53,7 +53,9 @@ def random_regions(config: Any, channels: int, count: int) -> tuple[list[np.ndar
     return features, boxes, levels
 
 
-def pooled(features: list[jax.Array], boxes: jax.Array, levels: jax.Array, form: str) -> jax.Array:
+def pooled(
+    features: list[jax.Array], boxes: jax.Array, levels: jax.Array, form: str, cpu_kernels: bool = False
+) -> jax.Array:
     """``[b, p, 7, 7, c]``, as the box head gets it."""
     pool = partial(
         pyramid_roi_align,
@@ -62,13 +64,14 @@ def pooled(features: list[jax.Array], boxes: jax.Array, levels: jax.Array, form:
         sampling_ratio=SAMPLES,
         aligned=False,
         form=form,
+        cpu_kernels=cpu_kernels,
     )
     return jax.vmap(pool)(features, boxes, levels)
 
 
-def _ours(form: str, images: int, arguments: Any) -> Contender:
+def _ours(form: str, cpu_kernels: bool, images: int, arguments: Any) -> Contender:
     def there_and_back(features, boxes, levels):
-        regions, pull_back = jax.vjp(lambda features: pooled(features, boxes, levels, form), features)
+        regions, pull_back = jax.vjp(lambda features: pooled(features, boxes, levels, form, cpu_kernels), features)
         return regions, pull_back(jnp.ones_like(regions))
 
     program, seconds = compiled(jax.jit(there_and_back), *arguments)

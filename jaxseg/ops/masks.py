@@ -1,4 +1,4 @@
-"""Masks between the image and the boxes of objects: cut out as targets, pasted back as predictions."""
+"""Masks of objects: cut out of the image as targets, pasted back into it as predictions."""
 
 import chex
 import jax
@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxseg.ops import bilinear, rounding
 from jaxseg.ops.bins import ADAPTIVE, axis_matrix
 
-# Boxes cut out, or masks pasted, at once: bounds the full-size masks held in memory.
+# Boxes cut out by the CPU form, or masks pasted, per turn: bounds the full-size masks held in memory.
 _AT_ONCE = 8
 
 
@@ -18,20 +18,22 @@ def crop_targets(
     size: int,
     extent: jax.Array | None = None,
     packed_width: int | None = None,
+    cpu_kernels: bool = False,
 ) -> jax.Array:
-    """The part of its object's mask that each box frames, as the mask head is to predict it.
+    """Cuts the part that each box frames out of its object's mask, as the target of the mask head.
 
-    RoIAlign with adaptive sampling, like torchvision's ``project_masks_on_boxes``: the values are fractions, and stay
-    so, since torchvision trains on them without a threshold.
+    It is RoIAlign with adaptive sampling, like torchvision's ``project_masks_on_boxes``. The values are fractions and
+    stay fractions, because torchvision trains on them without a threshold.
 
     Args:
-      gt_masks: ``[m, h, w]``, of any type, 1 on the object; or packed, uint8 ``[m, h, w / 8]``.
+      gt_masks: ``[m, h, w]``, 1 on the object and 0 elsewhere; or packed, uint8 ``[m, h, w / 8]``.
       boxes: ``[p, 4]``, in pixels of these masks.
       objects: int32 ``[p]``, which mask belongs to each box.
       size: rows and columns of a target, commonly 28.
-      extent: int32 ``[2]``, height and width of the image within its padding; a mask that reaches the border goes on
-        beyond it, for the half pixel that matters. None: all of the masks' size.
-      packed_width: w, of masks that ``np.packbits`` packed along their rows; they are unpacked a few at a time.
+      extent: int32 ``[2]``, height and width of the image within its padding. A mask that reaches the border continues
+        beyond it for the half pixel that matters. None uses the masks' size.
+      packed_width: w of masks that ``np.packbits`` packed along their rows. None: the masks are not packed.
+      cpu_kernels: whether to use the form that is fast on one CPU device: few boxes per turn of a loop.
 
     Returns:
       float32 ``[p, size, size]``, in 0..1.
@@ -40,27 +42,50 @@ def crop_targets(
     height, width = gt_masks.shape[1], packed_width or gt_masks.shape[2]
     if extent is None:
         extent = jnp.array([height, width], jnp.int32)
-    boxes = jax.lax.stop_gradient(boxes.astype(jnp.float32))
+    x1, y1, x2, y2 = jax.lax.stop_gradient(boxes.astype(jnp.float32)).T
+
+    def masks_of(objects):
+        masks = gt_masks[objects]
+        return jnp.unpackbits(masks, axis=-1, count=packed_width) if packed_width else masks
+
+    def axis_weights(start, end, length, extent):
+        return axis_matrix(start, end, 1.0, size, length, extent, ADAPTIVE, aligned=False)
 
     def crop(box_and_object):
-        (x1, y1, x2, y2), number = box_and_object
-        rows = axis_matrix(y1[None], y2[None], 1.0, size, height, extent[0], ADAPTIVE, aligned=False)[0]
-        columns = axis_matrix(x1[None], x2[None], 1.0, size, width, extent[1], ADAPTIVE, aligned=False)[0]
-        mask = gt_masks[number]
-        if packed_width:
-            mask = jnp.unpackbits(mask, axis=-1, count=packed_width)
-        mask = mask.astype(jnp.float32)
-        # Highest: a mask in 0..1 shall not be rounded to bfloat16 where that is the precision of a network's products.
+        x1, y1, x2, y2, number = (value[None] for value in box_and_object)
+        rows, columns = axis_weights(y1, y2, height, extent[0])[0], axis_weights(x1, x2, width, extent[1])[0]
+        # Masks are not rounded to bfloat16, even where that is the precision of a network's products.
+        mask = masks_of(number)[0].astype(jnp.float32)
         return jnp.linalg.multi_dot([rows, mask, columns.T], precision=jax.lax.Precision.HIGHEST)
 
-    return jax.lax.map(crop, (boxes, objects), batch_size=_AT_ONCE)
+    if cpu_kernels:
+        return jax.lax.map(crop, (x1, y1, x2, y2, objects), batch_size=_AT_ONCE)
+    rows, columns = axis_weights(y1, y2, height, extent[0]), axis_weights(x1, x2, width, extent[1])
+    lines = _times_zeros_and_ones(rows, masks_of(objects))
+    return jnp.einsum("pix,pjx->pij", lines, columns, precision=jax.lax.Precision.HIGHEST)
+
+
+def _times_zeros_and_ones(weights: jax.Array, masks: jax.Array) -> jax.Array:
+    """Multiplies float32 weights ``[p, i, y]`` with masks ``[p, y, x]`` of zeros and ones, exactly in three products.
+
+    A float32 number is the sum of three bfloat16 numbers. So masks are stored in 16 bits, and the products of each part
+    are those of a matrix unit.
+    """
+    parts = []
+    for _ in range(3):
+        # XLA may drop a conversion to bfloat16 and back, but keeps this.
+        parts.append(jax.lax.reduce_precision(weights, exponent_bits=8, mantissa_bits=7))
+        weights = weights - parts[-1]
+    stacked, masks = (x.astype(jnp.bfloat16) for x in (jnp.concatenate(parts, axis=1), masks))
+    products = jnp.einsum("piy,pyx->pix", stacked, masks, preferred_element_type=jnp.float32)
+    return products.reshape(products.shape[0], 3, -1, products.shape[2]).sum(axis=1)
 
 
 def paste_masks(probabilities: jax.Array, boxes: jax.Array, image_size: tuple[int, int]) -> jax.Array:
-    """Masks predicted in boxes, laid into the image, as torchvision's ``paste_masks_in_image`` does.
+    """Pastes masks predicted in boxes into the image, as torchvision's ``paste_masks_in_image`` does.
 
-    The mask is padded by a pixel of zeros, its box grown alike and truncated to whole pixels, of which it covers at
-    least one, and interpolated bilinearly.
+    A mask is padded by a pixel of zeros. Its box grows alike and is truncated to whole pixels, at least one. The mask
+    is interpolated bilinearly.
 
     Args:
       probabilities: ``[d, n, n]``.
@@ -86,7 +111,7 @@ def paste_masks(probabilities: jax.Array, boxes: jax.Array, image_size: tuple[in
 
 
 def _grow(boxes: jax.Array, factor: float) -> jax.Array:
-    """Boxes ``[d, 4]`` grown about their centers and truncated towards zero, still float32."""
+    """Grows boxes ``[d, 4]`` about their centers and truncates them towards zero; they stay float32."""
     corners, opposite = boxes[:, :2], boxes[:, 2:]
     half_sides = rounding.product(rounding.product(opposite - corners, 0.5), factor)
     centers = rounding.product(opposite + corners, 0.5)
@@ -94,7 +119,7 @@ def _grow(boxes: jax.Array, factor: float) -> jax.Array:
 
 
 def _resize_matrix(first: jax.Array, last: jax.Array, size: int, image_size: int) -> jax.Array:
-    """Weights ``[image_size, size]`` that stretch ``size`` values over the pixels first..last of the image.
+    """Returns weights ``[image_size, size]`` that stretch ``size`` values over the pixels first..last of the image.
 
     The value of a pixel is sampled at its center (torch's align_corners=False).
     """

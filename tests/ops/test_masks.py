@@ -1,5 +1,7 @@
 """Masks: targets cut out and predictions pasted, by hand, as torchvision does, and back and forth."""
 
+from functools import partial
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -98,3 +100,14 @@ def test_boxes_outside_the_image_paste_nothing():
     outside = jnp.array([[100.0, 5, 120, 30], [-50, -50, -20, -20]])
     image = pasted(jnp.ones((2, 28, 28)), outside, image_size=(HEIGHT, WIDTH))
     assert not image.any()
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_both_forms_cut_the_same_targets(boxes, packed):
+    """In a loop on a CPU, in products elsewhere."""
+    masks, objects = gt_masks(), np.arange(len(boxes)) % 4
+    width = WIDTH if packed else None
+    masks = np.packbits(masks, axis=-1) if packed else masks
+    crop = jax.jit(partial(crop_targets, size=28, packed_width=width), static_argnames="cpu_kernels")
+    loop, products = (crop(masks, boxes, objects, cpu_kernels=form) for form in (True, False))
+    chex.assert_trees_all_close(products, loop, atol=1e-6, rtol=0)

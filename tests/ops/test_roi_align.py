@@ -160,7 +160,7 @@ def test_padding_beyond_the_extents_changes_nothing(form, ratio):
 
 
 def test_adaptive_gather_is_refused():
-    with pytest.raises(ValueError, match="use 'einsum'"):
+    with pytest.raises(ValueError, match="Use form='einsum'"):
         roi_align(FEATURES, BOXES, output_size=BINS, scale=1.0, sampling_ratio=ADAPTIVE, aligned=False, form="gather")
 
 
@@ -233,3 +233,22 @@ def test_vmaps_over_images(form):
     for i in range(2):
         alone = energy_and_gradient(images[i], boxes[i])
         chex.assert_trees_all_close(jax.tree.map(lambda x, i=i: x[i], together), alone, rtol=1e-5, atol=1e-5)
+
+
+def test_the_gradient_of_few_boxes_per_turn_is_that_of_one_scatter():
+    """The CPU's form and the other one."""
+    weights = jnp.asarray(RANDOM.normal(size=(len(BOXES), *BINS, FEATURES.shape[-1])), jnp.float32)
+
+    def gradient(features, cpu_kernels):
+        options = {"scale": 0.25, "sampling_ratio": 2, "aligned": False, "form": "gather"}
+
+        def total(features):
+            return (roi_align(features, BOXES, output_size=BINS, cpu_kernels=cpu_kernels, **options) * weights).sum()
+
+        return jax.jit(jax.grad(total))(features)
+
+    chex.assert_trees_all_close(gradient(FEATURES, True), gradient(FEATURES, False), atol=1e-5)
+    half = gradient(FEATURES.astype(jnp.bfloat16), False)
+    assert half.dtype == jnp.bfloat16
+    # Contributions are added in float32, so only the result is rounded.
+    chex.assert_trees_all_close(half.astype(jnp.float32), gradient(FEATURES, False), rtol=2**-7, atol=0.05)

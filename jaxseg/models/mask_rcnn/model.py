@@ -65,6 +65,8 @@ class MaskRCNN(nn.Module):
       box_sampling: how regions are sampled for the losses of the heads.
       detection: how detections are chosen.
       roi_align: "gather" or "einsum", see ``ops/roi_align.py``.
+      mask_padding: whether training acts as if each image were padded to its own multiple of 32 only. False follows
+        torchvision, where all padding of a batch counts in training. Predictions always mask it.
       train: whether live norms use the statistics of the batch.
       remat: whether the backbone's blocks forget their activations and compute them again in the backward pass.
       dtype: type of the activations; parameters, logits, boxes and scores are float32.
@@ -90,6 +92,7 @@ class MaskRCNN(nn.Module):
     box_sampling: SamplingConfig = targets.BOX_SAMPLING
     detection: DetectionConfig = DetectionConfig()
     roi_align: str = "gather"
+    mask_padding: bool = False
     train: bool = False
     remat: bool = False
     dtype: Dtype = jnp.float32
@@ -162,6 +165,8 @@ class MaskRCNN(nn.Module):
           extents: as above.
           fixed: samples to use instead of random ones; for comparisons with other implementations.
         """
+        if not self.mask_padding:
+            extents = None
         keys = key if key.ndim else jax.random.split(key, image.shape[0])
         anchor_keys, region_keys = jax.vmap(jax.random.split, out_axes=1)(keys)
         pyramid = self.pyramid(image, extents)
@@ -177,7 +182,7 @@ class MaskRCNN(nn.Module):
 
         first = targets.positive_slots(regions, self.box_sampling.positive_fraction)
         mask_logits = self.mask_logits(pyramid, first.boxes, first.positive, extents)
-        gt_masks = targets.mask_targets(first, truth, sizes, mask_logits.shape[2], image.shape[2])
+        gt_masks = targets.mask_targets(first, truth, sizes, mask_logits.shape[2], image.shape[2], self.cpu_kernels)
         return TrainingOutputs(rpn_samples, regions, logits, deltas, mask_logits, gt_masks)
 
     def pyramid(self, image: jax.Array, extents: jax.Array | None = None) -> tuple[jax.Array, ...]:
@@ -203,7 +208,7 @@ class MaskRCNN(nn.Module):
         self, pyramid: Sequence[jax.Array], boxes: jax.Array, valid: jax.Array, extents: jax.Array | None = None
     ) -> tuple[jax.Array, jax.Array]:
         """Class logits ``[b, p, k]`` and deltas ``[b, p, k, 4]`` (or ``[b, p, 1, 4]``) of boxes ``[b, p, 4]``."""
-        regions = roi_heads.pool(pyramid, boxes, extents, BOX_BINS, self.roi_align)
+        regions = roi_heads.pool(pyramid, boxes, extents, BOX_BINS, self.roi_align, self.cpu_kernels)
         logits, deltas = self.box_head(regions, valid.ravel())
         return logits.reshape(*valid.shape, -1), deltas.reshape(*valid.shape, -1, 4)
 
@@ -211,6 +216,6 @@ class MaskRCNN(nn.Module):
         self, pyramid: Sequence[jax.Array], boxes: jax.Array, valid: jax.Array, extents: jax.Array | None = None
     ) -> jax.Array:
         """Mask logits ``[b, p, 28, 28, k]`` (or ``[b, p, 28, 28, 1]``) of boxes ``[b, p, 4]``."""
-        regions = roi_heads.pool(pyramid, boxes, extents, MASK_BINS, self.roi_align)
+        regions = roi_heads.pool(pyramid, boxes, extents, MASK_BINS, self.roi_align, self.cpu_kernels)
         logits = self.mask_head(regions, valid.ravel())
         return logits.reshape(*valid.shape, *logits.shape[1:])

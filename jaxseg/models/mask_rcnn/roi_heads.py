@@ -128,7 +128,14 @@ class MaskHead(nn.Module):
         return logits.astype(jnp.float32)
 
 
-def pool(pyramid: Sequence[jax.Array], boxes: jax.Array, extents: jax.Array | None, bins: int, form: str) -> jax.Array:
+def pool(
+    pyramid: Sequence[jax.Array],
+    boxes: jax.Array,
+    extents: jax.Array | None,
+    bins: int,
+    form: str,
+    cpu_kernels: bool = False,
+) -> jax.Array:
     """Each box's features from the level of its size: ``[b * p, bins, bins, c]``.
 
     Args:
@@ -137,6 +144,7 @@ def pool(pyramid: Sequence[jax.Array], boxes: jax.Array, extents: jax.Array | No
       extents: the part of each image that counts, see ``ops/padding.py``.
       bins: rows and columns of the result.
       form: of RoIAlign, see ``ops/roi_align.py``.
+      cpu_kernels: whether to use the forms of operations that are fast on one CPU device.
     """
     levels, strides = pyramid[:4], STRIDES[:4]
     align = partial(
@@ -146,6 +154,7 @@ def pool(pyramid: Sequence[jax.Array], boxes: jax.Array, extents: jax.Array | No
         sampling_ratio=2,
         aligned=False,
         form=form,
+        cpu_kernels=cpu_kernels,
     )
     of_levels = None if extents is None else jnp.stack([extents // stride for stride in strides], axis=1)
 

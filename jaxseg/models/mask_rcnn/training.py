@@ -182,7 +182,9 @@ def positive_slots(regions: Regions, share: float) -> Regions:
     return jax.tree.map(lambda x: x[:, :count], regions)
 
 
-def mask_targets(regions: Regions, truth: GroundTruth, sizes: jax.Array, size: int, width: int) -> jax.Array:
+def mask_targets(
+    regions: Regions, truth: GroundTruth, sizes: jax.Array, size: int, width: int, cpu_kernels: bool = False
+) -> jax.Array:
     """What the mask head is to say of regions: ``[b, r', size, size]``.
 
     Args:
@@ -191,11 +193,12 @@ def mask_targets(regions: Regions, truth: GroundTruth, sizes: jax.Array, size: i
       sizes: int32 ``[b, 2]``, height and width of the images without any padding.
       size: rows and columns of a target.
       width: columns of an image with its padding, by which packed masks are told from others.
+      cpu_kernels: whether to use the form that is fast on one CPU device.
     """
     packed_width = width if truth.masks.shape[-1] != width else None
 
     def crop(masks, boxes, objects, extent):
-        return crop_targets(masks, boxes, objects, size, extent, packed_width)
+        return crop_targets(masks, boxes, objects, size, extent, packed_width, cpu_kernels)
 
     return jax.vmap(crop)(truth.masks, regions.boxes, regions.objects, sizes)
 

@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.extend.core import Var
 from random_weights import random_image, random_variables, relative_error
 
 from jaxseg.data.resize import batch_images, bucket_of, buckets, resized_size
@@ -292,7 +293,7 @@ def test_whatever_the_objects_losses_and_gradients_are_finite(training_step, ima
 @pytest.mark.slow
 def test_padding_further_changes_no_loss(image):
     """Neither activations, nor batch statistics, nor which anchors may be drawn."""
-    model, variables = narrow(2, train=True)
+    model, variables = narrow(2, train=True, mask_padding=True)
     truth = ground_truth(*OBJECTS["two objects"])
     key = jax.random.key(3)
 
@@ -319,3 +320,18 @@ def fixed_proposals():
     corners = rng.uniform(0, 60, (1, 60, 2)).astype(np.float32)
     boxes = np.concatenate([corners, corners + rng.uniform(5, 36, (1, 60, 2)).astype(np.float32)], axis=-1)
     return Proposals(boxes, np.ones((1, 60), np.float32), np.ones((1, 60), bool))
+
+
+@pytest.mark.parametrize("mask_padding", [False, True])
+def test_training_knows_what_is_padding_only_if_it_is_asked_to_mask_it(image, mask_padding):
+    """As in torchvision, whose training takes all of a batch as image."""
+    model, variables = narrow(train=True, mask_padding=mask_padding)
+    truth, key = ground_truth(*OBJECTS["two objects"]), jax.random.key(3)
+
+    def outputs(extents):
+        arguments = (image, jnp.array([[90, 150]]), truth, key, extents)
+        return model.apply(variables, *arguments, method="training", mutable=["batch_stats"])
+
+    traced = jax.make_jaxpr(outputs)(jnp.array([[96, 160]])).jaxpr
+    used = {variable for equation in traced.eqns for variable in equation.invars if isinstance(variable, Var)}
+    assert (traced.invars[0] in used) == mask_padding

@@ -7,6 +7,7 @@ from typing import NoReturn
 
 import ml_collections
 
+from jaxseg.commands import process
 from jaxseg.commands.errors import UsageError
 from jaxseg.config import changes, pages
 
@@ -95,10 +96,25 @@ def load_config(name: str, given: list[tuple[str, str]]) -> ml_collections.Confi
       ValueError: there is no such page or field, or a value does not fit.
     """
     config = pages.load(name)
+    if any(field.startswith("model.") for field, _ in given):
+        _fill_model(config, [text for field, text in given if field == "model.name"])
     for field, text in given:
         changes.set_text(config, field, text)
     config.lock()
     return config
+
+
+def _fill_model(config: ml_collections.ConfigDict, names: list[str]) -> None:
+    """Adds the fields of the model that the page leaves out, so that they can be set.
+
+    Args:
+      config: changed in place.
+      names: models that the command line names; the last one wins.
+    """
+    process.prepare()  # before jax is imported
+    from jaxseg.models import fields
+
+    fields.fill(config, names[-1] if names else None)
 
 
 def _split(arguments: list[str]) -> tuple[list[str], list[tuple[str, str]]]:

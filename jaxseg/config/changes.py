@@ -105,10 +105,20 @@ def _literal(text: str) -> Any:
 
 
 def _nearest(config: ml_collections.ConfigDict, field: str) -> str:
-    """Returns a hint that names the field that was probably meant."""
+    """Returns a hint that names the field that was probably meant, or the fields of its section."""
     names = list(field_names(config))
-    near = difflib.get_close_matches(field, names, n=1)
-    if not near:
-        last = field.rsplit(".", 1)[-1]
-        near = [name for name in names if name.rsplit(".", 1)[-1] == last][:1]
-    return f"Did you mean {near[0]}?" if near else f"Its sections are {', '.join(config)}."
+    section, _, last = field.rpartition(".")
+    same_section = [name for name in names if name.rpartition(".")[0] == section]
+    beside = [name.rpartition(".")[2] for name in same_section]
+    near = (
+        [f"{section}.{name}" for name in difflib.get_close_matches(last, beside, n=1)]
+        or [name for name in names if name.rpartition(".")[2] == last]
+        or (not same_section and difflib.get_close_matches(field, names, n=1, cutoff=0.8))
+    )
+    if near:
+        return f"Did you mean {near[0]}?"
+    return (
+        f"Fields of {section}: {', '.join(same_section)}."
+        if section and same_section
+        else f"Sections: {', '.join(config)}."
+    )

@@ -10,6 +10,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from jaxseg.data.semantic import transforms
+from jaxseg.models import fields as model_fields
 from jaxseg.models.table import least_rows
 from jaxseg.parallel import mesh as sharding
 from jaxseg.run import optimizers
@@ -35,7 +36,7 @@ class Experiment(NamedTuple):
 
 
 def resolve(config: ml_collections.ConfigDict, train: Source | None) -> ml_collections.ConfigDict:
-    """The config with what follows from its fields filled in: the image size as a pair, epochs as steps.
+    """The config with what follows from its fields filled in: all fields of the model, sizes as pairs, epochs as steps.
 
     Args:
       config: as a config file and flags give it.
@@ -49,6 +50,7 @@ def resolve(config: ml_collections.ConfigDict, train: Source | None) -> ml_colle
         config.data.image_size = transforms.image_size(config.data)
         if "train_size" in config.data:  # detectors crop to data.image_size
             config.data.train_size = transforms.train_size(config.data)
+    model_fields.fill(config)
     if config.train.steps is None:
         config.train.steps = math.ceil(config.train.epochs * len(train.records) / config.train.batch_size)
     if config.train.steps < 1:

@@ -8,6 +8,8 @@ from typing import Any
 import ml_collections
 import numpy as np
 
+from jaxseg.models.fields import all_fields
+
 # A run that changed one of these would no longer be the same run; anything else may be changed on resuming.
 IDENTITY = ("task", "model", "data.name", "data.splits", "seed")
 
@@ -42,7 +44,7 @@ def prepare(
     classes = {"class_names": list(class_names), "palette": np.asarray(palette).tolist()}
     if list(category_ids) not in ([], list(range(len(class_names)))):
         classes["category_ids"] = [int(number) for number in category_ids]
-    before = flatten(read_json(workdir, "config.json")) if (workdir / "config.json").exists() else None
+    before = flatten(_saved(workdir)) if (workdir / "config.json").exists() else None
     now = flatten(json.loads(config.to_json()))
     changed = [] if before is None else [field for field in sorted(before | now) if before.get(field) != now.get(field)]
     other = [field for field in changed if any(field == own or field.startswith(own + ".") for own in IDENTITY)]
@@ -60,6 +62,13 @@ def prepare(
     except OSError as error:
         raise ValueError(f"workdir {workdir} cannot be written ({error}): choose another --workdir") from None
     return [f"{field}: {before.get(field)!r} -> {now.get(field)!r}" for field in changed]
+
+
+def _saved(workdir: pathlib.Path) -> dict[str, Any]:
+    """Reads the config of a run, with all fields of its model; older runs saved only those that their page named."""
+    saved = read_json(workdir, "config.json")
+    model = as_tuples(saved["model"])
+    return saved | {"model": json.loads(json.dumps(all_fields(model)))}
 
 
 def load(workdir: pathlib.Path) -> tuple[ml_collections.ConfigDict, tuple[str, ...], np.ndarray]:

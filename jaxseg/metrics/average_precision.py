@@ -13,6 +13,8 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from jaxseg.metrics.detection_errors import ImageErrors, find_errors
+
 # In the order in which the evaluator gives them.
 NUMBERS = (
     "AP",
@@ -43,11 +45,13 @@ class Matches(NamedTuple):
       objects: how many there are to find, crowds among them.
       by_kind: for boxes and masks what the evaluator keeps of an image: an entry for each category, in order, and
         range of areas; None where there is nothing of that category.
+      errors: for boxes and masks, what is wrong with each detection.
     """
 
     image_id: int
     objects: int
     by_kind: Mapping[str, Entries]
+    errors: Mapping[str, ImageErrors]
 
 
 class Curves(NamedTuple):
@@ -70,8 +74,15 @@ def match(truth: dict[str, Any], found: Sequence[dict[str, Any]]) -> Matches:
       found: entries of a results file with box and mask, without the image's number.
     """
     (image_id,) = (image["id"] for image in truth["images"])
-    by_kind = {kind: [_needed(entry) for entry in _matched(truth, found, image_id, kind)] for kind in KINDS}
-    return Matches(image_id, len(truth["annotations"]), by_kind)
+    by_kind, errors = {}, {}
+    for kind, field in KINDS.items():
+        evaluator = _matched(truth, found, image_id, kind)
+        by_kind[kind] = [_needed(entry) for entry in evaluator.evalImgs]
+        given, right = (
+            [one for entries in part.values() for one in entries] for part in (evaluator._dts, evaluator._gts)
+        )
+        errors[kind] = find_errors(given, right, field)
+    return Matches(image_id, len(truth["annotations"]), by_kind, errors)
 
 
 def summarize(
@@ -97,12 +108,9 @@ def summarize(
     """
     if not any(one.objects for one in matches):
         raise ValueError("there is no object to score: the split is empty, or its images are")
-    matches, scored_ids = sorted(matches, key=lambda one: one.image_id), sorted(scored_ids)
-    parts = [entries for kind in KINDS for entries in _by_category(matches, kind, len(scored_ids))]
-    curves = list(do(_curves, parts))
+    scored_ids = sorted(scored_ids)
     by_number, by_class = {}, {}
-    for place, kind in enumerate(KINDS):
-        own = curves[place * len(scored_ids) :][: len(scored_ids)]
+    for kind, own in curves_by_kind(matches, len(scored_ids), do).items():
         for number, value in zip(NUMBERS, _numbers(own), strict=True):
             by_number[f"{kind}_{number}"] = None if value < 0 else float(value)  # the evaluator has -1 for none
         of_category = dict(zip(scored_ids, map(_mean_precision, own), strict=True))
@@ -110,8 +118,29 @@ def summarize(
     return by_number | by_class
 
 
-def _matched(truth: dict[str, Any], found: Sequence[dict[str, Any]], image_id: int, kind: str) -> list:
-    """The evaluator's entries of one image. It says nothing on the console, and changes nothing that it is given."""
+def curves_by_kind(
+    matches: Sequence[Matches], categories: int, do: Callable[..., Iterable] = map
+) -> dict[str, list[Curves]]:
+    """Returns for boxes and masks the curves of each category, see ``summarize``."""
+    matches = sorted(matches, key=lambda one: one.image_id)
+    parts = [entries for kind in KINDS for entries in _by_category(matches, kind, categories)]
+    curves = list(do(_curves, parts))
+    return {kind: curves[place * categories :][:categories] for place, kind in enumerate(KINDS)}
+
+
+def mean_curve(curves: Sequence[Curves], iou: float) -> np.ndarray:
+    """Returns the precision at 101 recalls at an IoU threshold, averaged over the categories that have objects.
+
+    It is that of all sizes with up to 100 detections per image. Without an object, it is zero.
+    """
+    place = round((iou - 0.5) / 0.05)
+    rows = [one.precision[place, :, 0, 0, -1] for one in curves]
+    rows = [row for row in rows if row[0] > -1]
+    return np.mean(rows, axis=0) if rows else np.zeros(101)
+
+
+def _matched(truth: dict[str, Any], found: Sequence[dict[str, Any]], image_id: int, kind: str) -> COCOeval:
+    """Returns the evaluator after it has matched one image. It prints nothing and leaves its arguments as they are."""
     with contextlib.redirect_stdout(io.StringIO()):
         right = _dataset(truth, [dict(annotation) for annotation in truth["annotations"]])
         # Each kind of result is as in a file of its own: a mask's area is not that of its box.
@@ -120,7 +149,7 @@ def _matched(truth: dict[str, Any], found: Sequence[dict[str, Any]], image_id: i
         given = right.loadRes(entries) if entries else _dataset(truth, [])
         evaluator = COCOeval(right, given, kind)
         evaluator.evaluate()
-    return evaluator.evalImgs
+    return evaluator
 
 
 def _dataset(truth: dict[str, Any], annotations: list[dict[str, Any]]) -> COCO:

@@ -8,12 +8,19 @@ from concurrent.futures.process import BrokenProcessPool
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from jaxseg.data.coco.format import categories, ground_truth
 from jaxseg.data.workers import begin_work
-from jaxseg.metrics.average_precision import Matches, match, summarize
+from jaxseg.metrics.average_precision import KINDS, Matches, curves_by_kind, match, mean_curve, summarize
+from jaxseg.metrics.calibration import calibration, sum_cases
+from jaxseg.metrics.details import Curve, Details, ImageScore
+from jaxseg.metrics.detection_errors import RIGHT, error_costs
 from jaxseg.metrics.detections import to_coco_results
+from jaxseg.metrics.per_image import score_detections
 from jaxseg.types import Source
 
+COUNTED_SCORE = 0.5  # detections with lower scores do not count for the score of an image
 AHEAD = 256  # images, of 0.3 MB for a hundred detections, that may wait for the workers
 
 
@@ -94,6 +101,36 @@ def scores(scoring: Scoring, matches: Sequence[Matches]) -> dict[str, Any]:
     scored_ids = [category["id"] for category in categories(source)]
     with _deaths_explained():
         return summarize(matches, source.catalogue.category_ids, scored_ids, scoring.pool.map)
+
+
+def details(scoring: Scoring, matches: Sequence[Matches]) -> Details:
+    """Returns what a report shows of matches, from all processes, in addition to the scores.
+
+    Raises:
+      RuntimeError: a worker has died.
+    """
+    image_ids = scoring.source.catalogue.image_ids
+    by_id = {one.image_id: one for one in matches}
+    scored = len(categories(scoring.source))
+    with _deaths_explained():
+        curves = curves_by_kind(matches, scored, scoring.pool.map)
+    masks = [one.errors["segm"] for one in matches]
+    sums = sum(sum_cases(one.scores[~one.in_crowd], (one.kinds == RIGHT)[~one.in_crowd]) for one in masks)
+    return Details(
+        ranked_by=f"F1 of masks with a score of at least {COUNTED_SCORE} at IoU 0.5",
+        images=[_image_score(index, by_id[number]) for index, number in enumerate(image_ids) if number in by_id],
+        calibration=calibration(sums),
+        calibrated="detections",
+        curves=[Curve(kind, {iou: mean_curve(own, iou) for iou in (0.5, 0.75)}) for kind, own in curves.items()],
+        errors={kind: error_costs([one.errors[kind] for one in matches]) for kind in KINDS},
+    )
+
+
+def _image_score(index: int, matches: Matches) -> ImageScore:
+    masks = matches.errors["segm"]
+    counts = (masks.scores >= COUNTED_SCORE) & ~masks.in_crowd
+    right = int(np.count_nonzero(counts & (masks.kinds == RIGHT)))
+    return score_detections(index, len(masks.objects), int(np.count_nonzero(counts)), right)
 
 
 _split: Source  # a worker's own

@@ -7,24 +7,23 @@ import numpy as np
 from jaxseg.metrics.details import ImageScore
 
 
-def score_label_maps(confusions: np.ndarray, class_names: Sequence[str]) -> list[ImageScore]:
-    """Returns the scores of images from a confusion matrix each; the score is the mean IoU of the image.
+def score_label_maps(pixels: np.ndarray, class_names: Sequence[str]) -> list[ImageScore]:
+    """Returns the scores of images; the score is the mean IoU of the image.
 
     The mean is over the classes that occur in the truth or in the prediction of this image.
 
     Args:
-      confusions: int ``[n, k, k]``, rows are the truth, columns the prediction.
+      pixels: int ``[n, 3, k]``: pixels of each class that are right, that are so in the truth, and in the prediction.
       class_names: k names.
     """
-    hits = np.diagonal(confusions, axis1=1, axis2=2).astype(np.float64)
-    truth, predicted = confusions.sum(axis=2), confusions.sum(axis=1)
+    hits, truth, predicted = np.moveaxis(np.asarray(pixels, np.float64), 1, 0)
     union = truth + predicted - hits
     iou = np.divide(hits, union, out=np.full(hits.shape, np.nan), where=union > 0)
     scores = []
-    for index, (row, right, pixels) in enumerate(zip(iou, hits.sum(axis=1), truth.sum(axis=1), strict=True)):
+    for index, (row, right, total) in enumerate(zip(iou, hits.sum(axis=1), truth.sum(axis=1), strict=True)):
         present = row[~np.isnan(row)]
         mean = float(present.mean()) if present.size else 0.0
-        values = {"pixel_accuracy": float(right / pixels) if pixels else None, "mean_iou": mean if pixels else None}
+        values = {"pixel_accuracy": float(right / total) if total else None, "mean_iou": mean if total else None}
         values |= {
             f"iou {name}": None if np.isnan(value) else float(value)
             for name, value in zip(class_names, row, strict=True)

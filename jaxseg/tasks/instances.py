@@ -13,6 +13,8 @@ from jaxseg.losses import mask_rcnn as losses
 from jaxseg.losses.mask_rcnn import Mean
 from jaxseg.metrics import average_precision
 from jaxseg.metrics import coco_evaluation as metrics
+from jaxseg.metrics.average_precision import Matches
+from jaxseg.metrics.details import Details
 from jaxseg.models.backbones.resnet import frozen_modules
 from jaxseg.models.mask_rcnn.detections import in_original_pixels
 from jaxseg.models.mask_rcnn.model import MaskRCNN
@@ -47,6 +49,7 @@ def make_task(
         start=partial(metrics.start, processes=max(config.data.workers, 2)),
         add=_add,
         result=_result,
+        details=_details,
         score_names=average_precision.SCORES,
         predict=detect,
         frozen=tuple(f"backbone/{name}" for name in frozen_modules(model.trainable_layers)),
@@ -131,6 +134,14 @@ def _add(scoring: metrics.Scoring, scored: tuple, batch: InstanceBatch) -> metri
 
 
 def _result(scoring: metrics.Scoring) -> dict:
+    return metrics.scores(scoring, _all_matches(scoring))
+
+
+def _details(scoring: metrics.Scoring) -> Details:
+    return metrics.details(scoring, _all_matches(scoring))
+
+
+def _all_matches(scoring: metrics.Scoring) -> list[Matches]:
     own = pickle.dumps(metrics.matches(scoring))
     shares = [pickle.loads(share) for share in from_all_processes(own)]
-    return metrics.scores(scoring, [match for share in shares for match in share])
+    return [match for share in shares for match in share]

@@ -1,8 +1,9 @@
 """Semantic segmentation: a class for every pixel."""
 
+import pickle
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -11,10 +12,13 @@ import numpy as np
 
 from jaxseg.data.semantic import batches
 from jaxseg.losses import semantic as losses
+from jaxseg.metrics import calibration, per_image
 from jaxseg.metrics import semantic as metrics
+from jaxseg.metrics.details import Details
 from jaxseg.models.resampling import center_crop
 from jaxseg.models.table import DTYPES, SEMANTIC, make_model
-from jaxseg.ops.images import confusion_matrix, normalize
+from jaxseg.ops.images import confidence_sums, confusion_matrices, normalize
+from jaxseg.parallel.mesh import from_all_processes
 from jaxseg.tasks.task import Task
 from jaxseg.types import IGNORE, Batch, Source
 
@@ -44,6 +48,7 @@ def make_task(
         start=partial(_start, classes, tuple(weights)),
         add=_add,
         result=partial(_result, weights),
+        details=partial(_details, class_names),
         score_names=metrics.SCORES,
         predict=lambda variables, image: forward(variables, image)["logits"],
         frozen=(),
@@ -108,29 +113,60 @@ def _weighted(weights: dict[str, float], values: dict[str, Any]) -> Any:
 def _score(forward, terms, variables, batch):
     logits = forward(variables, batch.image)["logits"]
     visible = _visible(batch, logits.shape[1:3])
+    label = visible[0]
+    confusions = confusion_matrices(label, jnp.argmax(logits, axis=-1), logits.shape[-1])
     totals = {
-        "confusion": confusion_matrix(visible[0], jnp.argmax(logits, axis=-1), logits.shape[-1]),
+        "confusion": jnp.sum(confusions, axis=0),
+        # A fourth of the pixels says as much about the calibration as all of them.
+        "confidence": confidence_sums(label[:, ::2, ::2], logits[:, ::2, ::2], calibration.BINS),
         "sum": _term_sums(terms, logits, visible),
         "count": _counts(terms, visible),
     }
-    return totals, ()
+    hits, truth, predicted = jnp.diagonal(confusions, axis1=1, axis2=2), confusions.sum(axis=2), confusions.sum(axis=1)
+    return totals, jnp.stack([hits, truth, predicted], axis=1)
 
 
-def _start(classes: int, names: tuple[str, ...], source: Source) -> AbstractContextManager[dict]:
+class _Evaluation(NamedTuple):
+    """State of an evaluation: sums over all processes, and the pixels of each of this process's images."""
+
+    confusion: np.ndarray
+    confidence: np.ndarray
+    sums: dict[str, float]
+    counts: dict[str, float]
+    images: tuple[tuple[np.ndarray, np.ndarray], ...]  # per batch: valid [b], pixels [b, 3, k]
+
+
+def _start(classes: int, names: tuple[str, ...], source: Source) -> AbstractContextManager[_Evaluation]:
     del source  # labels travel with the images
     zeros = dict.fromkeys(names, 0.0)
-    return nullcontext({"confusion": metrics.start(classes), "sum": zeros, "count": zeros})
+    return nullcontext(_Evaluation(metrics.start(classes), np.zeros((3, calibration.BINS)), zeros, zeros, ()))
 
 
-def _add(state: dict, scored: tuple[dict, tuple], batch: Batch) -> dict:
-    del batch
-    totals, _ = scored
-    added = {
-        part: {name: state[part][name] + float(totals[part][name]) for name in state[part]} for part in ("sum", "count")
-    }
-    return {"confusion": metrics.add(state["confusion"], totals["confusion"]), **added}
+def _add(state: _Evaluation, scored: tuple[dict, Any], batch: Batch) -> _Evaluation:
+    totals, pixels = scored
+    return _Evaluation(
+        confusion=metrics.add(state.confusion, totals["confusion"]),
+        confidence=state.confidence + np.asarray(totals["confidence"], np.float64),
+        sums={name: total + float(totals["sum"][name]) for name, total in state.sums.items()},
+        counts={name: total + float(totals["count"][name]) for name, total in state.counts.items()},
+        images=(*state.images, (np.asarray(batch.valid), np.asarray(pixels))),
+    )
 
 
-def _result(weights: dict[str, float], state: dict) -> dict:
-    means = {name: state["sum"][name] / max(state["count"][name], 1e-12) for name in weights}
-    return {"loss": _weighted(weights, means), **metrics.result(state["confusion"])}
+def _result(weights: dict[str, float], state: _Evaluation) -> dict:
+    means = {name: state.sums[name] / max(state.counts[name], 1e-12) for name in weights}
+    return {"loss": _weighted(weights, means), **metrics.result(state.confusion)}
+
+
+def _details(class_names: tuple[str, ...], state: _Evaluation) -> Details:
+    shares = [pickle.loads(share) for share in from_all_processes(pickle.dumps(state.images))]
+    # Each process has consecutive rows of every batch.
+    rows = [part for batch in zip(*shares, strict=True) for part in batch]
+    valid, pixels = (np.concatenate([row[i] for row in rows]) for i in range(2))
+    return Details(
+        ranked_by="mean IoU of the image",
+        images=per_image.score_label_maps(pixels[valid], class_names),
+        calibration=calibration.calibration(state.confidence),
+        calibrated="pixels",
+        confusion=state.confusion,
+    )

@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 
 import flax.linen as nn
 
+from jaxseg.metrics.details import Details
+
 
 class Task(NamedTuple):
     """A model with its data, its loss, its predictions and its metric, as functions.
@@ -28,6 +30,7 @@ class Task(NamedTuple):
       start, add, result: the metric: ``source -> context manager of a state``, which holds what the metric needs;
         ``(state, (totals, each), batch) -> state`` where batch and ``each`` are this process's share; ``state ->
         scores``, which are the same in all processes.
+      details: ``state -> metrics.details.Details``, what a report shows in addition to the scores, in all processes.
       score_names: those of the scores that are one number, the more the better.
       predict: ``(variables, *inputs) -> predictions``.
       frozen: with what the paths of the parameters begin that do not learn, such as "backbone/conv1/".
@@ -46,6 +49,7 @@ class Task(NamedTuple):
     start: Callable[..., Any]
     add: Callable[..., Any]
     result: Callable[[Any], dict]
+    details: Callable[[Any], Details]
     score_names: tuple[str, ...]
     predict: Callable[..., Any]
     frozen: tuple[str, ...]

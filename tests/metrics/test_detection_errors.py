@@ -69,7 +69,7 @@ def test_images_without_detections_or_objects():
 
 
 def test_a_golden_value_of_tidecv():
-    """400 random boxes of 20 images; expected are the numbers of tidecv 1.0.1, ``TIDE().evaluate(..., mode=TIDE.BOX)``."""
+    """400 boxes of 20 images; expected are the numbers of ``TIDE().evaluate(..., mode=TIDE.BOX)`` of tidecv 1.0.1."""
     rng = np.random.default_rng(7)
     images = []
     for _ in range(20):

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from jaxseg import predict
-from jaxseg.inference import image_files as photographs
+from jaxseg.data.images import read_image
 from jaxseg.inference.predict_files import output_names
 
 
@@ -51,7 +51,7 @@ def test_each_image_gets_its_mask_overlay_and_areas_and_a_broken_one_is_reported
             assert mask.mode == "P"
             label = np.asarray(mask)
         assert label.shape == (result["height"], result["width"])
-        overlay = photographs.read(tmp_path / f"{stem}_overlay.png")
+        overlay = read_image(tmp_path / f"{stem}_overlay.png")
         assert overlay.shape[1:] == (label.shape[1], 3)
         assert overlay.shape[0] > label.shape[0], "a legend is below the photograph"
         for one in result["classes"]:
@@ -86,12 +86,12 @@ def test_what_people_see_is_what_is_read(photos):
         with Image.open(photos / name) as image:
             return np.asarray(image)
 
-    np.testing.assert_array_equal(photographs.read(photos / "turned.jpg"), np.rot90(pixels("turned.jpg"), -1))
+    np.testing.assert_array_equal(read_image(photos / "turned.jpg"), np.rot90(pixels("turned.jpg"), -1))
     deep = pixels("deep.png").astype(int)
-    np.testing.assert_array_equal(photographs.read(photos / "deep.png")[..., 0], np.rint(deep / 257))
+    np.testing.assert_array_equal(read_image(photos / "deep.png")[..., 0], np.rint(deep / 257))
     alpha = pixels("alpha.png").astype(int)
     white = np.rint((alpha[..., :3] * alpha[..., 3:] + 255 * (255 - alpha[..., 3:])) / 255)
-    assert np.abs(photographs.read(photos / "alpha.png") - white).max() <= 1
+    assert np.abs(read_image(photos / "alpha.png") - white).max() <= 1
 
 
 def test_results_of_files_of_one_name_do_not_overwrite_each_other(tmp_path):

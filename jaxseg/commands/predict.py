@@ -32,6 +32,7 @@ def main(arguments: list[str]) -> int:
         "--class_names", help="Text file with a class name per line, for --weights. Example: names.txt."
     )
     _add_options(parser)
+    _add_outputs(parser)
     options = parser.parse(arguments)
     inputs = options.input + options.more
     if not inputs:
@@ -41,6 +42,7 @@ def main(arguments: list[str]) -> int:
     process.prepare()
 
     from jaxseg.commands import prediction
+    from jaxseg.inference.formats import Outputs
 
     if options.workdir:
         make = partial(prediction.of_run, pathlib.Path(options.workdir).expanduser(), options.checkpoint)
@@ -48,7 +50,8 @@ def main(arguments: list[str]) -> int:
         make = partial(prediction.of_weights, options.config, options.weights, options.class_names)
     output = pathlib.Path(options.output).expanduser()
     chosen = {name: getattr(options, name) for name in ("batch", "tile", "overlap", "flips")}
-    return prediction.predict(make, inputs, output, scales=_numbers(options.scales), **chosen)
+    wanted = Outputs(options.confidence, options.probabilities, options.polygons, options.format)
+    return prediction.predict(make, inputs, output, outputs=wanted, scales=_numbers(options.scales), **chosen)
 
 
 def _add_options(parser: Parser) -> None:
@@ -62,6 +65,20 @@ def _add_options(parser: Parser) -> None:
     )
     parser.add_argument("--flips", action="store_true", help="Predict the mirrored image too, and merge both.")
     parser.add_argument("--scales", default="1", help="Predict at several sizes and merge, such as 0.75,1,1.25.")
+
+
+def _add_outputs(parser: Parser) -> None:
+    """Adds the flags that say which files are written besides masks and overlays."""
+    parser.add_argument("--confidence", action="store_true", help="Write the largest softmax probability as a picture.")
+    parser.add_argument(
+        "--probabilities",
+        nargs="?",
+        const="png",
+        default="",
+        help="Write softmax probabilities: png (a 16-bit picture per class, the default) or npy (one array).",
+    )
+    parser.add_argument("--polygons", action="store_true", help="Write outlines in pixels as GeoJSON.")
+    parser.add_argument("--format", default="", help="Write annotations for a tool: coco, yolo or labelme.")
 
 
 def _numbers(text: str) -> tuple[float, ...]:

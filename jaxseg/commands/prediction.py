@@ -1,9 +1,10 @@
 """What ``jaxseg predict`` prints while it segments files."""
 
+import contextlib
 import pathlib
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -48,15 +49,37 @@ def predict(make_predictor: "Callable[[], Predictor]", inputs: list[str], output
             print(f"weights: {note}")
         return predictor
 
-    try:
-        summary = predict_files(make, inputs, output, say=say, begin=progress.begin, **options)
-    finally:
-        progress.close()
+    with listen_for_signals() as received:
+        try:
+            summary = predict_files(
+                make, inputs, output, say=say, begin=progress.begin, stopped=lambda: bool(received), **options
+            )
+        finally:
+            progress.close()
     print(f"{summary.done} of {summary.total} images segmented into {printable(output)}")
-    if summary.interrupted:
-        print("jaxseg: stopped by Ctrl-C; predictions.json holds the images that are done", file=sys.stderr)
-        return 128 + signal.SIGINT
+    if received:
+        name = "Ctrl-C" if received[0] == signal.SIGINT else signal.Signals(received[0]).name
+        print(f"jaxseg: stopped by {name}; predictions.json has the images that are done", file=sys.stderr)
+        return 128 + received[0]
     return 1 if summary.failed else 0
+
+
+@contextlib.contextmanager
+def listen_for_signals() -> Iterator[list[int]]:
+    """Notes Ctrl-C and SIGTERM in a list, so that images in computation are finished; a second one ends at once."""
+    received: list[int] = []
+
+    def note(number: int, frame: Any) -> None:
+        if received:
+            raise KeyboardInterrupt
+        received.append(number)
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class Progress:

@@ -6,13 +6,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-import numpy as np
 from PIL import Image
 
-from jaxseg.data.images import read_image
-
 PREDICTIONS = "predictions.json"  # A folder with this file has earlier outputs.
-OUTPUT = re.compile(r".+_(mask|overlay|confidence)\.(png|tif)|.+_probability_.+\.png|.+_probabilities\.npy")
+OUTPUT = re.compile(r".+_(mask|overlay|confidence|probability_.+)\.(png|tif)|.+_probabilities\.npy|.+\.json")
 
 # Formats that Pillow opens in name only: they need programs that are seldom there, or are no photographs.
 NO_IMAGES = {"BUFR", "EPS", "FITS", "GRIB", "HDF5", "MPEG", "WMF"}
@@ -95,12 +92,3 @@ def _images_in(folder: pathlib.Path, skipped: Counter[str]) -> Iterator[pathlib.
             skipped[f"{ending} (pip install {PLUGINS[ending]} reads them)"] += 1
         else:
             skipped[f"{ending or 'without an ending'}"] += 1
-
-
-def read(path: pathlib.Path) -> np.ndarray:
-    """Reads an image as training does, see ``data.images``: uint8 RGB ``[h, w, 3]``, upright.
-
-    Raises:
-      ValueError: the file is not an image or not whole.
-    """
-    return read_image(path)

@@ -1,25 +1,29 @@
 """What people give a predictor: paths, arrays and PIL images, brought to uint8 RGB."""
 
 import os
-import pathlib
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from jaxseg.inference.image_files import read
+from jaxseg.data.images import DEFAULTS, ReadOptions, read_image
 
 WHITE = 255
 
 
-def to_image(given: Any) -> tuple[np.ndarray, str | None]:
+def to_image(given: Any, options: ReadOptions = DEFAULTS) -> tuple[np.ndarray, str | None]:
     """Returns what was given as uint8 ``[h, w, 3]``, and its path if it is one.
+
+    Args:
+      given: a path, an array or a PIL image.
+      options: how files are read, as in training.
 
     Raises:
       ValueError: it is no image, or an array with values or channels that have no clear meaning.
     """
     if isinstance(given, str | os.PathLike):
-        return read(pathlib.Path(given)), os.fspath(given)
+        path = os.fspath(given)
+        return read_image(path, options, []), path
     if isinstance(given, Image.Image):
         return from_pil(given), None
     return check_array(np.asarray(given)), None

@@ -1,21 +1,17 @@
 """Files and folders of images into masks, overlays and one ``predictions.json``."""
 
 import itertools
-import json
-import os
 import pathlib
-import time
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from jaxseg.inference.files import printable
+from jaxseg.inference.formats import DEFAULT_OUTPUTS, Outputs, Writer, check_outputs
 from jaxseg.inference.image_files import PREDICTIONS, list_images
-from jaxseg.inference.images import to_image
+from jaxseg.inference.json_files import JsonList
 from jaxseg.inference.pipeline import Outcome, run_pipeline
 from jaxseg.inference.predictor import Predictor
 from jaxseg.inference.results import Result
-
-WRITING_SHARE = 0.1  # Of the time, at most this share is spent on writing predictions.json again.
 
 
 class Job(NamedTuple):
@@ -48,43 +44,15 @@ class Summary(NamedTuple):
     interrupted: bool
 
 
-class PredictionsFile:
-    """``predictions.json`` while a run goes on: a valid file at any moment, also after ``kill -9``.
-
-    The file is replaced as a whole. It is written again after each image, but at most a tenth of the time is spent on
-    that, so that large folders do not slow down.
-    """
-
-    def __init__(self, path: pathlib.Path):
-        self._path = path
-        self._entries: list[str] = []
-        self._wait_until = 0.0
-        self.write()
-
-    def add(self, entries: Iterable[dict[str, Any]]) -> None:
-        """Adds the entries of an image."""
-        self._entries += [json.dumps(entry, indent=2) for entry in entries]
-        if time.monotonic() >= self._wait_until:
-            self.write()
-
-    def write(self) -> None:
-        """Replaces the file by all entries so far."""
-        start = time.monotonic()
-        new = self._path.with_name(f".{self._path.name}.tmp")
-        new.write_text("[\n" + ",\n".join(self._entries) + "\n]\n" if self._entries else "[]\n")
-        os.replace(new, self._path)
-        end = time.monotonic()
-        self._wait_until = end + (end - start) / WRITING_SHARE
-
-
 def predict_files(
     predictor: Callable[[], Predictor],
     inputs: Iterable[str | pathlib.Path],
     output: pathlib.Path,
     *,
+    outputs: Outputs = DEFAULT_OUTPUTS,
     say: Callable[[Outcome], None] = lambda outcome: None,
     begin: Callable[[int, str], None] = lambda total, note: None,
-    save: Callable[[Result, pathlib.Path, str], dict[str, pathlib.Path]] | None = None,
+    stopped: Callable[[], bool] = lambda: False,
     **options: Any,
 ) -> Summary:
     """Predicts image files and writes the results of each as soon as they exist.
@@ -93,9 +61,10 @@ def predict_files(
       predictor: makes the predictor; it is called when the inputs are known to exist.
       inputs: images and folders of images.
       output: the folder to write to.
+      outputs: which files are written.
       say: is told the outcome of each image, in order; its item is a ``Job``.
       begin: is told the number of images and what was left out, before the first image.
-      save: ``(result, folder, name) -> paths`` writes the files of a result; None is ``result.save``.
+      stopped: is asked before each image; once it is True, images in computation are finished and no others are read.
       **options: fields of ``Options``.
 
     Raises:
@@ -103,27 +72,37 @@ def predict_files(
       OSError: the output cannot be written, for example on a full disk.
     """
     listing = list_images(inputs)
-    engine = predictor().engine(**options)
+    check_outputs(outputs)
+    model = predictor()
+    wanted = {"confidence": outputs.confidence, "probabilities": bool(outputs.probabilities)}
+    engine = model.engine(**options, **wanted)
     output.mkdir(parents=True, exist_ok=True)
-    predictions = PredictionsFile(output / PREDICTIONS)
+    predictions = JsonList(output / PREDICTIONS)
+    writer = Writer(output, outputs, model.class_names, model.trained.category_ids)
     begin(len(listing.paths), listing.note)
-    paths = listing.paths
-    jobs = [Job(number, *pair) for number, pair in enumerate(zip(paths, output_names(paths), strict=True), start=1)]
+    names = output_names(listing.paths)
+    jobs = [Job(number, *pair) for number, pair in enumerate(zip(listing.paths, names, strict=True), start=1)]
+
+    def read(job: Job) -> tuple[Any, str | None]:
+        if stopped():
+            raise Stopped
+        return model.read(job.path)
 
     def handle(job: Job, result: Result) -> tuple[list[dict], str]:
         try:
-            files = (save or type(result).save)(result, output, job.name)
+            files = writer.write(result, job.name, job.number)
         except OSError as error:
             raise WriteError(error) from error
-        named = {f"{kind}_file": path.name for kind, path in files.items()}
+        named = {f"{kind}_file": str(path.relative_to(output)) for kind, path in files.items()}
         first = {"image_id": job.number, "file_name": str(job.path)}
         return [{**first, **entry, **named} for entry in result.entries()], result.summary
 
     failed: list[str] = []
     done = 0
-    interrupted = False
     try:
-        for outcome in run_pipeline(engine, jobs, lambda job: to_image(job.path), options.get("batch", 1), handle):
+        for outcome in run_pipeline(engine, jobs, read, options.get("batch", 1), handle):
+            if isinstance(outcome.error, Stopped):
+                continue
             if isinstance(outcome.error, WriteError):
                 raise outcome.error.reason
             if outcome.error is not None:
@@ -135,11 +114,14 @@ def predict_files(
                 done += 1
                 outcome = outcome._replace(value=summary)
             say(outcome)
-    except KeyboardInterrupt:
-        interrupted = True
     finally:
         predictions.write()
-    return Summary(len(jobs), done, failed, interrupted)
+        writer.close()
+    return Summary(len(jobs), done, failed, stopped())
+
+
+class Stopped(Exception):
+    """The reason why an image is not read: the run was asked to stop."""
 
 
 class WriteError(Exception):

@@ -14,7 +14,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import ml_collections
+import numpy as np
 
+from jaxseg.data.images import read_options
 from jaxseg.inference import instances, semantic
 from jaxseg.inference.engine import Engine, Options, TrainedModel, check_options
 from jaxseg.inference.images import to_image
@@ -79,10 +81,14 @@ class Predictor:
         from jaxseg.inference.pipeline import run_pipeline
 
         engine = self.engine(**options)
-        for outcome in run_pipeline(engine, images, to_image, options.get("batch", 1)):
+        for outcome in run_pipeline(engine, images, self.read, options.get("batch", 1)):
             if outcome.error is not None:
                 raise outcome.error
             yield outcome.result
+
+    def read(self, image: Any) -> tuple[np.ndarray, str | None]:
+        """Returns an image as uint8 ``[h, w, 3]``, read as in training, and its path if it is one."""
+        return to_image(image, read_options(self.trained.config.data))
 
     def engine(self, **options: Any) -> Engine:
         """Returns the stages of a prediction for use in a pipeline of one's own; they are compiled once per options.

@@ -67,12 +67,15 @@ class _Result:
         """Opens the overlay in the system's image viewer; a notebook shows a result that ends a cell."""
         Image.fromarray(self.picture()).show()
 
-    def save(self, folder: str | pathlib.Path, name: str | None = None) -> dict[str, pathlib.Path]:
+    def save(
+        self, folder: str | pathlib.Path, name: str | None = None, overlay: bool = True
+    ) -> dict[str, pathlib.Path]:
         """Writes ``NAME_mask.png`` and ``NAME_overlay.png``.
 
         Args:
           folder: is made if it does not exist.
           name: the first part of the file names; None uses ``self.name``.
+          overlay: whether the overlay is written.
 
         Returns:
           The paths that were written, by what they show.
@@ -80,9 +83,11 @@ class _Result:
         folder = pathlib.Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         name = name or self.name
-        paths = {"mask": folder / f"{name}_mask.png", "overlay": folder / f"{name}_overlay.png"}
+        paths = {"mask": folder / f"{name}_mask.png"}
         write_mask(paths["mask"], self.mask, self.mask_palette)
-        write_image(paths["overlay"], self.picture())
+        if overlay:
+            paths["overlay"] = folder / f"{name}_overlay.png"
+            write_image(paths["overlay"], self.picture())
         return paths
 
     def _repr_png_(self) -> bytes:

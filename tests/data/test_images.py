@@ -11,7 +11,7 @@ from PIL import Image
 from jaxseg import config as defaults
 from jaxseg.data.exif import orientation_of, turn_upright
 from jaxseg.data.images import ReadOptions, decode_image, printable, read_header, read_image, read_options
-from jaxseg.inference import image_files
+from jaxseg.inference.images import to_image
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 
@@ -267,7 +267,7 @@ def test_prediction_sees_the_same_pixels(tmp_path):
     """Prediction reads files through the same function."""
     rgba = np.random.default_rng(0).integers(0, 256, (5, 7, 4), np.uint8)
     path = save(tmp_path / "a.png", rgba, exif=exif(6))
-    np.testing.assert_array_equal(image_files.read(path), read_image(path))
+    np.testing.assert_array_equal(to_image(path)[0], read_image(path))
 
 
 def test_heif_without_its_plug_in_says_what_to_install():

@@ -1,0 +1,163 @@
+"""Images cut into tiles: equal to the whole where tiles see enough, bounded in memory, merged without doubles."""
+
+import itertools
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from experiments import tiny_config
+
+from jaxseg.inference import Predictor, tiles
+from jaxseg.inference.engine import Engine, Options, Prepared, TrainedModel
+from jaxseg.inference.merging import Found, merge_found, mirror, suppress
+from jaxseg.inference.semantic import compile_forward
+from jaxseg.models.unet import UNet
+
+
+def trained_model(model, classes=3, **fields):
+    """A model with random weights and lively logits."""
+    config = tiny_config(**fields)
+    variables = model.init(jax.random.key(0), jnp.zeros((1, 64, 64, 3)), train=False)
+    names = tuple("abc"[:classes])
+    return TrainedModel(config, model, variables, names, np.zeros((classes, 3), np.uint8), tuple(range(classes)))
+
+
+def photograph(height, width, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def tiled_probabilities(trained, image, **options):
+    return Predictor(trained).predict(image, probabilities=True, **options).probabilities / 65535
+
+
+def whole_probabilities(trained, image):
+    logits = compile_forward(trained, Options())(trained.variables, image[None])
+    return np.asarray(jax.nn.softmax(logits[0]))
+
+
+@pytest.mark.parametrize("size", [(200, 333), (64, 64), (130, 65), (20, 500)])
+def test_tiles_equal_the_whole_where_they_see_all_that_it_sees(size):
+    trained = trained_model(UNet(classes=3, features=4, depth=1))
+    seen = 8  # Pixels on either side that an output depends on are fewer than this.
+    image = photograph(*size)
+    whole, tiled = whole_probabilities(trained, image), tiled_probabilities(trained, image, tile=64, batch=3)
+    far = np.ones(size, bool)
+    for axis, length in enumerate(size):
+        starts = tiles.tile_starts(length, 64, 0.5, 2)
+        # A tile that is larger than the image sees zeros below it, which a norm turns into other numbers.
+        edges = [edge for start in starts for edge in (start, start + 64) if 0 < edge < length]
+        edges += [length] if length < 64 else [np.inf]
+        distance = np.min([np.abs(np.arange(length) + 0.5 - edge) for edge in edges], axis=0)
+        far &= np.expand_dims(distance > seen, 1 - axis)
+    assert far.mean() > 0.2
+    np.testing.assert_allclose(tiled[far], whole[far], atol=1e-4)
+    assert np.abs(tiled - whole).mean() < 0.02
+
+
+def test_models_of_valid_convolutions_predict_the_whole_image_from_mirrored_borders():
+    trained = trained_model(UNet(classes=3, features=4, depth=1, padding="valid", norm="none"))
+    image = photograph(150, 120)
+    tiled = tiled_probabilities(trained, image, tile=64, overlap=0.0)
+    whole = whole_probabilities(trained, image)
+    logits = trained.model.apply(trained.variables, jnp.zeros((1, 64, 64, 3)), train=False)["logits"]
+    margin = (64 - logits.shape[1]) // 2
+    inner = np.s_[margin:-margin, margin:-margin]
+    np.testing.assert_allclose(tiled[inner], whole[inner], atol=1e-4)
+    assert not np.allclose(tiled[0], tiled[margin])  # The border is predicted, not repeated.
+
+
+class Brightness(nn.Module):
+    """Class 1 where a pixel is bright, without looking around."""
+
+    classes: int = 2
+    coarsest_stride = 1
+
+    @nn.compact
+    def __call__(self, image, *, train):
+        bright = image.mean(axis=-1, keepdims=True)
+        return {"logits": jnp.concatenate([-bright, bright], axis=-1) * self.param("scale", nn.initializers.ones, ())}
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 5000), (5000, 1), (700, 900)])
+@pytest.mark.parametrize("options", [{"tile": 256}, {"tile": 100, "overlap": 0.9, "batch": 4}, {"flips": True}])
+def test_every_pixel_is_predicted_at_its_place(size, options):
+    trained = trained_model(Brightness(), classes=2, data__image_size=size)
+    image = photograph(*size)
+    mask = Predictor(trained).predict(image, **options).mask
+    mean = image.mean(axis=-1)
+    clear = np.abs(mean - 127.5) > 1
+    np.testing.assert_array_equal(mask[clear], (mean > 127.5)[clear])
+
+
+def test_flips_and_scales_are_averaged():
+    trained = trained_model(UNet(classes=3, features=4, depth=1), data__image_size=(32, 48))
+    image = photograph(32, 48)
+    forward = compile_forward(trained, Options())
+    straight = jax.nn.softmax(forward(trained.variables, image[None]))[0]
+    mirrored = jax.nn.softmax(forward(trained.variables, image[None, :, ::-1]))[0, :, ::-1]
+    got = Predictor(trained).predict(image, flips=True, probabilities=True).probabilities / 65535
+    np.testing.assert_allclose(got, (straight + mirrored) / 2, atol=1e-4)
+    several = Predictor(trained).predict(image, scales=(0.5, 1.0), flips=True, probabilities=True)
+    assert np.abs(several.probabilities / 65535 - got).mean() > 1e-3
+    np.testing.assert_allclose(several.probabilities.sum(axis=-1, dtype=int), 65535, atol=2)
+
+
+def squares_engine():
+    """An engine that finds bright squares, each with its whole box if it sees all of it."""
+
+    def finish(prepared, waiting):
+        import cv2
+
+        bright = (prepared.image[..., 0] > 127).astype(np.uint8)
+        _, _, stats, _ = cv2.connectedComponentsWithStats(bright)
+        boxes = np.array([[x, y, x + w, y + h] for x, y, w, h, _ in stats[1:]], np.float32).reshape(-1, 4)
+        shares = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) / 1000
+        count = len(boxes)
+        return Found(boxes, 1 - shares, np.ones(count, np.int32), np.ones((count, 28, 28), np.float32))
+
+    return Engine(lambda image: Prepared(image, (), 0), lambda prepared: [None] * len(prepared), finish)
+
+
+def test_two_hundred_small_objects_are_recovered_once_each():
+    image = np.zeros((600, 900, 3), np.uint8)
+    rng = np.random.default_rng(0)
+    cells = rng.permutation([(row, column) for row in range(0, 600, 40) for column in range(0, 880, 40)])[:200]
+    expected = []
+    for row, column in cells:
+        height, width, down, right = (*rng.integers(8, 25, 2), *rng.integers(2, 12, 2))
+        image[row + down : row + down + height, column + right : column + right + width] = 255
+        expected.append((column + right, row + down, column + right + width, row + down + height))
+    engine = tiles.find_in_tiles(squares_engine(), Options(tile=128, overlap=0.3, batch=4), 0.5)
+    prepared = engine.prepare(image)
+    found = engine.finish(prepared, engine.compute([prepared])[0])
+    assert sorted(map(tuple, found.boxes.astype(int).tolist())) == sorted(map(tuple, np.array(expected).tolist()))
+    assert np.all(np.diff(found.scores) <= 0)
+
+
+def test_suppression_is_per_class_and_prefers_whole_objects():
+    boxes = np.array([[0, 0, 10, 10], [0, 0, 10, 9], [0, 0, 5, 10], [30, 0, 40, 10]], np.float32)
+    scores = np.array([0.5, 0.6, 0.9, 0.1])
+    assert suppress(boxes, scores, np.zeros(4, bool), 0.5).tolist() == [2, 1, 3]
+    assert suppress(boxes, scores, np.array([0, 0, 1, 1], bool), 0.5).tolist() == [1, 3]
+    found = Found(boxes, scores, np.array([1, 1, 2, 1]), np.zeros((4, 28, 28)))
+    merged = merge_found([found, found], 0.5, most=2)
+    assert merged.scores.tolist() == [0.9, 0.6]
+
+
+def test_mirrored_detections_come_back():
+    masks = np.arange(28 * 28, dtype=np.float32).reshape(1, 28, 28)
+    found = Found(np.array([[1, 2, 5, 9]], np.float32), np.ones(1), np.ones(1, int), masks)
+    turned = mirror(found, 20)
+    assert turned.boxes.tolist() == [[15, 2, 19, 9]]
+    np.testing.assert_array_equal(mirror(turned, 20).masks, masks)
+
+
+def test_starts_cover_an_axis_in_multiples_of_the_stride():
+    for length, side, overlap, stride in ((1000, 256, 0.5, 32), (100, 96, 0.9, 16), (97, 32, 0.0, 1), (5, 32, 0.5, 8)):
+        starts = tiles.tile_starts(length, side, overlap, stride)
+        assert starts[0] == 0
+        assert all(start % stride == 0 for start in starts)
+        assert all(0 < b - a <= side for a, b in itertools.pairwise(starts))
+        assert length <= starts[-1] + side < length + side + stride

@@ -1,7 +1,7 @@
 """Scoring a state on a split: each image once, on any number of devices and processes."""
 
 import pathlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -12,7 +12,7 @@ from jaxseg.data.sources import open_source
 from jaxseg.inference import EXAMPLES
 from jaxseg.parallel.mesh import batch_share
 from jaxseg.parallel.processes import is_main_process, main_process_first
-from jaxseg.run import checkpoints, workdir
+from jaxseg.run import checkpoint_reader, workdir
 from jaxseg.run.experiment import Experiment, build
 from jaxseg.run.state import TrainState
 from jaxseg.types import Source
@@ -114,11 +114,12 @@ def evaluate(config: ml_collections.ConfigDict, folder: pathlib.Path, checkpoint
         print(f"scoring step {int(state.step)} of {folder}")
     with main_process_first():
         sources = {kind: open_source(saved.data, saved.data[kind]) for kind in kinds}
+    check_scored(sources, saved.task)
     return {kind: score(experiment, state, source) for kind, source in sources.items()}
 
 
 def load_state(experiment: Experiment, folder: pathlib.Path, checkpoint: str) -> TrainState:
-    """A run's state as it was saved.
+    """Reads the state of a run; changes nothing in its folder.
 
     Args:
       experiment: the run.
@@ -128,15 +129,24 @@ def load_state(experiment: Experiment, folder: pathlib.Path, checkpoint: str) ->
     Raises:
       ValueError: there is no such checkpoint.
     """
-    train = experiment.config.train
-    with checkpoints.open_checkpoints(folder, train.keep, train.best_metric) as manager:
-        kept = sorted(manager.all_steps())
-        if checkpoint == "latest":
-            state = checkpoints.restore_newest(manager, experiment.steps.abstract_state)
-            if state is None:
-                raise ValueError(f"{folder} has no checkpoint yet: train it first")
-            return state
-        step = checkpoints.best_step(manager, train.best_metric) if checkpoint == "best" else checkpoint
-        if str(step) not in map(str, kept):
-            raise ValueError(f"{folder} has no checkpoint {checkpoint!r}; kept are the steps {kept}, or 'latest'")
-        return checkpoints.restore(manager, experiment.steps.abstract_state, int(step))
+    best_metric = experiment.config.train.best_metric
+    return checkpoint_reader.load_checkpoint(folder, experiment.steps.abstract_state, checkpoint, best_metric)
+
+
+def check_scored(sources: Mapping[str, Source], task: str) -> None:
+    """Checks that the splits to score have something to score, as far as can be told without reading images.
+
+    Args:
+      sources: the splits, by kind: "val", "test".
+      task: ``config.task``.
+
+    Raises:
+      ValueError: a split without images, or, for a detector, without objects.
+    """
+    for kind, source in sources.items():
+        if not len(source.records):
+            raise ValueError(f"data.{kind} has no images; expected at least one. Set data.{kind}='' to skip it.")
+        if task == "instances" and source.catalogue is not None and not np.any(source.catalogue.counts):
+            raise ValueError(
+                f"data.{kind} has no objects to score, or crowd regions only. Set data.{kind}='' to skip it."
+            )

@@ -1,4 +1,4 @@
-"""The training loop, read from top to bottom: set up, step, evaluate, save, and score at the end."""
+"""The training loop, read from top to bottom: set up, step, save, evaluate."""
 
 import contextlib
 import math
@@ -9,32 +9,31 @@ from typing import Any, NamedTuple
 
 import jax
 import ml_collections
-import orbax.checkpoint as ocp
 
 from jaxseg.data.sources import open_source
-from jaxseg.evaluate import draw_examples, score, scored_splits
+from jaxseg.evaluate import check_scored, draw_examples, score, scored_splits
 from jaxseg.parallel.mesh import batch_share
 from jaxseg.parallel.processes import is_main_process, main_process_first
 from jaxseg.reporting import curves, pictures
 from jaxseg.reporting.log import Report, read_lines
 from jaxseg.reporting.model_table import write_model_table
 from jaxseg.reporting.trackers import check_trackers
-from jaxseg.run import checkpoints, costs, workdir
-from jaxseg.run import signals as interruption
+from jaxseg.run import costs, signals, workdir
+from jaxseg.run.checkpoint_reader import saved_steps
+from jaxseg.run.checkpoints import Checkpoints
 from jaxseg.run.experiment import Experiment, build, resolve
 from jaxseg.run.initial_weights import InitialWeights, load_initial_weights
+from jaxseg.run.lock import locked
 from jaxseg.run.profiling import Profile
 from jaxseg.run.state import TrainState
 from jaxseg.types import Source
 
 
 class Interrupted(Exception):
-    """The run was asked to stop; it has saved, and the same command goes on from there."""
+    """A signal stopped the run after it had saved."""
 
     def __init__(self, signum: signal.Signals, step: int):
-        super().__init__(
-            f"stopped by {signum.name} after step {step}, which is saved; the same command goes on from there"
-        )
+        super().__init__(f"stopped by {signum.name} after step {step}, which is saved; run the same command to resume")
         self.exit_status = 128 + signum
 
 
@@ -46,7 +45,7 @@ class Run(NamedTuple):
       folder: the workdir.
       train: the split to learn from.
       scored: the splits to score, by kind: "val", "test".
-      manager: the checkpoints.
+      checkpoints: the saved states.
       report: where numbers go.
       stopped: whether a signal asked the run to stop.
       profile: the steps to trace.
@@ -56,9 +55,9 @@ class Run(NamedTuple):
     folder: pathlib.Path
     train: Source
     scored: Mapping[str, Source]
-    manager: ocp.CheckpointManager
+    checkpoints: Checkpoints
     report: Report
-    stopped: interruption.Interruption
+    stopped: signals.Interruption
     profile: Profile
 
 
@@ -68,21 +67,21 @@ def train(
     profile_steps: tuple[int, int] | None = None,
     console: str = "auto",
 ) -> dict[str, Any]:
-    """Trains a config to its end, from its newest checkpoint if there is one, and scores it.
+    """Trains a config to its end, from its newest checkpoint if there is one, and evaluates it.
 
     Args:
       config: the experiment.
-      folder: the workdir, made if need be.
-      profile_steps: the first and the last step to trace into ``folder / "profile"``; None for none.
+      folder: the workdir, made if needed.
+      profile_steps: the first and the last step to trace into ``folder / "profile"``; None traces none.
       console: what the run prints: "auto", "bar", "lines", "quiet" or "json", see ``reporting.console``.
 
     Returns:
       The last scores, by kind of split.
 
     Raises:
-      ValueError: the config contradicts itself, the data, the devices, the workdir or the weights to start from;
+      ValueError: the config contradicts itself, the data, the devices, the workdir or the initial weights. It is
         raised before any compilation.
-      FloatingPointError: a loss that is not finite.
+      FloatingPointError: a loss is not finite.
       Interrupted: SIGTERM or Ctrl-C came, and the run has saved.
     """
     trackers = config.get("trackers", ("tensorboard",))
@@ -92,21 +91,24 @@ def train(
         scored = {kind: open_source(config.data, config.data[kind]) for kind in scored_splits(config)}
     config = resolve(config, source)
     experiment = build(config, source.class_names, source.palette)
-    initial_weights = initial_weights_of(experiment, folder)
+    check_scored(scored, config.task)
+    initial = initial_weights_of(experiment, folder)
     category_ids = source.catalogue.category_ids if source.catalogue else ()
-    with main_process_first():
-        classes = (source.class_names, source.palette, category_ids)
-        changes = workdir.prepare(folder, config, *classes, writes=is_main_process())
-    if is_main_process():
-        write_model_table(folder / "model.txt", experiment.task.model, experiment.task.example)
+    classes = workdir.Classes(source.class_names, source.palette, category_ids)
+    changes = workdir.compare(folder, config, classes)
 
     with contextlib.ExitStack() as stack:
+        with main_process_first():
+            if is_main_process():
+                stack.enter_context(locked(folder))
+                workdir.write(folder, config, classes)
+                write_model_table(folder / "model.txt", experiment.task.model, experiment.task.example)
         compiling = stack.enter_context(costs.CompileTime())
-        stopped = stack.enter_context(interruption.watched())
-        manager = stack.enter_context(checkpoints.open_checkpoints(folder, config.train.keep, config.train.best_metric))
-        state = checkpoints.restore_newest(manager, experiment.steps.abstract_state)
-        state = experiment.steps.init(initial_weights.variables) if state is None else state
-        initial_weights.variables.clear()  # a copy of the whole model that nobody needs any more
+        stopped = stack.enter_context(signals.watched())
+        checkpoints = stack.enter_context(Checkpoints(folder, config.train.keep, config.train.best_metric))
+        state = checkpoints.restore_newest(experiment.steps.abstract_state)
+        state = experiment.steps.init(initial.variables) if state is None else state
+        initial.variables.clear()  # frees the host's copy of the model
         start, total = int(state.step), config.train.steps
         report = stack.enter_context(
             Report(
@@ -120,19 +122,19 @@ def train(
                 config=workdir.flatten(config.to_dict()),
             )
         )
-        if initial_weights.message:
-            report.say(f"{folder} {initial_weights.message}")
+        if initial.message:
+            report.say(f"{folder} {initial.message}")
         for change in changes:
             report.say(f"changed since {folder} was last used: {change}")
         if start:
             report.say(f"{folder} goes on from step {start}" if start < total else f"{folder} is finished; scoring it")
 
         profile = stack.enter_context(Profile(folder / "profile", profile_steps if is_main_process() else None))
-        run = Run(experiment, folder, source, scored, manager, report, stopped, profile)
+        run = Run(experiment, folder, source, scored, checkpoints, report, stopped, profile)
         state = take_steps(run, state)
+        save(run, state)
         scores = {kind: evaluate(run, state, kind) for kind in scored}
-        save(run, state, scores.get("val"))
-        checkpoints.finish(manager)
+        checkpoints.finish()
         report.costs(compiling.seconds, costs.peak_memory())
     if is_main_process():
         curves.draw(folder / "curves.png", read_lines(folder / "metrics.jsonl"))
@@ -140,8 +142,8 @@ def train(
 
 
 def initial_weights_of(experiment: Experiment, folder: pathlib.Path) -> InitialWeights:
-    """What ``config.init`` gives to a fresh run; one that goes on has numbers of its own."""
-    if checkpoints.saved_steps(folder):
+    """Returns what ``config.init`` gives to a fresh run, and nothing for one that resumes."""
+    if saved_steps(folder):
         return InitialWeights({}, "")
     state = experiment.steps.abstract_state
     shapes = {"params": state.params, "batch_stats": state.batch_stats}
@@ -149,11 +151,13 @@ def initial_weights_of(experiment: Experiment, folder: pathlib.Path) -> InitialW
 
 
 def take_steps(run: Run, state: TrainState) -> TrainState:
-    """Trains from the state to the end of the run, evaluating and saving on the way."""
+    """Trains from the state to the end of the run, saving and evaluating on the way."""
     config, steps = run.experiment.config, run.experiment.steps
     start, total = int(state.step), config.train.steps
     if start >= total:
         return state
+    if evaluates(run, start) and run.checkpoints.scores.get(start) is None:  # stopped before it was evaluated
+        evaluate(run, state, "val")
     share, shares = batch_share(run.experiment.mesh)
     batches = run.experiment.task.train_batches(
         run.train,
@@ -174,21 +178,26 @@ def take_steps(run: Run, state: TrainState) -> TrainState:
             if logs is not None:
                 note(run, step - 1, logs)
             logs = new_logs
-            evaluates = is_due(step, config.train.evaluate_every) and "val" in run.scored and step < total
-            saves = is_due(step, config.train.checkpoint_every) and step < total
             stops = run.stopped.poll()
-            if evaluates or saves or stops or step == total:
+            saves = stops or evaluates(run, step) or is_due(step, config.train.checkpoint_every)
+            if saves or step == total:
                 note(run, step, logs)
                 logs = None
-            if evaluates:
-                save(run, state, evaluate(run, state, "val"))
-            elif saves or stops:
-                save(run, state, None)
+            if saves and step < total:
+                save(run, state)
+                if evaluates(run, step):
+                    evaluate(run, state, "val")
     return state
 
 
+def evaluates(run: Run, step: int) -> bool:
+    """Returns whether the validation split is evaluated after this step, and not only at the end."""
+    train = run.experiment.config.train
+    return "val" in run.scored and 0 < step < train.steps and is_due(step, train.evaluate_every)
+
+
 def is_due(step: int, every: int) -> bool:
-    """Whether something done every so many steps is to be done now; 0 means never."""
+    """Returns whether something done every few steps is due after this step; 0 means never."""
     return every > 0 and step % every == 0
 
 
@@ -202,21 +211,28 @@ def note(run: Run, step: int, logs: Mapping[str, jax.Array]) -> None:
     run.report.train(step, logs)
     for name in ("loss", "gradient_norm"):
         if not math.isfinite(logs[name]):
-            good = checkpoints.newest_step(run.manager)
+            good = run.checkpoints.newest()
             since = f"the checkpoint of step {good} is good" if good else "no checkpoint was saved yet"
             raise FloatingPointError(
                 f"the {name} of step {step} is {logs[name]}; {since}. Lower optimizer.learning_rate, or set "
-                "optimizer.clip_norm, and run the same command again"
+                "optimizer.clip_norm, and run the same command again."
             )
 
 
-def evaluate(run: Run, state: TrainState, kind: str) -> dict[str, Any] | None:
-    """Scores the state on "val" or "test", reports it and draws a few examples; None if the run is to stop."""
+def evaluate(run: Run, state: TrainState, kind: str) -> dict[str, Any]:
+    """Evaluates a saved state on "val" or "test", reports the scores and draws a few examples.
+
+    Raises:
+      Interrupted: a signal stopped it.
+    """
     source, step = run.scored[kind], int(state.step)
     scores = score(run.experiment, state, source, stopped=run.stopped.poll)
     if scores is None:
-        return None
+        run.checkpoints.finish()
+        raise Interrupted(run.stopped.received, step)
     run.report.scores(step, kind, scores, source.class_names)
+    if kind == "val":
+        run.checkpoints.add_scores(step, scores)
     picture = draw_examples(run.experiment, state, source)
     if is_main_process():
         pictures.write(run.folder / "pictures" / f"{kind}_{step:07d}.png", picture)
@@ -225,14 +241,13 @@ def evaluate(run: Run, state: TrainState, kind: str) -> dict[str, Any] | None:
     return scores
 
 
-def save(run: Run, state: TrainState, scores: Mapping[str, Any] | None) -> None:
-    """Saves the state with its validation scores.
+def save(run: Run, state: TrainState) -> None:
+    """Saves a state.
 
     Raises:
-      Interrupted: the run was asked to stop; the state is saved.
+      Interrupted: a signal asked the run to stop; the state is saved.
     """
-    best = run.experiment.config.train.best_metric
-    checkpoints.save(run.manager, state, {best: scores[best]} if scores else None)
+    run.checkpoints.save(state)
     if run.stopped.agreed:
-        checkpoints.finish(run.manager)
+        run.checkpoints.finish()
         raise Interrupted(run.stopped.received, int(state.step))

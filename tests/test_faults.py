@@ -11,12 +11,11 @@ import time
 from functools import partial
 
 import chex
-import jax
 import pytest
 from tiny_datasets import write_folder, write_pets
 
 from jaxseg.reporting.log import read_lines
-from jaxseg.run import checkpoints
+from jaxseg.run import checkpoint_reader
 
 MODULE = ("-m", "jaxseg.main")
 
@@ -65,8 +64,7 @@ def finish(process, status=0):
 
 def arrays(folder):
     """The newest state of a workdir, whatever the devices that it was trained on."""
-    with checkpoints.open_checkpoints(folder, 2, "mean_iou") as manager:
-        return jax.device_get(manager.restore(manager.latest_step()))
+    return checkpoint_reader.read_newest(folder)
 
 
 def assert_same_runs(folder, other):
@@ -97,6 +95,34 @@ def test_a_killed_run_ends_as_an_undisturbed_one(tmp_path, moments):
     finish(run(folder))
     finish(undisturbed)
     assert_same_runs(folder, tmp_path / "undisturbed")
+
+
+@pytest.mark.slow
+def test_predictions_beside_a_training_that_saves_every_step_change_nothing(tmp_path):
+    """A reader that cleaned up, or moved what it could not read, would end the training or lose a checkpoint."""
+    folder = tmp_path / "watched"
+    fields = {"train__checkpoint_every": 1, "train__evaluate_every": 25}
+    run = start(folder, 60, **fields)
+    wait_until(run, lambda: checkpoint_reader.saved_steps(folder))
+    seen = set()
+    while run.poll() is None:
+        seen.add(int(checkpoint_reader.read_newest(folder)["step"]))
+    finish(run)
+    assert len(seen) > 5
+    assert not (folder / "checkpoints_unreadable").exists()
+    finish(start(tmp_path / "undisturbed", 60, **fields))
+    assert_same_runs(folder, tmp_path / "undisturbed")
+
+
+@pytest.mark.slow
+def test_a_second_training_in_the_same_workdir_is_refused(tmp_path):
+    first = start(tmp_path / "run", 100000)
+    wait_until(first, lambda: has_step(tmp_path / "run", 1))
+    said = finish(start(tmp_path / "run", 100000), 2).splitlines()
+    assert f"is in use: process {first.pid} on" in said[-1]
+    assert first.poll() is None
+    first.send_signal(signal.SIGTERM)
+    finish(first, 128 + signal.SIGTERM)
 
 
 @pytest.fixture
@@ -167,4 +193,4 @@ def test_reading_that_hangs_is_reported_and_the_process_ends(tmp_path, workers):
         os.mkfifo(tmp_path / "silent")
         (tmp_path / "silent").rename(image)
     assert "no batch came within 20.0 s: the data pipeline is stuck" in finish(run, 1)
-    assert checkpoints.saved_steps(tmp_path / "run")
+    assert checkpoint_reader.saved_steps(tmp_path / "run")

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+from types import SimpleNamespace
 
 import chex
 import jax
@@ -12,9 +13,11 @@ import pytest
 from experiments import tiny_config, tiny_experiment
 
 from jaxseg import train as training
-from jaxseg.evaluate import evaluate, load_state
+from jaxseg.evaluate import check_scored, evaluate, load_state
 from jaxseg.reporting.log import read_lines
-from jaxseg.run import checkpoints
+from jaxseg.run import checkpoint_reader
+from jaxseg.run.checkpoint_reader import saved_steps
+from jaxseg.run.checkpoints import Checkpoints
 
 
 def final_state(folder, config=None):
@@ -83,7 +86,7 @@ def test_a_finished_run_says_so_and_is_scored_again(trained, capsys):
 def test_evaluate_gives_the_scores_of_the_run(trained):
     folder, scores = trained
     assert evaluate(tiny_config(), folder, "latest") == scores
-    with pytest.raises(ValueError, match=r"no checkpoint '77'.*\[2, 4\]"):
+    with pytest.raises(ValueError, match=r"--checkpoint is '77'.*\[2, 4\]"):
         evaluate(tiny_config(), folder, "77")
 
 
@@ -179,9 +182,69 @@ def test_a_run_without_a_readable_checkpoint_does_not_begin_anew(tmp_path):
 def test_the_best_checkpoint_is_kept_beside_the_newest(tmp_path):
     experiment, _ = tiny_experiment(tiny_config())
     state = experiment.steps.init()
-    with checkpoints.open_checkpoints(tmp_path, 2, "mean_iou") as manager:
-        for step, score in enumerate((0.1, 0.9, 0.3, None, 0.2, 0.4), start=1):
-            checkpoints.save(manager, state._replace(step=np.int32(step)), score and {"mean_iou": score})
-        manager.wait_until_finished()
-        assert sorted(manager.all_steps()) == [2, 5, 6]
-        assert checkpoints.best_step(manager, "mean_iou") == 2
+    with Checkpoints(tmp_path, 2, "mean_iou") as checkpoints:
+        for step, score in enumerate((0.1, 0.9, 0.3, None, float("nan"), 0.4), start=1):
+            checkpoints.save(state._replace(step=np.int32(step)))
+            if step != 3:
+                checkpoints.add_scores(step, {"mean_iou": score, "iou": [score]})
+        assert checkpoints.steps() == [2, 5, 6]
+        assert checkpoints.best() == 2
+    assert int(load_state(experiment, tmp_path, "best").step) == 2
+    # What a later process knows is what the folder says.
+    with Checkpoints(tmp_path, 1, "mean_iou") as checkpoints:
+        checkpoints.save(state._replace(step=np.int32(7)))
+        checkpoints.finish()
+        assert checkpoints.steps() == [2, 7]
+
+
+@pytest.mark.parametrize("best_metric", [None, ""])
+def test_without_a_best_metric_the_newest_are_kept(tmp_path, best_metric):
+    training.train(tiny_config(train__best_metric=best_metric, train__keep=1), tmp_path)
+    assert saved_steps(tmp_path) == [4]
+    with pytest.raises(ValueError, match=r"--checkpoint is 'best'.*steps \[4\]"):
+        evaluate(tiny_config(train__best_metric=best_metric), tmp_path, "best")
+
+
+def test_a_state_is_saved_before_it_is_evaluated(trained, tmp_path, monkeypatch):
+    """An image that cannot be read ends the evaluation, not the run; once it is mended, nothing is missing."""
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "score", fail)
+        with pytest.raises(ValueError, match="an image cannot be read"):
+            training.train(tiny_config(), tmp_path)
+        assert saved_steps(tmp_path) == [2]
+        assert not (tmp_path / "checkpoints" / "2" / "scores.json").exists()
+    training.train(tiny_config(), tmp_path)
+    assert read_lines(tmp_path / "metrics.jsonl") == read_lines(trained[0] / "metrics.jsonl")
+    chex.assert_trees_all_equal(final_state(tmp_path), final_state(trained[0]))
+
+
+def fail(*_, **__):
+    raise ValueError("an image cannot be read")
+
+
+def test_a_split_without_anything_to_score_is_refused_before_the_first_step():
+    source = SimpleNamespace(records=[0], catalogue=SimpleNamespace(counts=np.zeros(1, np.int32)))
+    check_scored({"val": source}, "semantic")
+    with pytest.raises(ValueError, match="data.val has no objects"):
+        check_scored({"val": source}, "instances")
+    with pytest.raises(ValueError, match="data.test has no images"):
+        check_scored({"test": SimpleNamespace(records=[], catalogue=None)}, "semantic")
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # Orbax leaves a file open
+def test_readers_change_nothing(trained, tmp_path):
+    """Not even what a training is writing at this moment, or a checkpoint that cannot be read."""
+    shutil.copytree(trained[0], tmp_path, dirs_exist_ok=True)
+    unfinished = tmp_path / "checkpoints" / "5.orbax-checkpoint-tmp"
+    unfinished.mkdir()
+    shutil.rmtree(tmp_path / "checkpoints" / "4" / "default" / "d")
+    before = listing(tmp_path)
+    assert int(final_state(tmp_path).step) == 2
+    with pytest.raises(ValueError, match="checkpoint 4 of .* cannot be read"):
+        evaluate(tiny_config(), tmp_path, "4")
+    checkpoint_reader.read_newest(tmp_path)
+    assert listing(tmp_path) == before
+
+
+def listing(folder):
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*")}

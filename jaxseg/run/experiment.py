@@ -81,7 +81,7 @@ def build(
     if cpu_kernels is None:
         cpu_kernels = sharding.is_one_cpu(mesh)
     task = make_task(config, class_names, palette, pmap_axis(config), cpu_kernels)
-    if config.train.best_metric not in task.score_names:
+    if config.train.best_metric and config.train.best_metric not in task.score_names:
         known = ", ".join(task.score_names)
         raise ValueError(f"train.best_metric is {config.train.best_metric!r}; the scores of this task are {known}")
     optimizer, schedule = optimizers.make_optimizer(config.optimizer, config.train.steps, task.frozen)

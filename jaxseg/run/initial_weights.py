@@ -18,7 +18,7 @@ from jaxseg.models.fcn_vgg import FCNVGG
 from jaxseg.models.mask_rcnn.model import MaskRCNN
 from jaxseg.models.unet import UNet
 from jaxseg.models.unet_resnet import UNetResNet
-from jaxseg.run import checkpoints, workdir
+from jaxseg.run import checkpoint_reader, workdir
 from jaxseg.weights import mappings, torchvision
 from jaxseg.weights.files import find_weights, frozen_norm_epsilon, read_weights
 from jaxseg.weights.mappings import NOTHING
@@ -159,7 +159,7 @@ def _of_run(folder: Path, name: str, leaves: dict[Variable, Any], family: Family
     theirs = workdir.load(folder)[0].model.name
     if theirs != name:
         raise ValueError(f"init.weights is the run {folder} of the model {theirs}: give one of the model {name}")
-    saved = checkpoints.read_newest(folder)
+    saved = checkpoint_reader.read_newest(folder)
     state = flatten_dict(saved["ema"] or {name: saved[name] for name in ("params", "batch_stats")})
     given, problems = {}, []
     for path in sorted(leaves.keys() | state.keys()):

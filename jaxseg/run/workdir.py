@@ -3,12 +3,13 @@
 import json
 import pathlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import ml_collections
 import numpy as np
 
 from jaxseg.models.fields import all_fields
+from jaxseg.run.lock import cannot_write
 
 # A run that changed one of these would no longer be the same run; anything else may be changed on resuming.
 IDENTITY = ("task", "model", "data.name", "data.splits", "seed")
@@ -17,50 +18,52 @@ IDENTITY = ("task", "model", "data.name", "data.splits", "seed")
 SINCE = {"remat": False}
 
 
-def prepare(
-    workdir: pathlib.Path,
-    config: Any,
-    class_names: tuple[str, ...],
-    palette: np.ndarray,
-    category_ids: Sequence[int] = (),
-    writes: bool = True,
-) -> list[str]:
-    """Makes the folder and writes ``config.json`` and ``classes.json``, or sees that they fit.
+class Classes(NamedTuple):
+    """The classes of a run, as ``classes.json`` keeps them.
+
+    Attributes:
+      names: one name per class.
+      palette: uint8 ``[k, 3]``, the colors.
+      category_ids: the numbers of the classes in the data set's own files; () numbers them in order.
+    """
+
+    names: tuple[str, ...]
+    palette: np.ndarray
+    category_ids: Sequence[int] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """Returns the content of ``classes.json``."""
+        content = {"class_names": list(self.names), "palette": np.asarray(self.palette).tolist()}
+        if list(self.category_ids) not in ([], list(range(len(self.names)))):
+            content["category_ids"] = [int(number) for number in self.category_ids]
+        return content
+
+
+def compare(workdir: pathlib.Path, config: ml_collections.ConfigDict, classes: Classes) -> list[str]:
+    """Compares a run with the one that a workdir belongs to, if there is one; writes nothing.
 
     Args:
-      workdir: the run's folder.
+      workdir: the folder of the run.
       config: the resolved config.
-      class_names: one a class.
-      palette: uint8 ``[k, 3]``.
-      category_ids: the numbers under which the data set has the classes, where it numbers them itself.
-      writes: whether this process writes; the others only look.
+      classes: the classes of the training split.
 
     Returns:
-      What has changed since the folder was last used, a line a field.
+      What has changed since the folder was last used, one line per field.
 
     Raises:
-      ValueError: the folder cannot be written, or belongs to another model, data set or seed.
+      ValueError: the folder belongs to another model, data set or seed, or cannot be read.
     """
-    classes = {"class_names": list(class_names), "palette": np.asarray(palette).tolist()}
-    if list(category_ids) not in ([], list(range(len(class_names)))):
-        classes["category_ids"] = [int(number) for number in category_ids]
-    before = flatten(_saved(workdir)) if (workdir / "config.json").exists() else None
-    now = flatten(json.loads(config.to_json()))
-    changed = [] if before is None else [field for field in sorted(before | now) if before.get(field) != now.get(field)]
+    if not (workdir / "config.json").exists():
+        return []
+    before, now = flatten(_saved(workdir)), flatten(json.loads(config.to_json()))
+    changed = [field for field in sorted(before | now) if before.get(field) != now.get(field)]
     other = [field for field in changed if any(field == own or field.startswith(own + ".") for own in IDENTITY)]
     if other:
         differences = "; ".join(f"{field} was {before.get(field)!r}, now {now.get(field)!r}" for field in other)
-        raise ValueError(f"workdir {workdir} belongs to another run ({differences}): choose another --workdir")
-    # A palette may change: it only colors pictures.
-    if before is not None and read_json(workdir, "classes.json") | {"palette": classes["palette"]} != classes:
-        raise ValueError(f"workdir {workdir} belongs to a run on other classes: choose another --workdir")
-    try:
-        if writes:
-            (workdir / "pictures").mkdir(parents=True, exist_ok=True)
-            write_json(workdir, "config.json", json.loads(config.to_json()))
-            write_json(workdir, "classes.json", classes)
-    except OSError as error:
-        raise ValueError(f"workdir {workdir} cannot be written ({error}): choose another --workdir") from None
+        raise ValueError(f"workdir {workdir} belongs to another run ({differences}). Choose another --workdir.")
+    own = classes.as_json()
+    if read_json(workdir, "classes.json") | {"palette": own["palette"]} != own:  # the palette only colors pictures
+        raise ValueError(f"workdir {workdir} belongs to a run on other classes. Choose another --workdir.")
     return [f"{field}: {before.get(field)!r} -> {now.get(field)!r}" for field in changed]
 
 
@@ -69,6 +72,21 @@ def _saved(workdir: pathlib.Path) -> dict[str, Any]:
     saved = read_json(workdir, "config.json")
     model = as_tuples(saved["model"])
     return saved | {"model": json.loads(json.dumps(all_fields(model)))}
+
+
+def write(workdir: pathlib.Path, config: ml_collections.ConfigDict, classes: Classes) -> None:
+    """Writes ``config.json`` and ``classes.json``.
+
+    Raises:
+      ValueError: the folder cannot be written.
+      OSError: its disk is full.
+    """
+    try:
+        (workdir / "pictures").mkdir(parents=True, exist_ok=True)
+        write_json(workdir, "config.json", json.loads(config.to_json()))
+        write_json(workdir, "classes.json", classes.as_json())
+    except OSError as error:
+        raise cannot_write(workdir, error) from error
 
 
 def load(workdir: pathlib.Path) -> tuple[ml_collections.ConfigDict, tuple[str, ...], np.ndarray]:

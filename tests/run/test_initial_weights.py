@@ -20,7 +20,8 @@ from jaxseg.models.fcn_vgg import FCNVGG
 from jaxseg.models.mask_rcnn.model import MaskRCNN
 from jaxseg.models.unet import UNet
 from jaxseg.models.unet_resnet import UNetResNet
-from jaxseg.run import checkpoints, workdir
+from jaxseg.run import checkpoint_reader, workdir
+from jaxseg.run.checkpoints import Checkpoints
 from jaxseg.run.initial_weights import load_initial_weights
 from jaxseg.weights import files, mappings
 from jaxseg.weights.torchvision import to_state_dict
@@ -190,12 +191,12 @@ def fcn_experiment(stride, weights=""):
 def random_run(folder, experiment):
     """The workdir of a run whose newest state is of random numbers, and that state."""
     task = experiment.task
-    workdir.prepare(folder, experiment.config, task.class_names, task.palette)
+    workdir.write(folder, experiment.config, workdir.Classes(task.class_names, task.palette))
     state = experiment.steps.abstract_state
     rng = np.random.default_rng(0)
     state = jax.tree.map(lambda leaf: rng.normal(size=leaf.shape).astype(leaf.dtype), state)
-    with checkpoints.open_checkpoints(folder, 2, "mean_iou") as manager:
-        checkpoints.save(manager, state._replace(step=np.int32(7)), None)
+    with Checkpoints(folder, 2, "mean_iou") as checkpoints:
+        checkpoints.save(state._replace(step=np.int32(7)))
     return state
 
 
@@ -218,7 +219,9 @@ def test_a_fresh_run_says_what_it_starts_from_and_one_that_goes_on_looks_at_noth
     fields = {"optimizer__learning_rate": 0.0, "train__steps": 1, "data__val": ""}
     training.train(tiny_config(init__weights=str(folder), **fields), tmp_path)
     assert f"{tmp_path} starts from {folder}\n" in capsys.readouterr().out
-    chex.assert_trees_all_equal(checkpoints.read_newest(tmp_path)["params"], checkpoints.read_newest(folder)["params"])
+    chex.assert_trees_all_equal(
+        checkpoint_reader.read_newest(tmp_path)["params"], checkpoint_reader.read_newest(folder)["params"]
+    )
     training.train(tiny_config(init__weights="gone", **fields), tmp_path)
     said = capsys.readouterr().out
     assert "is finished" in said
@@ -244,7 +247,7 @@ def test_a_run_of_other_classes_gives_all_but_its_head(trained):
     model = UNet(7, features=4, depth=1, norm_momentum=0.9)
     found = initial_weights(model, folder, name="unet")
     assert anew(found.message) == {"head"}
-    state = checkpoints.read_newest(folder)
+    state = checkpoint_reader.read_newest(folder)
     state = flatten_dict({name: state[name] for name in ("params", "batch_stats")})
     assert len(found.variables) == len(state) - 2
     chex.assert_trees_all_equal(found.variables, {path: state[path] for path in found.variables})

@@ -98,6 +98,7 @@ def test_a_killed_run_ends_as_an_undisturbed_one(tmp_path, moments):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # Orbax leaves files and loops open
 def test_predictions_beside_a_training_that_saves_every_step_change_nothing(tmp_path):
     """A reader that cleaned up, or moved what it could not read, would end the training or lose a checkpoint."""
     folder = tmp_path / "watched"

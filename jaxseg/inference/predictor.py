@@ -146,6 +146,7 @@ def load_run(folder: pathlib.Path, checkpoint: str = "latest", mesh: Mapping[str
     Raises:
       ValueError: there is no such run or checkpoint.
     """
+    from jaxseg.run.checkpoint_reader import load_checkpoint
     from jaxseg.run.experiment import build
 
     config, class_names, palette = workdir.load(folder)
@@ -153,27 +154,11 @@ def load_run(folder: pathlib.Path, checkpoint: str = "latest", mesh: Mapping[str
         with config.unlocked():
             config.mesh.update(dict(mesh))
     experiment = build(config, class_names, palette)
-    state = _load_state(folder, experiment, checkpoint)
+    best_metric = experiment.config.train.best_metric
+    state = load_checkpoint(folder, experiment.steps.abstract_state, checkpoint, best_metric)
     variables = eval_variables(state)
     ids = tuple(workdir.category_ids(folder))
     return TrainedModel(config, experiment.task.model, variables, class_names, palette, ids, experiment.mesh)
-
-
-def _load_state(folder: pathlib.Path, experiment: Any, checkpoint: str) -> Any:
-    from jaxseg.run import checkpoints
-
-    train = experiment.config.train
-    with checkpoints.open_checkpoints(folder, train.keep, train.best_metric) as manager:
-        kept = sorted(manager.all_steps())
-        if checkpoint == "latest":
-            state = checkpoints.restore_newest(manager, experiment.steps.abstract_state)
-            if state is None:
-                raise ValueError(f"{folder} has no checkpoint yet: train it first")
-            return state
-        step = checkpoints.best_step(manager, train.best_metric) if checkpoint == "best" else checkpoint
-        if str(step) not in map(str, kept):
-            raise ValueError(f"{folder} has no checkpoint {checkpoint!r}; kept are the steps {kept}, or 'latest'")
-        return checkpoints.restore(manager, experiment.steps.abstract_state, int(step))
 
 
 def _find_config(source: Any) -> ml_collections.ConfigDict:

@@ -46,6 +46,8 @@ def _import(name: str, remedy: str) -> ModuleType:
 
 COUNTERPARTS = {
     "unet": (import_torch,),
+    "unet_resnet": (import_torch, import_torchvision),
+    "fcn_vgg": (import_torch,),
     "fcn_resnet": (import_torch, import_torchvision),
     "mask_rcnn": (import_torch, import_torchvision),
 }

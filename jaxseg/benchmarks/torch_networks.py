@@ -13,8 +13,10 @@ from torch.nn import functional
 from jaxseg.benchmarks.ours import normalized
 from jaxseg.benchmarks.random_batches import image_sizes, random_batch
 from jaxseg.benchmarks.torch_detector import detector, detector_inputs
+from jaxseg.benchmarks.torch_fcn_vgg import TorchFCNVGG
 from jaxseg.benchmarks.torch_import import import_torchvision
 from jaxseg.benchmarks.torch_unet import TorchUNet
+from jaxseg.benchmarks.torch_unet_resnet import TorchUNetResNet
 from jaxseg.run.experiment import Experiment
 from jaxseg.run.state import TrainState
 from jaxseg.types import IGNORE, Batch
@@ -111,5 +113,16 @@ def _fcn_resnet(model: Any, state: TrainState) -> nn.Module:
 
 
 # Of the models in ``torch_import.COUNTERPARTS``.
-MODULES = {"unet": lambda model, state: TorchUNet(model), "fcn_resnet": _fcn_resnet, "mask_rcnn": detector}
-LOSSES = {"unet": lambda config: _cross_entropy, "fcn_resnet": _cross_entropies}
+MODULES = {
+    "unet": lambda model, state: TorchUNet(model),
+    "unet_resnet": lambda model, state: TorchUNetResNet(model),
+    "fcn_vgg": lambda model, state: TorchFCNVGG(model),
+    "fcn_resnet": _fcn_resnet,
+    "mask_rcnn": detector,
+}
+LOSSES = {
+    "unet": lambda config: _cross_entropy,
+    "unet_resnet": lambda config: _cross_entropy,
+    "fcn_vgg": lambda config: _cross_entropy,
+    "fcn_resnet": _cross_entropies,
+}

@@ -58,6 +58,25 @@ def test_a_unet_has_as_many_parameters_and_as_large_an_output(fields):
     assert torch.isfinite(network.loss(logits, *network.targets))
 
 
+OTHERS = [
+    {"name": "fcn_vgg", "width": 4, "hidden": 8, "stride": 8},
+    {"name": "fcn_vgg", "width": 4, "hidden": 8, "stride": 16, "batch_norm": True},
+    {"name": "fcn_vgg", "width": 4, "hidden": 8, "stride": 32},
+    {"name": "unet_resnet", "depth": 18},
+]
+
+
+@pytest.mark.parametrize("model", OTHERS, ids=str)
+def test_other_networks_have_as_many_parameters_and_as_large_an_output(model):
+    config = tiny_config(data__image_size=(40, 72), train__batch_size=2)
+    config.model = model
+    experiment = built(config)
+    network = theirs(experiment, experiment.steps.abstract_state, training=True)  # raises where they differ
+    logits = network.make()(*network.inputs)
+    assert tuple(logits.shape) == (2, 4, 40, 72)
+    assert torch.isfinite(network.loss(logits, *network.targets))
+
+
 def test_a_network_of_another_size_is_not_compared_with():
     from jaxseg.benchmarks.torch_networks import check_parameters
 
@@ -68,8 +87,8 @@ def test_a_network_of_another_size_is_not_compared_with():
 
 def test_a_network_without_a_counterpart_is_named():
     config = tiny_config()
-    config.model = {"name": "fcn_vgg", "width": 2, "hidden": 4}
-    with pytest.raises(ValueError, match="knows no fcn_vgg; it knows unet"):
+    config.model = {"name": "segnet"}
+    with pytest.raises(ValueError, match="knows no segnet; it knows unet"):
         measure_config(config, "tiny", Options(against_torch=True))
 
 

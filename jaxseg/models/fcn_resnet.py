@@ -15,6 +15,8 @@ from flax.typing import Dtype
 from jaxseg.models.backbones.resnet import ResNet, convolution
 from jaxseg.models.layers import Conv
 from jaxseg.models.norms import norm_layer
+from jaxseg.ops.padding import valid_mask, zero_padding
+from jaxseg.ops.resize import resize_logits
 
 
 class FCNHead(nn.Module):
@@ -37,10 +39,10 @@ class FCNHead(nn.Module):
     cpu_kernels: bool
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: jax.Array, mask: jax.Array | None = None) -> jax.Array:
         options = {"dtype": self.dtype, "cpu_kernels": self.cpu_kernels}
-        x = convolution(x.shape[-1] // 4, 3, **options, name="conv")(x)
-        x = nn.relu(self.norm(name="norm")(x))
+        x = convolution(x.shape[-1] // 4, 3, **options, name="conv")(zero_padding(x, mask))
+        x = nn.relu(self.norm(name="norm")(x, mask))
         x = nn.Dropout(self.dropout, deterministic=not self.train)(x)
         return Conv(self.classes, 1, **options, name="score")(x)
 
@@ -73,12 +75,13 @@ class FCNResNet(nn.Module):
     coarsest_stride = 8  # pixels from one position of the coarsest map to the next
 
     @nn.compact
-    def __call__(self, image: jax.Array, *, train: bool) -> dict[str, jax.Array]:
+    def __call__(self, image: jax.Array, *, train: bool, extents: jax.Array | None = None) -> dict[str, jax.Array]:
         """Logits of each pixel's class.
 
         Args:
           image: float ``[b, h, w, 3]``, normalized.
           train: whether norms use the statistics of this batch, and dropout drops.
+          extents: the size of each image, if the batch pads it, see ``ops/padding.py``.
 
         Returns:
           "logits" and, with an auxiliary head, "aux_logits": float32 ``[b, h, w, k]``.
@@ -94,13 +97,19 @@ class FCNResNet(nn.Module):
             cpu_kernels=self.cpu_kernels,
             name="backbone",
         )
-        features = backbone(image, train=train)
+        features = backbone(image, train=train, extents=extents)
+        mask = valid_mask(extents, features["layer4"].shape[1:3], 8)
         norm = norm_layer("batch", train=train, dtype=self.dtype, axis_name=self.axis_name)
         head = partial(FCNHead, self.classes, norm, self.dropout, train, self.dtype, self.cpu_kernels)
-        outputs = {"logits": resize_bilinear(head(name="classifier")(features["layer4"]), size)}
+        outputs = {"logits": enlarge(head(name="classifier")(features["layer4"], mask), extents, size)}
         if self.auxiliary:
-            outputs["aux_logits"] = resize_bilinear(head(name="aux_classifier")(features["layer3"]), size)
+            outputs["aux_logits"] = enlarge(head(name="aux_classifier")(features["layer3"], mask), extents, size)
         return outputs
+
+
+def enlarge(x: jax.Array, extents: jax.Array | None, size: tuple[int, int]) -> jax.Array:
+    """Resizes scores at stride 8, ``[b, h, w, k]``, to the pixels of their images, ``[b, *size, k]``."""
+    return resize_bilinear(x, size) if extents is None else resize_logits(x, -(-extents // 8), extents, size)
 
 
 def resize_bilinear(x: jax.Array, size: tuple[int, int]) -> jax.Array:

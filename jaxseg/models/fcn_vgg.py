@@ -14,6 +14,7 @@ from flax.typing import Dtype
 from jaxseg.models.backbones.vgg import VGG16
 from jaxseg.models.layers import Conv
 from jaxseg.models.resampling import BilinearUp, pad_to_multiple
+from jaxseg.ops.padding import padded_to_stride, valid_mask, zero_padding
 
 SKIPS = {32: (), 16: ("pool4",), 8: ("pool4", "pool3")}  # what is scored besides fc7, by output stride
 
@@ -60,12 +61,13 @@ class FCNVGG(nn.Module):
         super().__post_init__()
 
     @nn.compact
-    def __call__(self, image: jax.Array, *, train: bool) -> dict[str, jax.Array]:
+    def __call__(self, image: jax.Array, *, train: bool, extents: jax.Array | None = None) -> dict[str, jax.Array]:
         """Logits of each pixel's class.
 
         Args:
           image: float ``[b, h, w, 3]``, normalized, of any size.
           train: whether norms use the statistics of this batch, and dropout drops.
+          extents: the size of each image, if the batch pads it, see ``ops/padding.py``.
 
         Returns:
           ``{"logits": float32 [b, h, w, k]}``.
@@ -80,18 +82,21 @@ class FCNVGG(nn.Module):
             cpu_kernels=self.cpu_kernels,
             name="backbone",
         )
-        features = backbone(pad_to_multiple(image, 32), train=train)
-        features["fc7"] = self._classifier(features["pool5"], train)
+        extents = None if extents is None else padded_to_stride(extents)
+        features = backbone(pad_to_multiple(image, 32), train=train, extents=extents)
+        mask = valid_mask(extents, features["pool5"].shape[1:3], 32)
+        features["fc7"] = self._classifier(zero_padding(features["pool5"], mask), train)
 
         # Zeros, as in the paper: a new score layer leaves a trained sum as it is.
         score = partial(self._conv, self.classes, 1, kernel_init=nn.initializers.zeros)
         name, stride = "fc7", 32
         scores = score(name="score_fc7")(features["fc7"]).astype(jnp.float32)
         for skip in SKIPS[self.stride]:
-            scores = BilinearUp(2, name=f"up_{name}_x2")(scores)
+            scores = BilinearUp(2, name=f"up_{name}_x2")(zero_padding(scores, mask))
             scores += score(name=f"score_{skip}")(features[skip]).astype(jnp.float32)
             name, stride = skip, stride // 2
-        logits = BilinearUp(stride, name=f"up_{name}_x{stride}")(scores)
+            mask = valid_mask(extents, scores.shape[1:3], stride)
+        logits = BilinearUp(stride, name=f"up_{name}_x{stride}")(zero_padding(scores, mask))
         return {"logits": logits[:, :height, :width]}
 
     def _classifier(self, x: jax.Array, train: bool) -> jax.Array:

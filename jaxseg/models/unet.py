@@ -13,6 +13,7 @@ from flax.typing import Dtype
 
 from jaxseg.models.layers import Conv
 from jaxseg.models.resampling import UpConv2x2, center_crop, max_pool_2x2, pad_to_multiple
+from jaxseg.ops.padding import padded_to_stride, valid_mask, zero_padding
 
 INITIALIZERS = {
     "glorot_uniform": nn.initializers.glorot_uniform(),
@@ -37,9 +38,10 @@ class DoubleConv(nn.Module):
     norm: callable
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: jax.Array, mask: jax.Array | None = None) -> jax.Array:
+        """``mask``: which positions count; the others do not leak into them."""
         for i in (1, 2):
-            x = self.conv(self.features, name=f"conv_{i}")(x)
+            x = self.conv(self.features, name=f"conv_{i}")(zero_padding(x, mask))
             x = nn.relu(self.norm(name=f"norm_{i}")(x))
         return x
 
@@ -89,12 +91,14 @@ class UNet(nn.Module):
         super().__post_init__()
 
     @nn.compact
-    def __call__(self, image: jax.Array, *, train: bool) -> dict[str, jax.Array]:
+    def __call__(self, image: jax.Array, *, train: bool, extents: jax.Array | None = None) -> dict[str, jax.Array]:
         """Logits of each pixel's class.
 
         Args:
           image: float ``[b, h, w, c]``.
           train: whether to use, and update, the statistics of this batch, and to drop out.
+          extents: the size of each image, if the batch pads it, see ``ops/padding.py``. Only where the logits have
+            the size of the image.
 
         Returns:
           ``{"logits": float32 [b, h', w', k]}``, where ``h', w' = output_size(h, w)``.
@@ -105,20 +109,24 @@ class UNet(nn.Module):
         block = self._blocks(train)
 
         x = self._padded(image.astype(self.dtype))
+        extents = None if extents is None else padded_to_stride(extents, 1 << self.depth)
         skips = []
         for level in range(self.depth):
-            x = block(self.features << level, name=f"encoder_{level}")(x)
+            mask = valid_mask(extents, x.shape[1:3], 1 << level)
+            x = block(self.features << level, name=f"encoder_{level}")(x, mask)
             skips.append(x)
             x = max_pool_2x2(x)
 
-        x = block(self.features << self.depth, name="bottleneck")(x)
+        mask = valid_mask(extents, x.shape[1:3], 1 << self.depth)
+        x = block(self.features << self.depth, name="bottleneck")(x, mask)
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
 
         for level in reversed(range(self.depth)):
             x = up(self.features << level, name=f"up_{level}")(x)
             skip = center_crop(skips[level], *x.shape[1:3])
             x = jnp.concatenate([skip, x], axis=-1)
-            x = block(self.features << level, name=f"decoder_{level}")(x)
+            mask = valid_mask(extents, x.shape[1:3], 1 << level)
+            x = block(self.features << level, name=f"decoder_{level}")(x, mask)
 
         head = nn.Dense(self.classes, kernel_init=kernel_init, dtype=self.dtype, name="head")  # a 1x1 convolution
         logits = head(x).astype(jnp.float32)

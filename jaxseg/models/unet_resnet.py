@@ -16,6 +16,7 @@ from jaxseg.models.blocks import HE_FAN_OUT, ConvBlock
 from jaxseg.models.layers import Conv
 from jaxseg.models.norms import norm_layer
 from jaxseg.models.resampling import UpConv2x2, pad_to_multiple
+from jaxseg.ops.padding import padded_to_stride, valid_mask
 
 SKIPS = ("layer3", "layer2", "layer1", "stem")  # from coarse to fine, strides 16 to 2
 
@@ -54,12 +55,13 @@ class UNetResNet(nn.Module):
         super().__post_init__()
 
     @nn.compact
-    def __call__(self, image: jax.Array, *, train: bool) -> dict[str, jax.Array]:
+    def __call__(self, image: jax.Array, *, train: bool, extents: jax.Array | None = None) -> dict[str, jax.Array]:
         """Logits of each pixel's class.
 
         Args:
           image: float ``[b, h, w, 3]``, normalized, of any size; inside, zeros fill it up to a multiple of 32.
           train: whether live norms use the statistics of this batch.
+          extents: the size of each image, if the batch pads it, see ``ops/padding.py``.
 
         Returns:
           ``{"logits": float32 [b, h, w, k]}``.
@@ -79,7 +81,8 @@ class UNetResNet(nn.Module):
         block = nn.remat(ConvBlock) if self.remat else ConvBlock
         block = partial(block, norm=norm_layer("batch", train=train, **shared), **computing)
 
-        features = backbone(pad_to_multiple(image, 32), train=train)
+        extents = None if extents is None else padded_to_stride(extents)
+        features = backbone(pad_to_multiple(image, 32), train=train, extents=extents)
         x = features["layer4"]
         for i, skip in enumerate((*SKIPS, None)):
             channels = self.width * 4 >> i
@@ -87,8 +90,9 @@ class UNetResNet(nn.Module):
             x = UpConv2x2(channels, HE_FAN_OUT, name=f"up_{level}", **computing)(x)
             if skip:
                 x = jnp.concatenate([features[skip], x], axis=-1)
+            mask = valid_mask(extents, x.shape[1:3], 16 >> i)
             for j in (1, 2):
-                x = block(channels, name=f"decoder_{level}_{j}")(x)
+                x = block(channels, name=f"decoder_{level}_{j}")(x, mask)
 
         logits = Conv(self.classes, 1, name="head", **computing)(x).astype(jnp.float32)
         return {"logits": logits[:, :height, :width]}

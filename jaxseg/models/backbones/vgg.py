@@ -13,6 +13,7 @@ from flax.typing import Dtype
 from jaxseg.models.layers import Conv
 from jaxseg.models.norms import norm_layer
 from jaxseg.models.resampling import max_pool_2x2
+from jaxseg.ops.padding import valid_mask, zero_padding
 
 STAGES = (2, 2, 3, 3, 3)  # 3x3 convolutions in front of each pool
 GROWTH = (1, 2, 4, 8, 8)  # channels of a stage, in widths
@@ -42,12 +43,13 @@ class VGG16(nn.Module):
     cpu_kernels: bool = False
 
     @nn.compact
-    def __call__(self, image: jax.Array, *, train: bool) -> dict[str, jax.Array]:
+    def __call__(self, image: jax.Array, *, train: bool, extents: jax.Array | None = None) -> dict[str, jax.Array]:
         """The features of normalized images.
 
         Args:
           image: float ``[b, h, w, 3]``; with a classifier h and w are 224 to 255.
           train: whether live norms use the statistics of this batch, and dropout drops.
+          extents: the part of each image that counts, in multiples of 32, see ``ops/padding.py``.
 
         Returns:
           "pool1" to "pool5": ``[b, h / 2, w / 2, 64]`` to ``[b, h / 32, w / 32, 512]``, an odd last row or column left
@@ -57,20 +59,21 @@ class VGG16(nn.Module):
         x = image.astype(self.dtype)
         features = {}
         for i in range(1, len(STAGES) + 1):
-            x = features[f"pool{i}"] = stage(self, x, i, train)
+            mask = valid_mask(extents, x.shape[1:3], 1 << (i - 1))
+            x = features[f"pool{i}"] = stage(self, x, i, train, mask)
         if self.classes:
             features["logits"] = self._classifier(x, train)
         return features
 
-    def _stage(self, x: jax.Array, i: int, train: bool) -> jax.Array:
+    def _stage(self, x: jax.Array, i: int, train: bool, mask: jax.Array | None) -> jax.Array:
         """The convolutions of stage ``i``, and half the resolution."""
         norm = norm_layer("batch", train=train, dtype=self.dtype, axis_name=self.axis_name)
         conv = partial(Conv, kernel_size=3, kernel_init=KERNEL_INIT, dtype=self.dtype, cpu_kernels=self.cpu_kernels)
         width = self.width * GROWTH[i - 1]
         for j in range(1, STAGES[i - 1] + 1):
-            x = conv(width, name=f"conv{i}_{j}")(x)
+            x = conv(width, name=f"conv{i}_{j}")(zero_padding(x, mask))
             if self.batch_norm:
-                x = norm(name=f"bn{i}_{j}")(x)
+                x = norm(name=f"bn{i}_{j}")(x, mask)
             x = nn.relu(x)
         return max_pool_2x2(x)
 

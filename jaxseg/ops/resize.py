@@ -1,0 +1,85 @@
+"""Logits of padded images, resized on the device: each image of a batch by its own factor.
+
+The resize is bilinear with half-pixel centers and without antialias, as ``torch.nn.functional.interpolate`` does it with
+``align_corners=False``. Along each axis it is one matrix product per image.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from jaxseg.ops.bilinear import weights
+from jaxseg.ops.images import confusion_matrix
+
+STRIP = 1 << 21  # Logits per image that a strip of rows has at most, so that it takes megabytes.
+
+
+def resize_matrix(old: jax.Array, new: jax.Array, padded_old: int, padded_new: int) -> jax.Array:
+    """Returns the weights of the values of an axis in each of its resized values, ``[b, padded_new, padded_old]``.
+
+    Args:
+      old: int32 ``[b]``, how many values of the axis count.
+      new: int32 ``[b]``, how many values these are resized to. Later ones repeat the last.
+      padded_old: length of the axis.
+      padded_new: length of the resized axis.
+
+    >>> resize_matrix(jnp.array([2]), jnp.array([4]), 2, 4)[0].tolist()
+    [[1.0, 0.0], [0.75, 0.25], [0.25, 0.75], [0.0, 1.0]]
+    """
+    scale = old.astype(jnp.float32) / new.astype(jnp.float32)
+    positions = (jnp.arange(padded_new, dtype=jnp.float32) + 0.5)[None] * scale[:, None] - 0.5
+    return weights(positions, padded_old, old[:, None])
+
+
+def resize_logits(x: jax.Array, old: jax.Array, new: jax.Array, size: tuple[int, int]) -> jax.Array:
+    """Resizes each map of a batch, in float32 at least.
+
+    Args:
+      x: ``[b, h, w, k]``.
+      old: int32 ``[b, 2]``, height and width of the part of each map that counts.
+      new: int32 ``[b, 2]``, height and width that this part is resized to.
+      size: height and width of the result.
+
+    Returns:
+      ``[b, *size, k]``. What lies beyond ``new`` is undefined.
+    """
+    rows, columns = (resize_matrix(old[:, i], new[:, i], x.shape[1 + i], size[i]) for i in (0, 1))
+    return _apply(rows, columns, x)
+
+
+def resized_confusion(x: jax.Array, old: jax.Array, new: jax.Array, label: jax.Array) -> jax.Array:
+    """Counts (true, predicted) classes in the pixels of label maps, to whose size logits are resized.
+
+    The label map is cut into strips of rows, so that the resized logits need little memory.
+
+    Args:
+      x: logits ``[b, h, w, k]``.
+      old: int32 ``[b, 2]``, height and width of the part of each map that counts.
+      new: int32 ``[b, 2]``, height and width of each label map.
+      label: uint8 ``[b, h', w']``, ``IGNORE`` beyond ``new``.
+
+    Returns:
+      int32 ``[k, k]``, see ``confusion_matrix``.
+    """
+    height, width = label.shape[1:]
+    classes = x.shape[-1]
+    fits = (n for n in range(1, height) if height % n == 0 and height // n * width * classes <= STRIP)
+    strips = next(fits, height)
+    rows, columns = (resize_matrix(old[:, i], new[:, i], x.shape[1 + i], label.shape[1 + i]) for i in (0, 1))
+
+    def cut(array: jax.Array) -> jax.Array:
+        return jnp.moveaxis(array.reshape(len(x), strips, height // strips, -1), 1, 0)
+
+    def count(strip: tuple[jax.Array, jax.Array]) -> jax.Array:
+        own_rows, own_label = strip
+        return confusion_matrix(own_label, jnp.argmax(_apply(own_rows, columns, x), axis=-1), classes)
+
+    return jnp.sum(jax.lax.map(count, (cut(rows), cut(label))), axis=0)
+
+
+def _apply(rows: jax.Array, columns: jax.Array, x: jax.Array) -> jax.Array:
+    """Applies weights ``[b, h', h]`` and ``[b, w', w]`` to ``x [b, h, w, k]``."""
+    x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    # Left alone, GPUs and TPUs would round the logits that are compared.
+    exact = jax.lax.Precision.HIGHEST
+    x = jnp.einsum("bih,bhwk->biwk", rows, x, precision=exact)
+    return jnp.einsum("bjw,biwk->bijk", columns, x, precision=exact)

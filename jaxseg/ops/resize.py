@@ -1,6 +1,6 @@
 """Logits of padded images, resized on the device: each image of a batch by its own factor.
 
-The resize is bilinear with half-pixel centers and without antialias, as ``torch.nn.functional.interpolate`` does it with
+The resize is bilinear with half-pixel centers and without antialias. That is ``torch.nn.functional.interpolate`` with
 ``align_corners=False``. Along each axis it is one matrix product per image.
 """
 
@@ -47,7 +47,7 @@ def resize_logits(x: jax.Array, old: jax.Array, new: jax.Array, size: tuple[int,
 
 
 def resized_confusion(x: jax.Array, old: jax.Array, new: jax.Array, label: jax.Array) -> jax.Array:
-    """Counts (true, predicted) classes in the pixels of label maps, to whose size logits are resized.
+    """Counts (true, predicted) classes after resizing logits to the pixels of label maps.
 
     The label map is cut into strips of rows, so that the resized logits need little memory.
 

@@ -9,6 +9,7 @@ import ml_collections
 import numpy as np
 
 from jaxseg.benchmarks import inputs, ours
+from jaxseg.benchmarks.classes import class_count
 from jaxseg.benchmarks.evaluation import evaluation_contenders
 from jaxseg.benchmarks.machine import device_name, library_versions
 from jaxseg.benchmarks.peaks import peak_contenders
@@ -35,7 +36,7 @@ class Options(NamedTuple):
       modes: PyTorch's, some of ``MODES``.
       rounds: how many turns each contender has.
       seconds: how long a turn lasts.
-      classes: how many there are, instead of opening the data; 0: as many as the data has.
+      classes: number of classes, without opening the data; 0 uses that of the data set.
     """
 
     what: str = "all"
@@ -102,14 +103,15 @@ def _chosen(config: ml_collections.ConfigDict, options: Options) -> list[str]:
 
 
 def _subject(config: ml_collections.ConfigDict, options: Options, *, needs_data: bool) -> Subject:
-    """Opens the data unless nothing of it is needed, and builds what training would build."""
+    """Opens the data only where it is measured, and builds what training would build."""
     if options.classes and needs_data:
         raise ValueError(f"--classes does without the data, which --what {options.what} needs: leave it out")
     config = config.copy_and_resolve_references()
-    if options.classes:
+    if not needs_data:
         source = None
-        names = tuple(f"class {number}" for number in range(options.classes))
-        palette = np.zeros((options.classes, 3), np.uint8)
+        classes = options.classes or class_count(config)
+        names = tuple(f"class {number}" for number in range(classes))
+        palette = np.zeros((classes, 3), np.uint8)
         if config.train.steps is None:  # epochs of what? The rate that they make is all that depends on it.
             config.train.steps = config.optimizer.warmup_steps + 1000
     else:

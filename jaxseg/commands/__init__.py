@@ -45,6 +45,7 @@ COMMANDS = {
     "evaluate": "Score a checkpoint of a run.",
     "predict": "Segment images with a run or with weights from elsewhere.",
     "benchmark": "Measure the speed of a config on this machine.",
+    "plan": "Say what a config needs on a machine that you do not have.",
 }
 HELP = ("-h", "-help", "--help", "--helpfull", "help")
 

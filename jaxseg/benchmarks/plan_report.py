@@ -1,0 +1,168 @@
+"""Plans of a config on a machine, as a table for people and as rows for programs."""
+
+import json
+import math
+import pathlib
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import ml_collections
+
+from jaxseg.benchmarks.classes import class_count
+from jaxseg.benchmarks.machines import GB, Machine, topology_devices
+from jaxseg.benchmarks.plan import StepPlan, largest_batch, mesh_shapes, plan_step
+from jaxseg.parallel.mesh import AXES, make_mesh
+
+
+class Request(NamedTuple):
+    """What to plan.
+
+    Attributes:
+      images: per device; 0 uses ``train.batch_size``.
+      classes: number of classes; 0 uses the data set's.
+      compare_meshes: compile the training step for several meshes.
+      search_largest: search the largest batch that fits.
+    """
+
+    images: int = 0
+    classes: int = 0
+    compare_meshes: bool = False
+    search_largest: bool = False
+
+
+def make_plans(config: ml_collections.ConfigDict, machine: Machine, request: Request) -> list[StepPlan]:
+    """Compiles the steps that a request asks for.
+
+    Returns:
+      The training step and the prediction step; then the training step of the largest batch, or of each mesh.
+
+    Raises:
+      ValueError: nothing can be compiled for the machine, or the config does not fit it.
+    """
+    devices = topology_devices(machine)
+    classes = request.classes or class_count(config)
+    shape = make_mesh(config.mesh, devices).shape
+    shares = shape["data"] * shape["fsdp"]
+    images = request.images or max(1, math.ceil(config.train.batch_size / shares / config.train.accumulate))
+    if request.compare_meshes:
+        plans = []
+        for sides in mesh_shapes(len(devices), semantic=config.task == "semantic"):
+            changed = config.copy_and_resolve_references()
+            with changed.unlocked():
+                changed.mesh = dict(zip(AXES, sides, strict=True))
+            # A mesh with "spatial" has fewer images per batch; each device still works on as many pixels.
+            plans.append(plan_step(changed, classes, machine, devices, images * sides[2]))
+        return plans
+    plans = [plan_step(config, classes, machine, devices, images, what) for what in ("train", "predict")]
+    if request.search_largest:
+        found = largest_batch(lambda count: plan_step(config, classes, machine, devices, count), machine.chip.memory)
+        plans += [found] if found else []
+    return plans
+
+
+def recommended(plans: Sequence[StepPlan], machine: Machine) -> StepPlan | None:
+    """Returns the plan that fits and takes the least time by its estimates, or None where no plan fits."""
+    fitting = [plan for plan in plans if plan.memory.total <= machine.chip.memory]
+    return min(fitting, key=step_seconds, default=None)
+
+
+def step_seconds(plan: StepPlan) -> float:
+    """Returns the estimated seconds of a step, with no overlap of communication and computation."""
+    return (plan.estimate or plan.roofline) + plan.communication
+
+
+def rows_of(plans: Sequence[StepPlan], machine: Machine, name: str) -> list[dict[str, Any]]:
+    """Returns one row per plan; times are estimates in seconds, memory is in bytes."""
+    return [
+        {
+            "config": name,
+            "machine": machine.name,
+            "what": plan.what,
+            "mesh": dict(zip(AXES, plan.mesh, strict=True)),
+            "images_per_device": plan.images,
+            "memory": plan.memory._asdict() | {"total": plan.memory.total, "device": _finite(machine.chip.memory)},
+            "fits": plan.memory.total <= machine.chip.memory,
+            "collectives": _by_kind(plan.collectives),
+            "activations_moved": _by_kind(plan.activations_moved),
+            "estimated_seconds": plan.estimate,
+            "roofline_seconds": _finite(plan.roofline),
+            "communication_seconds": _finite(plan.communication),
+            "compile_seconds": plan.compile_seconds,
+        }
+        for plan in plans
+    ]
+
+
+def print_plans(plans: Sequence[StepPlan], machine: Machine, name: str) -> None:
+    """Prints a table with one line per plan, and what it means."""
+    memory = (
+        f"{machine.chip.memory / GB:.0f} GB per device" if math.isfinite(machine.chip.memory) else "memory of the host"
+    )
+    print(f"{name} on {machine.name} ({memory}); compiled, not run: times are estimates\n")
+    head = (
+        "step",
+        "mesh",
+        "images",
+        "memory",
+        "of it state",
+        "activations",
+        "program",
+        "fits",
+        "estimate",
+        "roofline",
+        "collectives",
+        "moves activations",
+        "compiled in",
+    )
+    lines = [head, *(_cells(plan, machine) for plan in plans)]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
+    for line in lines:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+    if len({plan.mesh for plan in plans}) > 1:
+        best = recommended(plans, machine)
+        print(f"\nrecommended: mesh {_mesh(best)}" if best else "\nno mesh fits: take fewer images per device")
+
+
+def write_plans(path: pathlib.Path, plans: Sequence[StepPlan], machine: Machine, name: str) -> None:
+    """Writes the rows as JSON."""
+    path.write_text(json.dumps(rows_of(plans, machine, name), indent=2) + "\n")
+
+
+def _cells(plan: StepPlan, machine: Machine) -> tuple[str, ...]:
+    memory = plan.memory
+    milliseconds = "-" if plan.estimate is None else f"{plan.estimate * 1e3:.1f} ms"
+    roofline = f"{plan.roofline * 1e3:.1f} ms" if math.isfinite(plan.roofline) else "-"
+    return (
+        plan.what,
+        _mesh(plan),
+        str(plan.images),
+        f"{memory.total / GB:.2f} GB",
+        f"{(memory.parameters + memory.optimizer) / GB:.2f} GB",
+        f"{memory.activations / GB:.2f} GB",
+        f"{memory.program / 1e6:.0f} MB",
+        "yes" if memory.total <= machine.chip.memory else "NO",
+        milliseconds,
+        roofline,
+        _summary(plan.collectives),
+        _summary(plan.activations_moved),
+        f"{plan.compile_seconds:.0f} s",
+    )
+
+
+def _mesh(plan: StepPlan) -> str:
+    return " x ".join(map(str, plan.mesh))
+
+
+def _by_kind(collectives: Sequence[Any]) -> dict[str, dict[str, int]]:
+    kinds = sorted({each.kind for each in collectives})
+    of_kind = {kind: [each.size for each in collectives if each.kind == kind] for kind in kinds}
+    return {kind: {"count": len(sizes), "bytes": sum(sizes)} for kind, sizes in of_kind.items()}
+
+
+def _summary(collectives: Sequence[Any]) -> str:
+    parts = [f"{value['count']} {kind} {value['bytes'] / 1e6:.1f} MB" for kind, value in _by_kind(collectives).items()]
+    return ", ".join(parts) or "none"
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -1,0 +1,160 @@
+"""Plans: machines by name, programs by their text, and compiled steps of virtual CPU devices."""
+
+import json
+import math
+
+import pytest
+
+from jaxseg.benchmarks import machines, plan, program_text
+from jaxseg.benchmarks.classes import class_count
+from jaxseg.benchmarks.plan import Memory, StepPlan
+
+PROGRAM = """HloModule step
+
+%body (arg: f32[4]) -> f32[4] {
+  %arg = f32[4]{0} parameter(0)
+  ROOT %add = f32[4]{0} fusion(%arg), backend_config={"estimated_cycles":"10"}
+}
+
+ENTRY %main (a: f32[8,4]) -> f32[8,4] {
+  %a = f32[8,4]{1,0} parameter(0)
+  %b = bf16[2,16,16,8]{3,2,1,0} all-gather(%a), dimensions={0}
+  %c = (f32[9,4]{1,0}, f32[]) all-reduce(%a, %a), to_apply=%sum
+  %d = f32[4]{0} while(%a), condition=%test, body=%body, backend_config={"known_trip_count":{"n":"3"}}
+  %e = (f32[4,4]{1,0}, f32[8,4]{1,0}) all-gather-start(%a), dimensions={0}
+  ROOT %f = f32[8,4]{1,0} fusion(%a, %a), backend_config={"estimated_cycles":"7"}
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "shape"),
+    [("v5e:4x4", "v5e", (4, 4)), ("H100:8", "h100", (8,)), ("h200", "h200", (1,)), ("v5p", "v5p", (2, 2, 1))],
+)
+def test_machines_are_named_by_kind_and_shape(text, kind, shape):
+    machine = machines.parse_machine(text)
+    assert (machine.kind, machine.shape) == (kind, shape)
+
+
+@pytest.mark.parametrize(("text", "named"), [("v9:2x2", "v9:2x2.*expected"), ("v5e:8", "2 side"), ("h100:0", "1 side")])
+def test_unknown_machines_are_refused_with_examples(text, named):
+    with pytest.raises(ValueError, match=named):
+        machines.parse_machine(text)
+
+
+def test_only_tpus_have_slices():
+    with pytest.raises(ValueError, match="--slices is 2"):
+        machines.parse_machine("h100:8", slices=2)
+
+
+def test_sums_run_around_a_ring_in_each_island_and_one_between_them():
+    chip = machines.Chip("tpu", 1.0, 1.0, 1.0, near=8.0, island=4, far=2.0)
+    within = 2 * 3 / 4 * 64 / 8  # 12 seconds
+    assert machines.all_reduce_seconds(64.0, 4, chip) == pytest.approx(within)
+    between = 2 * 7 / 8 * 16 / 2  # eight islands; each device has a quarter of the bytes left: 14 seconds
+    assert machines.all_reduce_seconds(64.0, 32, chip) == pytest.approx(within + between)
+
+
+def test_a_program_names_its_collectives_and_their_bytes():
+    found = program_text.find_collectives(PROGRAM)
+    assert [(each.kind, each.size) for each in found] == [
+        ("all-gather", 2 * 16 * 16 * 8 * 2),
+        ("all-reduce", 9 * 4 * 4 + 4),
+        ("all-gather", 8 * 4 * 4),  # an asynchronous one, without its operand
+    ]
+    assert [program_text.moves_activations(each, {36}) for each in found] == [True, False, False]
+
+
+def test_a_programs_cost_counts_loops_as_often_as_they_run():
+    cost = program_text.program_cost(PROGRAM)
+    assert cost.cycles == 7 + 3 * 10
+    assert (cost.kernels, cost.loops) == (1, 1)
+    assert cost.moved == 3 * 8 * 4 * 4  # one result and two operands
+
+
+def fake_plan(images: int) -> StepPlan:
+    memory = Memory(parameters=100, optimizer=100, batch=10 * images, activations=90 * images, program=50)
+    return StepPlan("train", (1, 1, 1), images, memory, [], [], None, 1.0, 0.0, 0.0)
+
+
+@pytest.mark.parametrize(("limit", "images"), [(350, 1), (449, 1), (450, 2), (1250, 10), (7349, 70)])
+def test_the_largest_batch_is_the_last_that_fits(limit, images):
+    trials = []
+
+    def step(count):
+        trials.append(count)
+        return fake_plan(count)
+
+    assert plan.largest_batch(step, limit).images == images
+    assert len(trials) <= plan.MOST_TRIALS + 1
+
+
+def test_no_batch_fits_where_the_state_does_not():
+    assert plan.largest_batch(fake_plan, 349) is None
+
+
+def test_meshes_use_all_devices_and_detectors_keep_images_whole():
+    assert plan.mesh_shapes(8, semantic=True) == [(8, 1, 1), (1, 8, 1), (4, 2, 1), (4, 1, 2), (2, 2, 2)]
+    assert all(shape[2] == 1 for shape in plan.mesh_shapes(8, semantic=False))
+    assert plan.mesh_shapes(1, semantic=True) == [(1, 1, 1)]
+
+
+def test_a_step_is_compiled_for_virtual_devices_and_its_memory_told_by_kind():
+    import jax
+    from experiments import tiny_config
+
+    config = tiny_config(mesh__fsdp=2)
+    machine = machines.parse_machine("cpu:4")
+    found = plan.plan_step(config, 4, machine, jax.devices()[:4], images=2)
+    assert found.mesh == (2, 2, 1)
+    assert found.memory.batch == 2 * (32 * 32 * 3 + 32 * 32 + 1)  # images, labels and validity of two images
+    assert found.memory.total == sum(found.memory)
+    assert any(each.kind in ("all-reduce", "reduce-scatter") for each in found.collectives)
+    assert math.isnan(found.roofline)  # nobody promises what a CPU does
+
+
+def test_known_data_sets_need_no_files_to_count_their_classes():
+    from experiments import tiny_config
+
+    assert class_count(tiny_config(data__name="oxford_pets")) == 3
+    assert class_count(tiny_config(data__name="voc", data__source_dir="missing")) == 21
+    assert class_count(tiny_config(task="instances", data__name="coco")) == 91
+    assert class_count(tiny_config(data__name="folder")) == 2
+
+
+def test_the_command_prints_a_table_and_writes_rows(tmp_path, capsys, monkeypatch):
+    from jaxseg.commands import run
+
+    monkeypatch.setenv("JAX_PLATFORMS", "cpu")
+    monkeypatch.setenv("XLA_FLAGS", "")
+    rows = tmp_path / "plan.json"
+    fields = ["--config.model.features=4", "--config.model.depth=1", "--config.data.image_size=32"]
+    assert run(["plan", "unet_shapes", "--on", "cpu:1", "--images", "2", "--output", str(rows), *fields]) == 0
+    train, predict = json.loads(rows.read_text())
+    assert (train["what"], predict["what"]) == ("train", "predict")
+    assert train["memory"]["total"] == sum(
+        value for key, value in train["memory"].items() if key not in ("total", "device")
+    )
+    printed = capsys.readouterr().out
+    assert "unet_shapes on cpu:1" in printed
+    assert "times are estimates" in printed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("machine", ["v5e:2x2", "h100:2"])
+def test_a_small_step_is_compiled_by_the_machines_own_compiler(machine, tmp_path, root):
+    import subprocess
+    import sys
+
+    command = [sys.executable, "-m", "jaxseg", "plan", "unet_shapes", "--on", machine, "--images", "2"]
+    fields = ["--config.model.features=4", "--config.model.depth=1", "--config.data.image_size=32"]
+    output = tmp_path / "plan.json"
+    done = subprocess.run([*command, "--output", str(output), *fields], cwd=root, capture_output=True, text=True)
+    if "Install the compiler" in done.stderr:
+        pytest.skip(done.stderr.splitlines()[-1])
+    assert done.returncode == 0, done.stderr
+    train = json.loads(output.read_text())[0]
+    assert train["fits"]
+    assert train["memory"]["program"] > 0 or train["machine"].startswith("h100")
+    assert "all-reduce" in train["collectives"]
+    assert not train["activations_moved"]

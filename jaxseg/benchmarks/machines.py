@@ -1,4 +1,4 @@
-"""Machines that programs are compiled for from afar: what their vendors promise, and their device topologies.
+"""Machines that programs are compiled for from afar: what vendors promise, and device topologies.
 
 Vendors' numbers: NVIDIA's data sheets of H100 SXM and H200 SXM (dense bfloat16, NVLink, one 400 Gb/s adapter per GPU) and
 Google's pages of TPU v5e, v5p, v6e and TPU7x (per chip). ``clock`` is the rate of the compiler's cycle estimates.

@@ -154,7 +154,8 @@ def _greedy(suppresses: jax.Array, candidates: jax.Array) -> jax.Array:
         survivors, before = state
         return (survivors != before).any()
 
-    return jax.lax.while_loop(changed, turn, turn((candidates, candidates)))[0]
+    nobody = jnp.zeros_like(candidates)  # differs from the candidates if there are any
+    return jax.lax.while_loop(changed, turn, (candidates, nobody))[0]
 
 
 def _largest_float32_up_to(threshold: float) -> np.float32:

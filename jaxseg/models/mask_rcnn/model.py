@@ -6,6 +6,7 @@ valid. How far each image is padded makes no difference, see ``ops/padding.py``.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 import flax.linen as nn
@@ -217,5 +218,8 @@ class MaskRCNN(nn.Module):
     ) -> jax.Array:
         """Mask logits ``[b, p, 28, 28, k]`` (or ``[b, p, 28, 28, 1]``) of boxes ``[b, p, 4]``."""
         regions = roi_heads.pool(pyramid, boxes, extents, MASK_BINS, self.roi_align, self.cpu_kernels)
+        if self.cpu_kernels and not self.is_initializing() and not (self.train and self.norm == "batch"):
+            head, variables = self.mask_head.unbind()
+            return roi_heads.in_used_slots(partial(head.apply, variables), regions, valid)
         logits = self.mask_head(regions, valid.ravel())
         return logits.reshape(*valid.shape, *logits.shape[1:])

@@ -4,6 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxseg.models.mask_rcnn import roi_heads
 from jaxseg.models.mask_rcnn.roi_heads import DetectionConfig, detect, masks_of_classes, pool
 
 LOGITS = {"dog": [0.0, 4.0, 0.0], "cat": [0.0, 0.0, 3.0], "nothing": [9.0, 0.0, 0.0], "either": [-9.0, 2.0, 2.0]}
@@ -74,3 +75,27 @@ def test_a_box_is_pooled_from_the_level_of_its_size(side, level):
     pyramid = [jnp.full((1, 128 >> i, 128 >> i, 1), float(i)) for i in range(5)]
     pooled = pool(pyramid, jnp.array([[[2.0, 2.0, 2.0 + side, 2.0 + side]]]), None, 7, "gather")
     chex.assert_trees_all_close(pooled, jnp.full((1, 7, 7, 1), float(level)))
+
+
+@pytest.mark.parametrize("used", [0, 1, 16, 17, 40])
+def test_a_head_is_applied_to_used_slots_only(used):
+    """Used slots and their gradients are as without skipping; turns without a used slot yield 0."""
+    random = np.random.default_rng(0)
+    regions = jnp.asarray(random.standard_normal((2 * 40, 3), dtype=np.float32))
+    kernel = jnp.asarray(random.standard_normal((3, 2), dtype=np.float32))
+    valid = jnp.stack([jnp.arange(40) < used, jnp.arange(40) < used // 2])
+
+    def outputs(kernel, regions):
+        return roi_heads.in_used_slots(lambda x, valid: jnp.sin(x @ kernel), regions, valid)
+
+    def loss(outputs):
+        return jnp.where(valid[..., None], outputs**2, 0).sum()
+
+    found = outputs(kernel, regions)
+    expected = jnp.sin(regions.reshape(2, 40, 3) @ kernel)
+    turns = -(-used // roi_heads.SLOTS_PER_TURN) * roi_heads.SLOTS_PER_TURN
+    chex.assert_trees_all_close(found[:, :turns], expected[:, :turns], atol=1e-6)
+    assert not found[:, turns:].any()
+    ours = jax.grad(lambda *inputs: loss(outputs(*inputs)), (0, 1))(kernel, regions)
+    plain = jax.grad(lambda k, r: loss(jnp.sin(r.reshape(2, 40, 3) @ k)), (0, 1))(kernel, regions)
+    chex.assert_trees_all_close(ours, plain, atol=1e-5)

@@ -27,16 +27,16 @@ OPTIMIZERS = {
 def torch_contenders(
     experiment: Experiment, state: TrainState, modes: tuple[str, ...], *, training: bool
 ) -> list[Contender]:
-    """The config's network in PyTorch in each of the modes that it has.
+    """Returns the config's network in PyTorch in each of the modes that it has.
 
     Args:
-      experiment: ours.
-      state: ours; detectors get a copy of its weights, so that both find equally much.
+      experiment: jaxseg's.
+      state: jaxseg's; detectors get a copy of its weights, so both find equally much.
       modes: "eager", "channels_last" (which is NHWC in memory) and "compiled" (by torch.compile, NHWC too).
       training: whether to measure the training step or predictions.
 
     Raises:
-      ValueError: there is no such network in PyTorch, or it has not as many parameters as ours.
+      ValueError: there is no such network in PyTorch, or it has another number of parameters.
     """
     platform = experiment.mesh.devices.flat[0].platform
     device = choose_device(platform)
@@ -50,7 +50,7 @@ def torch_contenders(
 
 
 def choose_device(platform: str) -> torch.device:
-    """PyTorch's name of the first device of JAX's kind.
+    """Returns PyTorch's name of the first device of JAX's kind.
 
     Raises:
       ValueError: PyTorch has no such device here.
@@ -64,7 +64,7 @@ def choose_device(platform: str) -> torch.device:
 
 
 def repeat(step: Callable[[], Any], device: torch.device) -> Callable[[int], None]:
-    """Takes so many steps, and returns when the device is done."""
+    """Returns a function that takes a number of steps and waits until the device is done."""
 
     def run(count: int) -> None:
         for _ in range(count):
@@ -76,7 +76,7 @@ def repeat(step: Callable[[], Any], device: torch.device) -> Callable[[int], Non
 
 
 def memory_held(device: torch.device) -> int:
-    """The bytes of a GPU's memory that tensors take now; 0 of a CPU's, of which nobody keeps account."""
+    """Returns the bytes that tensors take of a GPU's memory now; 0 for a CPU, which keeps no account."""
     if device.type != "cuda":
         return 0
     torch.cuda.reset_peak_memory_stats(device)
@@ -84,7 +84,7 @@ def memory_held(device: torch.device) -> int:
 
 
 def memory_needed(held: int, device: torch.device) -> int | None:
-    """The most bytes that tensors took since ``memory_held`` was asked, without those held then; None of a CPU's."""
+    """Returns the most bytes that tensors took since ``memory_held``, without those held then; None for a CPU."""
     return torch.cuda.max_memory_allocated(device) - held if device.type == "cuda" else None
 
 
@@ -133,7 +133,7 @@ def _contender(config: Any, network: Network, mode: str, device: torch.device, m
 
 
 def _ready(network: Network, mode: str, device: torch.device) -> tuple[torch.nn.Module, Callable, tuple]:
-    """A network of its own, how to call it, and its inputs, laid out in memory as the mode says."""
+    """Returns a new network, how to call it, and its inputs, laid out in memory as the mode says."""
     layout = torch.contiguous_format if mode == "eager" else torch.channels_last
     module = network.make().to(device, memory_format=layout)
     inputs = tuple(_laid_out(value, layout) for value in _on(network.inputs, device))
@@ -150,5 +150,5 @@ def _on(values: Any, device: torch.device) -> Any:
 
 
 def _laid_out(values: Any, layout: torch.memory_format) -> Any:
-    """Batches of images in this layout; lists of images, which torchvision batches itself, as they are."""
+    """Lays out batches of images in memory; lists of images, which torchvision batches itself, stay as they are."""
     return values.contiguous(memory_format=layout) if isinstance(values, torch.Tensor) and values.ndim == 4 else values

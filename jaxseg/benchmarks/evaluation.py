@@ -15,7 +15,7 @@ from jaxseg.types import Source
 
 
 def evaluation_contenders(experiment: Experiment, source: Source, state: TrainState) -> list[Contender]:
-    """An evaluation from the first batch to the scores, and the forward passes and copies of the same batches.
+    """Returns an evaluation from the first batch to the scores, and forward passes and copies of the same batches.
 
     Batches are read beforehand and kept on the host; those of the forward passes lie on the device already. What is
     copied is a class a pixel, as uint8, or the detections.

@@ -1,6 +1,6 @@
 """Floating-point operations of a model: those of its matrix products and convolutions, however they are computed.
 
-XLA's own count has a loop's body once, however often it runs, so it would miss most of a kernel's gradient where that
+XLA's own count has a loop's body once, however often it runs. So it would miss most of a kernel's gradient where that
 is computed block by block, and all but one of several microbatches.
 """
 
@@ -13,15 +13,15 @@ from jax.extend.core import Var, jaxprs_in_params
 
 
 def count_flops(function: Callable[..., Any], *arguments: Any) -> int:
-    """How many there are in a call of a function, over all devices; a multiplication and an addition are two.
+    """Counts those in a call of a function, over all devices; a multiplication and an addition are two.
 
-    Loops whose number of turns is not known beforehand count as one turn, and of several branches the dearest counts.
+    A loop with an unknown number of turns counts as one turn, and the most expensive of several branches counts.
     """
     return _of_jaxpr(jax.make_jaxpr(function)(*arguments).jaxpr)
 
 
 def _of_jaxpr(jaxpr: Any) -> int:
-    """Of the equations on which its results depend; nobody computes the others."""
+    """Counts those of the equations on which the results depend; the others are not computed."""
     needed, total = {out for out in jaxpr.outvars if isinstance(out, Var)}, 0
     for equation in reversed(jaxpr.eqns):
         if equation.effects or needed.intersection(equation.outvars):

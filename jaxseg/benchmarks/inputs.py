@@ -21,7 +21,7 @@ from jaxseg.types import Source
 def input_contenders(
     experiment: Experiment, source: Source, state: TrainState, resources: contextlib.ExitStack
 ) -> list[Contender]:
-    """The pipeline alone, decoding alone, the step alone and the step that the pipeline feeds.
+    """Returns the pipeline alone, decoding alone, the step alone and the step that the pipeline feeds.
 
     Where the config asks for a cache, it is filled first.
 
@@ -59,7 +59,7 @@ def input_contenders(
 
 
 class Steps:
-    """The training step of a state that goes on, compiled for all the sizes that batches can have.
+    """The training step of one state, compiled for all the sizes that batches can have.
 
     Args:
       experiment: the run.
@@ -76,7 +76,7 @@ class Steps:
             self._programs[batch.image.shape], _ = compiled(experiment.steps.train, state, batch)
 
     def run(self, batches: Any) -> None:
-        """One step a batch; as in training, the next batch is fetched while the device works on one, and no more."""
+        """Measures one step per batch; as in training, one more batch is fetched while the device works."""
         waiting = None
         for batch in batches:
             self._state, logs = self._programs[batch.image.shape](self._state, batch)
@@ -98,7 +98,7 @@ def _take(stream: BatchStream, count: int) -> None:
 
 
 def _decoding(source: Source, size: int, resources: contextlib.ExitStack) -> Any:
-    """Reading records as fast as threads on all cores can, and doing nothing with them."""
+    """Measures reading records as fast as threads on all cores can, and doing nothing with them."""
     pool = resources.enter_context(ThreadPoolExecutor(available_cores()))
     numbers = itertools.cycle(range(len(source.records)))
 

@@ -11,7 +11,7 @@ import jax
 
 
 def device_name(devices: Iterable[jax.Device]) -> str:
-    """Such as "2 x NVIDIA A100-SXM4-40GB", or the model and the number of cores of a CPU."""
+    """Returns a name such as "2 x NVIDIA A100-SXM4-40GB", or a CPU's model and number of cores."""
     devices = list(devices)
     if devices[0].platform == "cpu":
         return f"{_processor()}, {available_cores()} cores"
@@ -20,7 +20,7 @@ def device_name(devices: Iterable[jax.Device]) -> str:
 
 
 def available_cores() -> int:
-    """How many cores this process may use, as far as the system tells."""
+    """Returns how many cores this process may use, as far as the system tells."""
     try:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # not on Linux
@@ -28,7 +28,7 @@ def available_cores() -> int:
 
 
 def library_versions(frameworks: Iterable[ModuleType]) -> dict[str, str]:
-    """Of Python, of the libraries that matter and of the frameworks that jaxseg is compared with."""
+    """Returns the versions of Python, of the main libraries and of the frameworks that jaxseg is compared with."""
     ours = {name: metadata.version(name) for name in ("jax", "jaxlib", "flax", "optax", "numpy")}
     theirs = {framework.__name__: str(framework.__version__) for framework in frameworks}
     return {"python": platform.python_version(), **ours, **theirs}

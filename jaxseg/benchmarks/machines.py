@@ -1,7 +1,7 @@
 """Machines that programs are compiled for from afar: what vendors promise, and device topologies.
 
-Vendors' numbers: NVIDIA's data sheets of H100 SXM and H200 SXM (dense bfloat16, NVLink, one 400 Gb/s adapter per
-GPU) and Google's pages of TPU v5e, v5p, v6e and TPU7x. ``clock`` is the rate of the compiler's cycle estimates.
+Vendors' numbers: NVIDIA's data sheets of H100 SXM and H200 SXM, Google's pages of TPU v5e, v5p, v6e and
+TPU7x. GPUs: dense bfloat16, NVLink, one 400 Gb/s adapter each. ``clock`` is the rate of the compiler's cycle estimates.
 """
 
 import importlib.resources

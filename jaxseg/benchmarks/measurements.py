@@ -88,7 +88,7 @@ def measure_config(config: ml_collections.ConfigDict, name: str, options: Option
 
 
 def _chosen(config: ml_collections.ConfigDict, options: Options) -> list[str]:
-    """What to measure, in order; RoIAlign only of detectors, scoring only where there is something to score."""
+    """Returns what to measure, in order: RoIAlign only of detectors, scoring only where there is something to score."""
     known = {
         "roi_align": config.task == "instances",
         "evaluate": bool(scored_splits(config)),
@@ -177,7 +177,7 @@ def _peaks(subject: Subject) -> list[Contender]:
 
 
 def _facts(subject: Subject, name: str, what: str, versions: dict[str, str]) -> dict[str, Any]:
-    """What all rows of a kind have in common."""
+    """Returns what all rows of a kind have in common."""
     config = subject.experiment.config
     return {
         "config": name,

@@ -18,11 +18,11 @@ from jaxseg.run.experiment import Experiment, build
 from jaxseg.run.state import TrainState
 from jaxseg.types import Batch, InstanceBatch
 
-BOXES = 64  # an image, on which the class logits are centred
+BOXES = 64  # an image, on which the class logits are centered
 
 
 def train_contender(experiment: Experiment, state: TrainState) -> Contender:
-    """The training step, on one random batch again and again; the state given is used up."""
+    """Measures the training step on one random batch, repeatedly; the state given is used up."""
     steps = experiment.steps
     size = image_sizes(experiment.config, training=True)[0]
     batch = steps.place(random_batch(experiment.config, len(experiment.task.class_names), size))
@@ -39,7 +39,7 @@ def train_contender(experiment: Experiment, state: TrainState) -> Contender:
 
 
 def predict_contender(experiment: Experiment, state: TrainState) -> Contender:
-    """The predictions for one random batch, which are left on the device."""
+    """Measures the predictions for one random batch, which are left on the device."""
     predict = experiment.steps.predict
     inputs = on_mesh(experiment, predict_inputs(experiment))
     flops = count_flops(_plain(experiment).steps.predict, state, *inputs)
@@ -60,38 +60,38 @@ def _plain(experiment: Experiment) -> Experiment:
 
 
 def predict_inputs(experiment: Experiment) -> tuple[Any, ...]:
-    """What the task's ``predict`` takes, of a random batch."""
+    """Returns what the task's ``predict`` takes, of a random batch."""
     config = experiment.config
     batch = random_batch(config, len(experiment.task.class_names), image_sizes(config, training=False)[0])
     return as_predict_takes(config, batch)
 
 
 def on_mesh(experiment: Experiment, arrays: tuple[Any, ...]) -> list[jax.Array]:
-    """Arrays ``[b, ...]`` on the devices, divided as batches are."""
+    """Puts arrays ``[b, ...]`` on the devices, divided as batches are."""
     return [jax.device_put(array, batch_sharding(experiment.mesh, array.ndim)) for array in arrays]
 
 
 def as_predict_takes(config: Any, batch: Batch | InstanceBatch) -> tuple[Any, ...]:
-    """The arguments that the task's ``predict`` takes besides the state, of a batch."""
+    """Returns the arguments that the task's ``predict`` takes besides the state, of a batch."""
     if config.task != "instances":
         return (batch.image,)
     return normalized(config, batch.image), batch.sizes, np.asarray(padded_to_stride(batch.sizes))
 
 
 def normalized(config: Any, image: np.ndarray) -> np.ndarray:
-    """uint8 images ``[..., 3]`` as models take them, float32."""
+    """Normalizes uint8 images ``[..., 3]`` to float32, as models take them."""
     return ((image / config.data.scale - config.data.mean) / config.data.std).astype(np.float32)
 
 
 def compiled(function: Callable[..., Any], *arguments: Any) -> tuple[Any, float]:
-    """The program that a jitted function runs on such arguments, and the seconds of tracing and compiling."""
+    """Returns the program that a jitted function runs on such arguments, and the seconds of tracing and compiling."""
     start = time.perf_counter()
     program = function.lower(*arguments).compile()
     return program, time.perf_counter() - start
 
 
 def first_state(experiment: Experiment) -> TrainState:
-    """A run's state before its first step, whose activations neither explode nor vanish.
+    """Returns a run's state before its first step, with activations that neither explode nor vanish.
 
     Frozen norms are meant to come with a trained network; in front of random numbers, they let the variance grow from
     block to block. Dividing by 2 keeps it in bounds.
@@ -104,9 +104,9 @@ def first_state(experiment: Experiment) -> TrainState:
 
 
 def lively_state(experiment: Experiment) -> TrainState:
-    """The first state, of a detector that finds something: a random one gives all boxes nearly the same scores.
+    """Returns the first state of a detector that finds something: a random one scores all boxes nearly alike.
 
-    Each class' logits get the mean 0 and the standard deviation 2 over random boxes of a random batch, so that there
+    The logits of each class get the mean 0 and the standard deviation 2 over random boxes of a random batch. Then there
     are about as many detections as there is room for.
     """
     state = first_state(experiment)._replace(ema={})  # averages of numbers that are about to change
@@ -144,7 +144,7 @@ def _contender(experiment: Experiment, run: Callable, program: Any, seconds: flo
 
 
 def memory_needed(program: Any) -> int | None:
-    """The bytes that a program needs at once on a device: arguments, results and everything between."""
+    """Returns the bytes that a program needs at once on a device: arguments, results and everything between."""
     memory = program.memory_analysis()
     if memory is None:
         return None

@@ -15,7 +15,7 @@ SIDES = (256, 512, 1024, 2048, 4096, 8192)  # of the matrices
 
 
 def peak_contenders(precision: str, seconds: float, device: jax.Device) -> list[Contender]:
-    """A product of square matrices in the precision, and a copy of float32 numbers, on one device.
+    """Returns a product of square matrices in the precision, and a copy of float32 numbers, on one device.
 
     Both are as large as can be done in a fraction of ``seconds``: the larger, the nearer to the peak.
     """

@@ -168,8 +168,8 @@ def parameter_sizes(experiment: Experiment) -> set[int]:
 def largest_batch(step: Callable[[int], StepPlan], limit: float) -> StepPlan | None:
     """Searches the largest number of images per device that fits, by compiling.
 
-    Memory grows nearly in proportion to the images, so that the next trial is where a straight line through the two
-    closest plans reaches the limit.
+    Memory grows nearly in proportion to the images. So the next trial is where a straight line through the two closest
+    plans reaches the limit.
 
     Args:
       step: compiles the step for a number of images.
@@ -198,7 +198,7 @@ def largest_batch(step: Callable[[int], StepPlan], limit: float) -> StepPlan | N
 
 
 def mesh_shapes(count: int, *, semantic: bool) -> list[tuple[int, int, int]]:
-    """Returns meshes worth comparing on so many devices; detectors do not divide images."""
+    """Returns meshes worth comparing on a number of devices; detectors do not divide images."""
     shapes = [(count, 1, 1), (1, count, 1), (count // 2, 2, 1)]
     if semantic:
         shapes += [(count // 2, 1, 2), (count // 4, 2, 2)]

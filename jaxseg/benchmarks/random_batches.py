@@ -12,20 +12,20 @@ OBJECTS = 8  # of an image, where there is room for so many; COCO has seven
 
 
 def random_batch(config: Any, classes: int, size: tuple[int, int]) -> Batch | InstanceBatch:
-    """A batch ``[config.train.batch_size, *size, ...]`` for the config's task."""
+    """Draws a batch ``[config.train.batch_size, *size, ...]`` for the config's task."""
     rng = np.random.default_rng(config.seed)
     return BATCHES[config.task](rng, config, classes, size)
 
 
 def image_sizes(config: Any, *, training: bool) -> tuple[tuple[int, int], ...]:
-    """The sizes that images of a batch can have, the largest first."""
+    """Returns the sizes that images of a batch can have, the largest first."""
     if config.task != "instances":
         return (tuple(config.data.image_size),)
     return tuple(sorted(padded_sizes(config.data, training=training), key=np.prod, reverse=True))
 
 
 def random_boxes(rng: np.random.Generator, count: int, size: tuple[int, int]) -> np.ndarray:
-    """float32 ``[count, 4]``: boxes in an image, of sides from a fiftieth to half of its own, small ones as often."""
+    """Draws boxes in an image, float32 ``[count, 4]``, log-uniform with sides from a fiftieth to half of its own."""
     height, width = size
     extent = np.array([width, height], np.float32)
     sides = extent * np.exp(rng.uniform(np.log(0.02), np.log(0.5), (count, 2)))

@@ -42,7 +42,7 @@ def region_contenders(experiment: Experiment, *, against_torch: bool) -> list[Co
 
 
 def random_regions(config: Any, channels: int, count: int) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
-    """Random maps ``[b, h, w, c]`` a level, boxes ``[b, p, 4]`` and the index of each one's level, ``[b, p]``."""
+    """Draws maps ``[b, h, w, c]`` per level, boxes ``[b, p, 4]`` and the index of each one's level, ``[b, p]``."""
     rng = np.random.default_rng(config.seed)
     rows, size = config.train.batch_size, image_sizes(config, training=True)[0]
     features = [
@@ -56,7 +56,7 @@ def random_regions(config: Any, channels: int, count: int) -> tuple[list[np.ndar
 def pooled(
     features: list[jax.Array], boxes: jax.Array, levels: jax.Array, form: str, cpu_kernels: bool = False
 ) -> jax.Array:
-    """``[b, p, 7, 7, c]``, as the box head gets it."""
+    """Pools ``[b, p, 7, 7, c]``, as the box head gets it."""
     pool = partial(
         pyramid_roi_align,
         output_size=(BOX_BINS, BOX_BINS),

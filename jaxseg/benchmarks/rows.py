@@ -12,7 +12,7 @@ NOTHING = "-"
 
 
 def block_rows(what: str, contenders: Sequence[Contender], timings: Sequence[Timing]) -> list[dict[str, Any]]:
-    """The numbers of contenders that were measured in turns, relative to the first of them and to the peaks."""
+    """Returns the numbers of contenders that took turns, relative to the first of them and to the peaks."""
     pairs = list(zip(contenders, timings, strict=True))
     product = next((_rate(one.flops, timing) for one, timing in pairs if one.mode == PRODUCT), None)
     copy = next((_rate(one.bytes_moved, timing) for one, timing in pairs if one.mode == COPY), None)
@@ -39,7 +39,7 @@ def block_rows(what: str, contenders: Sequence[Contender], timings: Sequence[Tim
 
 
 def _rate(amount: float | None, timing: Timing) -> float | None:
-    """A second; None of nothing."""
+    """Returns an amount per second; None stays None."""
     return amount / timing.seconds if amount else None
 
 

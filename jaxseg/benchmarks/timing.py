@@ -1,4 +1,4 @@
-"""Measuring several things in turns, so that whatever slows the machine down for a while slows all of them."""
+"""Measures several things in turns, so a slow phase of the machine slows all of them."""
 
 import math
 import statistics
@@ -10,7 +10,7 @@ REST = 0.05  # seconds between two, in which the threads of one library stop spi
 
 
 def nothing() -> None:
-    """What there is to do, or to know, where there is nothing."""
+    """Does nothing and knows nothing."""
 
 
 class Contender(NamedTuple):
@@ -19,7 +19,7 @@ class Contender(NamedTuple):
     Attributes:
       framework: "jaxseg", "torch" or "jax".
       mode: which way of doing it.
-      run: does it so many times, and returns when the device is done.
+      run: does it a number of times, and returns when the device is done.
       images: how many images it takes each time; 0 where there are none.
       prepare: called before each turn, outside the time.
       compile_seconds: what it took to become ready to run, where it was compiled.
@@ -54,7 +54,7 @@ class Timing(NamedTuple):
 def alternate(
     contenders: Sequence[Contender], rounds: int, seconds: float, clock: Callable[[], float] = time.perf_counter
 ) -> list[Timing]:
-    """The time of each contender, which take turns.
+    """Measures the time of each contender, in turns.
 
     Args:
       contenders: those to measure. Each runs twice beforehand: the first time, much is not in its place yet.
@@ -72,13 +72,13 @@ def alternate(
 
 
 def summary(times: Sequence[float]) -> Timing:
-    """The median of times, and how far they lie apart."""
+    """Returns the median of times, and how far they lie apart."""
     median = statistics.median(times)
     return Timing(median, (max(times) - min(times)) / median)
 
 
 def _calls(contender: Contender, seconds: float, clock: Callable[[], float]) -> int:
-    """How many times it has to run to fill a turn."""
+    """Returns how many times a contender has to run to fill a turn."""
     _once(contender, 1, clock)
     return max(1, math.ceil(seconds / _once(contender, 1, clock)))
 

@@ -1,4 +1,4 @@
-"""torchvision's Mask R-CNN of the same shape as ours, with our weights."""
+"""torchvision's Mask R-CNN of the same shape as jaxseg's, with the same weights."""
 
 from functools import partial
 from typing import Any
@@ -20,7 +20,7 @@ RESNET_PARTS = ("bn1", "conv1", "layer1", "layer2", "layer3", "layer4")  # in th
 
 
 def detector(model: Any, state: TrainState) -> nn.Module:
-    """The detector of torchvision for our ``MaskRCNN``, which finds what ours finds.
+    """Returns torchvision's detector for a ``MaskRCNN`` of jaxseg, with its weights, so both find the same.
 
     It does not paste masks into images, which is left out of our predictions too: they go as far as boxes, scores and
     masks of 28x28 on the device.
@@ -62,7 +62,7 @@ def detector(model: Any, state: TrainState) -> nn.Module:
 
 
 def detector_inputs(config: Any, batch: InstanceBatch, *, training: bool) -> tuple:
-    """A batch as torchvision wants it: a list of normalized images and, for training, a list of dictionaries."""
+    """Returns a batch as torchvision wants it: a list of normalized images and, for training, of dictionaries."""
     images = [torch.from_numpy(image).permute(2, 0, 1) for image in normalized(config, batch.image)]
     if not training:
         return (images,)
@@ -82,13 +82,13 @@ class AsTheyAre(nn.Module):
     """Stands in front of torchvision's detector and behind it; it resizes no images and pastes no masks."""
 
     def forward(self, images: list[torch.Tensor], targets: Any = None) -> tuple[Any, Any]:
-        """Images that are equally large as one batch, and the targets."""
+        """Returns images that are equally large as one batch, and the targets."""
         image_list = import_torchvision().models.detection.image_list.ImageList
         sizes = [tuple(image.shape[-2:]) for image in images]
         return image_list(torch.stack(images), sizes), targets
 
     def postprocess(self, results: Any, sizes: Any, original_sizes: Any) -> Any:
-        """The results as they are."""
+        """Returns the results as they are."""
         del sizes, original_sizes
         return results
 
@@ -105,7 +105,7 @@ def _backbone(torchvision: Any, model: Any, norm: Any, head_norm: Any) -> nn.Mod
 
 
 def _numbers(model: Any) -> dict[str, Any]:
-    """How many proposals, regions and detections there are, by torchvision's names."""
+    """Returns how many proposals, regions and detections there are, by torchvision's names."""
     training, testing = model.training_proposal, model.proposal
     return {
         "rpn_pre_nms_top_n_train": training.pre_nms_top_n,

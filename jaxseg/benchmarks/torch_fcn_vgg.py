@@ -1,4 +1,4 @@
-"""FCN-32s, FCN-16s and FCN-8s on VGG16 in plain PyTorch, of the same shape as ours."""
+"""FCN-32s, FCN-16s and FCN-8s on VGG16 in plain PyTorch, of the same shape as jaxseg's."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ class TorchFCNVGG(nn.Module):
     """Takes ``[b, 3, h, w]`` to logits ``[b, k, h, w]``.
 
     Args:
-      model: our ``FCNVGG``, from which the fields are read.
+      model: jaxseg's ``FCNVGG``, from which the fields are read.
     """
 
     def __init__(self, model: Any):

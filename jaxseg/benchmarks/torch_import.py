@@ -5,7 +5,7 @@ from types import ModuleType
 
 
 def import_torch() -> ModuleType:
-    """PyTorch.
+    """Returns PyTorch.
 
     Raises:
       ValueError: it is not there, or cannot be used.
@@ -14,7 +14,7 @@ def import_torch() -> ModuleType:
 
 
 def import_torchvision() -> ModuleType:
-    """torchvision, with its detectors.
+    """Returns torchvision, with its detectors.
 
     Raises:
       ValueError: it is not there, or cannot be used.
@@ -23,7 +23,7 @@ def import_torchvision() -> ModuleType:
 
 
 def frameworks_for(model: str) -> list[ModuleType]:
-    """What a model's counterpart is made of.
+    """Returns the libraries that a model's counterpart is made of.
 
     Args:
       model: ``config.model.name``.

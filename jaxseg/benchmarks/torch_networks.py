@@ -1,4 +1,4 @@
-"""Networks in PyTorch of the same shape as ours, what they take, and what they learn from."""
+"""Networks in PyTorch of the same shape as jaxseg's, what they take, and what they learn from."""
 
 import copy
 from collections.abc import Callable, Mapping
@@ -41,15 +41,15 @@ class Network(NamedTuple):
 
 
 def make_network(experiment: Experiment, state: TrainState, *, training: bool) -> Network:
-    """The counterpart of an experiment's model.
+    """Returns the counterpart of an experiment's model.
 
     Args:
-      experiment: ours.
-      state: ours, for the weights of detectors.
+      experiment: jaxseg's.
+      state: jaxseg's, for the weights of detectors.
       training: whether it gets the training step's batch or that of predictions.
 
     Raises:
-      ValueError: it cannot be of our model's shape, or has not as many parameters as ours.
+      ValueError: it cannot have the model's shape, or has another number of parameters.
     """
     config, model = experiment.config, experiment.task.model
     name = config.model.name
@@ -87,7 +87,7 @@ def _label(batch: Batch) -> torch.Tensor:
 
 
 def _cross_entropy(logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
-    """Of the central part of the label, where a network of valid convolutions predicts no more."""
+    """Computes the loss of the label's central part, where a network of valid convolutions predicts no more."""
     top, left = ((whole - part) // 2 for whole, part in zip(label.shape[1:], logits.shape[2:], strict=True))
     label = label[:, top : top + logits.shape[2], left : left + logits.shape[3]]
     return functional.cross_entropy(logits, label, ignore_index=IGNORE)

@@ -1,4 +1,4 @@
-"""torchvision's RoIAlign on the same maps and boxes as ours."""
+"""torchvision's RoIAlign on the same maps and boxes as jaxseg's."""
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from jaxseg.models.mask_rcnn.roi_heads import BOX_BINS
 def torch_region_contender(
     features: list[np.ndarray], boxes: np.ndarray, levels: np.ndarray, precision: str, platform: str
 ) -> Contender:
-    """``torchvision.ops.roi_align`` level by level, forward and backward; which box is on which level is known.
+    """Measures ``torchvision.ops.roi_align`` level by level, forward and backward; the level of each box is known.
 
     Args:
       features: ``[b, h, w, c]`` a level.
@@ -40,7 +40,7 @@ def torch_region_contender(
 
 
 def pooled(maps: list[torch.Tensor], regions: list[torch.Tensor]) -> list[torch.Tensor]:
-    """``[n, c, 7, 7]`` a level, of maps ``[b, c, h, w]`` and rows ``[n, 5]`` of an image's number and a box."""
+    """Pools ``[n, c, 7, 7]`` per level, of maps ``[b, c, h, w]`` and rows ``[n, 5]``: an image's number and a box."""
     roi_align = import_torchvision().ops.roi_align
     strides = STRIDES[: len(maps)]
     return [
@@ -50,12 +50,12 @@ def pooled(maps: list[torch.Tensor], regions: list[torch.Tensor]) -> list[torch.
 
 
 def as_map(array: np.ndarray, device: torch.device) -> torch.Tensor:
-    """``[b, h, w, c]`` as ``[b, c, h, w]``, of which gradients are wanted."""
+    """Turns ``[b, h, w, c]`` into ``[b, c, h, w]`` that requires gradients."""
     return torch.from_numpy(array).permute(0, 3, 1, 2).contiguous().to(device).requires_grad_()
 
 
 def rows_on(level: int, boxes: np.ndarray, levels: np.ndarray, device: torch.device) -> torch.Tensor:
-    """The boxes of a level with the numbers of their images in front, ``[n, 5]``."""
+    """Returns the boxes of a level with the numbers of their images in front, ``[n, 5]``."""
     images, places = np.nonzero(levels == level)
     rows = np.concatenate([images[:, None].astype(np.float32), boxes[images, places]], axis=1)
     return torch.from_numpy(rows).to(device)

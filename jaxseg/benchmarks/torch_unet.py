@@ -1,4 +1,4 @@
-"""A U-Net the plain PyTorch way, of the same shape as ours."""
+"""A U-Net in plain PyTorch, of the same shape as jaxseg's."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ class TorchUNet(nn.Module):
     """Takes ``[b, 3, h, w]`` to logits ``[b, k, h', w']``.
 
     Args:
-      model: our ``UNet``, whose fields say what it is like.
+      model: jaxseg's ``UNet``, from which the fields are read.
     """
 
     def __init__(self, model: Any):
@@ -28,7 +28,7 @@ class TorchUNet(nn.Module):
         self.head = nn.Conv2d(model.features, model.classes, 1)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        """Logits of each pixel's class."""
+        """Returns the logits of each pixel's class."""
         height, width = image.shape[2:]
         x = functional.pad(image, (0, -width % self.multiple, 0, -height % self.multiple))
         skips = []
@@ -55,7 +55,7 @@ def _double_conv(inputs: int, outputs: int, model: Any) -> nn.Sequential:
 
 
 def _center(skip: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-    """The part of a skip that lies over x."""
+    """Returns the part of a skip that lies over x."""
     height, width = x.shape[2:]
     top, left = (skip.shape[2] - height) // 2, (skip.shape[3] - width) // 2
     return skip[:, :, top : top + height, left : left + width]

@@ -1,4 +1,4 @@
-"""A U-Net on torchvision's ResNet, of the same shape as ours."""
+"""A U-Net on torchvision's ResNet, of the same shape as jaxseg's."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ class TorchUNetResNet(nn.Module):
     """Takes ``[b, 3, h, w]`` to logits ``[b, k, h, w]``.
 
     Args:
-      model: our ``UNetResNet``, from which the fields are read.
+      model: jaxseg's ``UNetResNet``, from which the fields are read.
 
     Raises:
       ValueError: torchvision has no such ResNet.

@@ -30,19 +30,19 @@ class Mean(NamedTuple):
     count: jax.Array
 
     def value(self) -> jax.Array:
-        """The mean; 0, with gradients of 0, where nothing was counted."""
+        """Returns the mean; 0, with gradients of 0, where nothing was counted."""
         return self.total / jnp.maximum(self.count, 1)
 
 
 def smooth_l1(pred: jax.Array, target: jax.Array) -> jax.Array:
-    """Elementwise: quadratic up to ``SMOOTH_L1_BETA``, linear beyond (Fast R-CNN, equation 3)."""
+    """Is quadratic up to ``SMOOTH_L1_BETA``, and linear beyond, elementwise (Fast R-CNN, equation 3)."""
     distance = jnp.abs(pred - target)
     quadratic = 0.5 * jnp.square(distance) / SMOOTH_L1_BETA
     return jnp.where(distance < SMOOTH_L1_BETA, quadratic, distance - 0.5 * SMOOTH_L1_BETA)
 
 
 def objectness(logits: jax.Array, positive: jax.Array, valid: jax.Array) -> Mean:
-    """Binary cross-entropy of the sampled anchors, over the samples.
+    """Averages the binary cross-entropy of the sampled anchors over the samples.
 
     Args:
       logits: ``[..., p]``, of the sampled anchors.
@@ -55,7 +55,7 @@ def objectness(logits: jax.Array, positive: jax.Array, valid: jax.Array) -> Mean
 
 
 def rpn_boxes(pred_deltas: jax.Array, gt_deltas: jax.Array, positive: jax.Array, valid: jax.Array) -> Mean:
-    """Smooth L1 of the positive anchors, over all samples, of either kind.
+    """Averages smooth L1 of the positive anchors over all samples, of either kind.
 
     Args:
       pred_deltas: ``[..., p, 4]``, of the sampled anchors.
@@ -69,7 +69,7 @@ def rpn_boxes(pred_deltas: jax.Array, gt_deltas: jax.Array, positive: jax.Array,
 
 
 def classification(logits: jax.Array, gt_classes: jax.Array, valid: jax.Array) -> Mean:
-    """Cross-entropy of the sampled proposals, over the samples.
+    """Averages the cross-entropy of the sampled proposals over the samples.
 
     Args:
       logits: ``[..., p, k]``.
@@ -81,7 +81,7 @@ def classification(logits: jax.Array, gt_classes: jax.Array, valid: jax.Array) -
 
 
 def head_boxes(pred_deltas: jax.Array, gt_deltas: jax.Array, gt_classes: jax.Array, valid: jax.Array) -> Mean:
-    """Smooth L1 of the positive proposals, for their own class, over all samples, of either kind.
+    """Averages smooth L1 of the positive proposals, for their own class, over all samples, of either kind.
 
     Args:
       pred_deltas: ``[..., p, k, 4]``, or ``[..., p, 1, 4]`` where all classes share them.
@@ -95,7 +95,7 @@ def head_boxes(pred_deltas: jax.Array, gt_deltas: jax.Array, gt_classes: jax.Arr
 
 
 def masks(logits: jax.Array, targets: jax.Array, gt_classes: jax.Array, valid: jax.Array) -> Mean:
-    """Binary cross-entropy of the masks of positive proposals, for their own class, over those masks' pixels.
+    """Averages the binary cross-entropy of positive proposals' masks, for their own class, over the masks' pixels.
 
     Args:
       logits: ``[..., p, n, n, k]``, or ``[..., p, n, n, 1]`` where all classes share them.
@@ -111,7 +111,7 @@ def masks(logits: jax.Array, targets: jax.Array, gt_classes: jax.Array, valid: j
 
 
 def _masked(values: jax.Array, counted: jax.Array) -> jax.Array:
-    """The values in float32, 0 where not counted: after a nonlinear function it is too late, since 0 * inf is NaN."""
+    """Returns the values in float32, 0 where not counted: after a nonlinear function, 0 * inf would be NaN."""
     return jnp.where(counted, values.astype(jnp.float32), 0)
 
 
@@ -120,12 +120,12 @@ def _mean(losses: jax.Array, counted: jax.Array, count: jax.Array) -> Mean:
 
 
 def _binary_cross_entropy(logits: jax.Array, targets: jax.Array) -> jax.Array:
-    """Elementwise, for targets in 0..1, without overflow for any finite logit."""
+    """Computes the loss elementwise, for targets in 0..1, without overflow for any finite logit."""
     return jnp.maximum(logits, 0) - logits * targets + jnp.log1p(jnp.exp(-jnp.abs(logits)))
 
 
 def _of_class(predictions: jax.Array, classes: jax.Array, axis: int) -> jax.Array:
-    """Of predictions, whose ``axis`` holds k classes, those of each proposal's class ``[..., p]``; all, where k is 1.
+    """Returns predictions for each proposal's class ``[..., p]`` only; ``axis`` holds k classes, or 1 for all.
 
     A masked sum, since looking them up would make the gradient scatter.
     """

@@ -1,11 +1,12 @@
 """Losses of a label map, each written for one image as a sum and the count that it is to be divided by.
 
-A count depends on the label alone. That is what lets microbatches and devices add up: everyone divides its sums by
-the counts of the whole batch, and then sums, and their gradients, simply add.
+A count depends on the label alone. So microbatches and devices add up: each divides its sums by the counts of the
+whole batch, and then the sums and their gradients add.
 
-Shapes: logits float32 ``[h, w, k]``, label uint8 ``[h, w]``, and, where pixels do not count alike, their weight
-float32 ``[h, w]``, which multiplies those of the classes and which Dice and Lovasz, being of regions, leave aside.
-Pixels labeled ``IGNORE`` add nothing to a sum or a count; an image of nothing else has sum 0, count 0 and gradient 0.
+Shapes: logits float32 ``[h, w, k]`` and label uint8 ``[h, w]``. Where pixels have different weights, there is also
+their weight, float32 ``[h, w]``, which multiplies the weights of the classes. Dice and Lovasz, being losses of regions,
+ignore it. Pixels labeled ``IGNORE`` add nothing to a sum or a count. An image of nothing else has sum 0, count 0 and
+gradient 0.
 """
 
 from collections.abc import Callable
@@ -26,7 +27,7 @@ class Term(NamedTuple):
 
 
 def pixel_weights(label: jax.Array, weight: jax.Array | None, class_weights: jax.Array) -> jax.Array:
-    """The weight of each pixel's class times its own, float32 ``[h, w]``; 0 where the label is ignored.
+    """Returns the weight of each pixel's class times its own, float32 ``[h, w]``; 0 where the label is ignored.
 
     Args:
       label: ``[h, w]``.
@@ -39,14 +40,14 @@ def pixel_weights(label: jax.Array, weight: jax.Array | None, class_weights: jax
 
 
 def one_hot(label: jax.Array, classes: int) -> jax.Array:
-    """Float32 ``[h, w, k]``; all 0 where the label is ignored."""
+    """Encodes the label as float32 ``[h, w, k]``; all 0 where the label is ignored."""
     return jax.nn.one_hot(label, classes, dtype=jnp.float32)
 
 
 def cross_entropy(
     logits: jax.Array, label: jax.Array, weight: jax.Array | None = None, *, class_weights: jax.Array, smoothing: float
 ) -> jax.Array:
-    """Summed ``-w w_y sum_c q_c log p_c`` with ``q = (1 - smoothing) onehot(y) + smoothing / k``."""
+    """Sums ``-w w_y sum_c q_c log p_c`` with ``q = (1 - smoothing) onehot(y) + smoothing / k``."""
     log_probs = jax.nn.log_softmax(logits)
     truth = one_hot(label, logits.shape[-1])
     smooth = (1 - smoothing) * truth + smoothing / logits.shape[-1]
@@ -61,7 +62,7 @@ def focal(
     class_weights: jax.Array,
     gamma: float = 2.0,
 ) -> jax.Array:
-    """Summed ``-w w_y (1 - p_y)^gamma log p_y`` (Lin et al. 2017, Focal Loss for Dense Object Detection, section 3)."""
+    """Sums ``-w w_y (1 - p_y)^gamma log p_y`` (Lin et al. 2017, Focal Loss for Dense Object Detection, section 3)."""
     log_probs = jax.nn.log_softmax(logits)
     log_p = jnp.sum(one_hot(label, logits.shape[-1]) * log_probs, axis=-1)
     # 1 - p can round to 0, where a fractional power has no derivative.
@@ -70,7 +71,7 @@ def focal(
 
 
 def dice(logits: jax.Array, label: jax.Array, weight: jax.Array | None = None, *, smooth: float = 1.0) -> jax.Array:
-    """``1 - (2 sum p t + s) / (sum p + sum t + s)``, the mean over classes (Milletari et al. 2016, V-Net, section 3).
+    """Averages ``1 - (2 sum p t + s) / (sum p + sum t + s)`` over classes (Milletari et al. 2016, V-Net, section 3).
 
     ``s`` keeps a class that is neither predicted nor present at loss 0.
     """
@@ -85,7 +86,7 @@ def dice(logits: jax.Array, label: jax.Array, weight: jax.Array | None = None, *
 
 
 def lovasz_softmax(logits: jax.Array, label: jax.Array, weight: jax.Array | None = None) -> jax.Array:
-    """Lovasz extension of the Jaccard loss, the mean over the classes present (Berman et al. 2018, section 3)."""
+    """Averages the Lovasz extension of the Jaccard loss over the classes present (Berman et al. 2018, section 3)."""
     del weight
     counted = jnp.ravel(label != IGNORE)
     probs = jax.nn.softmax(logits).reshape(-1, logits.shape[-1])
@@ -103,20 +104,20 @@ def lovasz_softmax(logits: jax.Array, label: jax.Array, weight: jax.Array | None
 
 
 def _jaccard_steps(truth: jax.Array, counted: jax.Array) -> jax.Array:
-    """How much the Jaccard loss grows as each pixel, taken in this order, is added to the mistakes."""
+    """Returns how much the Jaccard loss grows as each pixel, taken in this order, is added to the mistakes."""
     union = truth.sum() + jnp.cumsum((1 - truth) * counted)
     loss = 1 - (truth.sum() - jnp.cumsum(truth)) / jnp.maximum(union, 1)
     return jnp.diff(loss, prepend=0.0) * counted
 
 
 def counted_image(label: jax.Array, weight: jax.Array | None = None) -> jax.Array:
-    """1.0 for an image of which at least one pixel counts, else 0.0."""
+    """Returns 1.0 for an image with at least one pixel that counts, else 0.0."""
     del weight
     return (label != IGNORE).any().astype(jnp.float32)
 
 
 def make_terms(classes: int, class_weights: tuple[float, ...], smoothing: float) -> dict[str, Term]:
-    """All losses by the name that the config calls them.
+    """Returns all losses by their names in the config.
 
     Args:
       classes: k.

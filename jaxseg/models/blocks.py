@@ -1,4 +1,4 @@
-"""The block of which the detector's pyramid and heads are made."""
+"""The block that the detector's pyramid and heads consist of."""
 
 from collections.abc import Callable
 
@@ -24,7 +24,7 @@ class ConvBlock(nn.Module):
       kernel: rows and columns of the kernel, odd.
       norm: makes a norm; None: the convolution has a bias instead.
       activation: whether a ReLU follows.
-      kernel_init: initialiser of the kernel.
+      kernel_init: initializer of the kernel.
       dtype: type of the computation; parameters are float32.
       cpu_kernels: whether to use the forms of operations that are fast on one CPU device.
     """
@@ -39,7 +39,7 @@ class ConvBlock(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, mask: jax.Array | None = None) -> jax.Array:
-        """``mask``: which positions count, bool, broadcast to ``x``; the others neither leak nor enter statistics."""
+        """Applies the block; positions where ``mask`` is False neither leak nor enter statistics."""
         x = Conv(
             self.features,
             self.kernel,

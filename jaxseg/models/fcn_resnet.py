@@ -55,8 +55,8 @@ class FCNResNet(nn.Module):
       depth: 50 or 101.
       width: channels of the ResNet's stem.
       dropout: the share of activations dropped in front of the scores.
-      auxiliary: whether there is a second head, on layer3, whose loss helps training.
-      remat: whether blocks forget their activations and compute them again in the backward pass.
+      auxiliary: whether there is a second head, on layer3; its loss helps training.
+      remat: whether the backward pass computes the activations of blocks again instead of storing them.
       dtype: type of the computation; parameters, statistics and logits are float32.
       axis_name: the axis over which pmap's devices share batch statistics; jit needs none.
       cpu_kernels: whether to use the forms of operations that are fast on one CPU device.
@@ -76,7 +76,7 @@ class FCNResNet(nn.Module):
 
     @nn.compact
     def __call__(self, image: jax.Array, *, train: bool, extents: jax.Array | None = None) -> dict[str, jax.Array]:
-        """Logits of each pixel's class.
+        """Computes the logits of each pixel's class.
 
         Args:
           image: float ``[b, h, w, 3]``, normalized.
@@ -113,6 +113,6 @@ def enlarge(x: jax.Array, extents: jax.Array | None, size: tuple[int, int]) -> j
 
 
 def resize_bilinear(x: jax.Array, size: tuple[int, int]) -> jax.Array:
-    """``[b, h, w, c] -> [b, *size, c]``, in float32 at least: bilinear, half-pixel centers, no antialias."""
+    """Resizes ``[b, h, w, c]`` to ``[b, *size, c]`` in float32 at least: bilinear, half-pixel centers, no antialias."""
     shape = (x.shape[0], *size, x.shape[-1])
     return jax.image.resize(x.astype(jnp.promote_types(x.dtype, jnp.float32)), shape, "linear", antialias=False)

@@ -1,4 +1,4 @@
-"""FCN-32s, FCN-16s and FCN-8s: a VGG16 whose dense layers slide over the map, and skips that sharpen its scores.
+"""FCN-32s, FCN-16s and FCN-8s: the dense layers of a VGG16 slide over the map, and skips sharpen its scores.
 
 Long, Shelhamer, Darrell, "Fully Convolutional Networks for Semantic Segmentation", 2015, section 4.
 """
@@ -24,10 +24,10 @@ KERNEL_INIT = nn.initializers.variance_scaling(2.0, "fan_in", "normal")
 class FCNVGG(nn.Module):
     """An FCN on a VGG16.
 
-    The paper pads the image by 100 pixels, so that the 7x7 convolution has something left to slide over, and cuts the
-    scores back by fixed offsets. Here the 7x7 convolution is padded by 3, which keeps the same map, and the image is
-    filled up to a multiple of 32 at the bottom and the right: then every pool halves without a rest, the skips lie on
-    one another pixel by pixel, and an image of 160x160 costs a fifth of what it would with the paper's padding.
+    The paper pads the image by 100 pixels, so that the 7x7 convolution has something left to slide over. It cuts the
+    scores back by fixed offsets. Here the 7x7 convolution is padded by 3, which keeps the same map. The image is
+    padded to a multiple of 32 at the bottom and the right. Then every pool halves evenly, and the skips lie on one
+    another pixel by pixel. An image of 160x160 costs a fifth of what it would with the paper's padding.
 
     Attributes:
       classes: number of classes, k.
@@ -36,7 +36,7 @@ class FCNVGG(nn.Module):
       hidden: channels of fc6 and fc7.
       batch_norm: whether norms follow the convolutions of VGG16, without which it hardly learns from scratch.
       dropout: the share of activations dropped behind fc6 and fc7.
-      remat: whether blocks forget their activations and compute them again in the backward pass.
+      remat: whether the backward pass computes the activations of blocks again instead of storing them.
       dtype: type of the computation; parameters, statistics, sums of scores and logits are float32.
       axis_name: the axis over which pmap's devices share batch statistics; jit needs none.
       cpu_kernels: whether to use the forms of operations that are fast on one CPU device.
@@ -62,7 +62,7 @@ class FCNVGG(nn.Module):
 
     @nn.compact
     def __call__(self, image: jax.Array, *, train: bool, extents: jax.Array | None = None) -> dict[str, jax.Array]:
-        """Logits of each pixel's class.
+        """Computes the logits of each pixel's class.
 
         Args:
           image: float ``[b, h, w, 3]``, normalized, of any size.
@@ -100,7 +100,7 @@ class FCNVGG(nn.Module):
         return {"logits": logits[:, :height, :width]}
 
     def _classifier(self, x: jax.Array, train: bool) -> jax.Array:
-        """The dense layers of VGG16 as convolutions, 7x7 and 1x1: ``[b, h, w, c] -> [b, h, w, hidden]``."""
+        """Applies the dense layers of VGG16 as convolutions, 7x7 and 1x1: ``[b, h, w, c] -> [b, h, w, hidden]``."""
         for name, size in (("fc6", 7), ("fc7", 1)):
             x = self._conv(self.hidden, size, kernel_init=KERNEL_INIT, name=name)(x)
             x = nn.Dropout(self.dropout, deterministic=not train)(nn.relu(x))

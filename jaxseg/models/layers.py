@@ -1,4 +1,4 @@
-"""The convolution of which all models are made."""
+"""The convolution layer of all models."""
 
 import flax.linen as nn
 import jax

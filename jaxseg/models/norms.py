@@ -10,11 +10,11 @@ from flax.typing import Dtype
 
 
 class BatchNorm(nn.Module):
-    """Batch norm whose running statistics are PyTorch's, and which can leave positions out.
+    """Batch norm with PyTorch's running statistics, which can leave positions out.
 
-    linen's own adds the biased variance to the running one, PyTorch the unbiased one, so that a network trained on
-    here from torchvision's weights would drift from what torchvision makes of it. Where nothing counts, as in the mask
-    head of a batch without objects, the running statistics serve, and stay.
+    linen's own adds the biased variance to the running one, and PyTorch the unbiased one. With linen's, a network that
+    starts from torchvision's weights would drift away from torchvision's training. Where nothing is valid, as in the
+    mask head of a batch without objects, the running statistics are used and stay.
 
     Attributes:
       train: whether to use, and add to the running ones, the statistics of this batch.
@@ -32,7 +32,7 @@ class BatchNorm(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, mask: jax.Array | None = None) -> jax.Array:
-        """``x [..., c]``, normalized.
+        """Normalizes ``x [..., c]``.
 
         Args:
           x: the input.
@@ -54,7 +54,7 @@ class BatchNorm(nn.Module):
         return affine(x, scale, bias - mean * scale, self.dtype)
 
     def _statistics(self, x, mask, running_mean, running_var):
-        """Mean, variance and unbiased variance of this batch, each ``[c]``; the running ones where nothing counts."""
+        """Returns mean, variance and unbiased variance of this batch; the running ones if nothing is valid."""
         # Deviations are taken from the running mean, not from 0, so that their squares do not drown the variance.
         x = x.astype(jnp.promote_types(x.dtype, jnp.float32)) - _expand(running_mean, x.ndim)
         axes = tuple(range(x.ndim - 1))
@@ -87,7 +87,7 @@ class FrozenBatchNorm(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, mask: jax.Array | None = None) -> jax.Array:
-        """``x [..., c]``, scaled and shifted; ``mask`` is there for the other norm's sake."""
+        """Scales and shifts ``x [..., c]``; ``mask`` is unused and there for the interface of ``BatchNorm``."""
         shape = x.shape[-1:]
         scale = self.variable("batch_stats", "scale", jnp.ones, shape, jnp.float32).value
         bias = self.variable("batch_stats", "bias", jnp.zeros, shape, jnp.float32).value
@@ -98,13 +98,13 @@ class FrozenBatchNorm(nn.Module):
 
 
 def affine(x: jax.Array, scale: jax.Array, bias: jax.Array, dtype: Dtype) -> jax.Array:
-    """``x [..., c] * scale [c] + bias [c]``, computed in float32 at least and returned in ``dtype``."""
+    """Computes ``x [..., c] * scale [c] + bias [c]`` in float32 at least, and returns it in ``dtype``."""
     x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
     return (x * _expand(scale, x.ndim) + _expand(bias, x.ndim)).astype(dtype)
 
 
 def _expand(vector: jax.Array, rank: int) -> jax.Array:
-    """``[c]`` as ``[1, ..., 1, c]``."""
+    """Reshapes ``[c]`` to ``[1, ..., 1, c]``."""
     return vector.reshape((1,) * (rank - 1) + vector.shape)
 
 
@@ -116,7 +116,7 @@ def norm_layer(
     dtype: Dtype = jnp.float32,
     axis_name: str | None = None,
 ) -> Callable[..., nn.Module]:
-    """What makes a norm, given its ``name``; the norm is called with ``(x, mask=None)``.
+    """Returns what makes a norm, given its ``name``; the norm is called with ``(x, mask=None)``.
 
     Args:
       kind: "batch", which lives on the statistics of the batch in training; or "frozen".

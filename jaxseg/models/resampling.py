@@ -12,7 +12,7 @@ from flax.typing import Dtype, Initializer
 
 
 def max_pool_2x2(x: jax.Array) -> jax.Array:
-    """Maximum over 2x2 windows of stride 2: ``[b, h, w, c] -> [b, h // 2, w // 2, c]``.
+    """Takes the maximum over 2x2 windows of stride 2: ``[b, h, w, c] -> [b, h // 2, w // 2, c]``.
 
     An odd last row or column is left out.
     """
@@ -22,7 +22,7 @@ def max_pool_2x2(x: jax.Array) -> jax.Array:
 
 
 def center_crop(x: jax.Array, height: int, width: int) -> jax.Array:
-    """The central ``[b, height, width, ...]`` of ``[b, h, w, ...]``, a feature map or a label map.
+    """Crops the central ``[b, height, width, ...]`` out of ``[b, h, w, ...]``, a feature map or a label map.
 
     Where the margin is odd, the larger part of it is cut off at the bottom and the right.
     """
@@ -40,7 +40,7 @@ class UpConv2x2(nn.Module):
 
     Attributes:
       features: channels of the output.
-      kernel_init: initialiser of the kernel, ``[2, 2, c, features]``.
+      kernel_init: initializer of the kernel, ``[2, 2, c, features]``.
       dtype: type of the computation; parameters are float32.
       cpu_kernels: whether to use the forms of operations that are fast on one CPU device.
     """
@@ -66,7 +66,7 @@ class UpConv2x2(nn.Module):
 class BilinearUp(nn.Module):
     """A transposed convolution that starts as bilinear interpolation: ``[b, h, w, c] -> [b, factor h, factor w, c]``.
 
-    Its kernel of ``2 factor`` rows and columns mixes the channels once it has learnt to. At the border, beyond which
+    Its kernel of ``2 factor`` rows and columns can learn to mix the channels. At the border, beyond which
     there are zeros, it fades out; elsewhere it begins as interpolation with half-pixel centers.
     (Long, Shelhamer, Darrell, "Fully Convolutional Networks for Semantic Segmentation", 2015, section 3.3.)
 
@@ -86,7 +86,7 @@ class BilinearUp(nn.Module):
 
 
 def transposed_convolution(x: jax.Array, kernel: jax.Array, stride: int, padding: int) -> jax.Array:
-    """A convolution's transpose: ``[b, h, w, c] -> [b, stride (h - 1) + r - 2 padding, ..., f]``, r rows in the kernel.
+    """Applies a convolution's transpose: ``[b, h, w, c] -> [b, stride (h - 1) + r - 2 padding, ..., f]``.
 
     Every pixel stamps the kernel on the output, ``y[stride i + r - padding] += x[i] @ kernel[r]``, rows and columns
     alike. Cut into pieces of stride x stride pixels, stamps overlap piece on piece: the layer is one matrix product
@@ -114,7 +114,7 @@ def transposed_convolution(x: jax.Array, kernel: jax.Array, stride: int, padding
 
 
 def bilinear_kernel(key: jax.Array | None, shape: tuple[int, int, int, int], dtype: Dtype) -> jax.Array:
-    """An initialiser of ``BilinearUp``'s kernel, ``[2n, 2n, c, c]``: weights that fall off over n, channels apart."""
+    """Initializes the kernel of ``BilinearUp``, ``[2n, 2n, c, c]``: weights that fall off over n, channels apart."""
     del key  # nothing is random
     size = shape[0]
     weights = 1 - jnp.abs((2 * jnp.arange(size) + 1) / size - 1)
@@ -122,6 +122,6 @@ def bilinear_kernel(key: jax.Array | None, shape: tuple[int, int, int, int], dty
 
 
 def pad_to_multiple(image: jax.Array, multiple: int) -> jax.Array:
-    """``[b, h, w, c]`` with zeros at the bottom and the right, until h and w are multiples of a number."""
+    """Pads ``[b, h, w, c]`` with zeros at the bottom and the right, until h and w are multiples of a number."""
     rows, columns = (-size % multiple for size in image.shape[1:3])
     return jnp.pad(image, ((0, 0), (0, rows), (0, columns), (0, 0)))

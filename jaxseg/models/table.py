@@ -19,11 +19,11 @@ DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 
 
 def least_rows(model: nn.Module, spatial: int) -> int:
-    """How many rows of an image a device must hold where rows are divided over devices.
+    """Returns how many rows of an image a device must hold where rows are divided over devices.
 
-    Four rows of the coarsest map: no convolution of these models sees more of a neighbor's. On fewer, XLA's
-    partitioner fails, or computes wrong gradients without a word (seen in jaxlib 0.10.2, with one row of a ResNet's
-    last layer on each of two devices). Detectors do not come here: their task refuses to divide images.
+    It is four rows of the coarsest map: no convolution of these models sees more of a neighbor's. On fewer, XLA's
+    partitioner fails, or silently computes wrong gradients. That was seen in jaxlib 0.10.2, with one row of a ResNet's
+    last layer on each of two devices. Detectors are not concerned: their task refuses to divide images.
 
     Args:
       model: a semantic one, which knows the stride of its coarsest map.
@@ -39,7 +39,7 @@ def make_model(
     axis_name: str | None = None,
     cpu_kernels: bool = False,
 ) -> nn.Module:
-    """The module that ``config.model`` describes: its name, and the fields of that module.
+    """Makes the module that ``config.model`` describes: its name, and the fields of that module.
 
     Args:
       table: the models to choose from.

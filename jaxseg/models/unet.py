@@ -39,7 +39,7 @@ class DoubleConv(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, mask: jax.Array | None = None) -> jax.Array:
-        """``mask``: which positions count; the others do not leak into them."""
+        """Applies the block; positions where ``mask`` is False do not leak into the others."""
         for i in (1, 2):
             x = self.conv(self.features, name=f"conv_{i}")(zero_padding(x, mask))
             x = nn.relu(self.norm(name=f"norm_{i}")(x))
@@ -62,7 +62,7 @@ class UNet(nn.Module):
       norm_epsilon: added to the variance.
       dropout: the share of activations dropped at the end of the bottleneck, as the paper does; 0 for none.
       initializer: of all kernels, a key of ``INITIALIZERS``.
-      remat: whether blocks forget their activations and compute them again in the backward pass.
+      remat: whether the backward pass computes the activations of blocks again instead of storing them.
       dtype: type of the computation; parameters, statistics and logits are float32.
       axis_name: the axis over which pmap's devices share batch statistics; jit needs none.
       cpu_kernels: whether to use the forms of operations that are fast on one CPU device.
@@ -92,7 +92,7 @@ class UNet(nn.Module):
 
     @nn.compact
     def __call__(self, image: jax.Array, *, train: bool, extents: jax.Array | None = None) -> dict[str, jax.Array]:
-        """Logits of each pixel's class.
+        """Computes the logits of each pixel's class.
 
         Args:
           image: float ``[b, h, w, c]``.
@@ -133,7 +133,7 @@ class UNet(nn.Module):
         return {"logits": logits[:, :out_height, :out_width]}
 
     def _blocks(self, train: bool):
-        """What makes a ``DoubleConv`` of this network."""
+        """Returns what makes a ``DoubleConv`` of this network."""
         norms = {
             "batch": partial(
                 nn.BatchNorm,
@@ -158,7 +158,7 @@ class UNet(nn.Module):
         return partial(block, conv=conv, norm=norms[self.norm])
 
     def _padded(self, image: jax.Array) -> jax.Array:
-        """The image, filled up until every halving comes out even, where ``fit`` says so."""
+        """Pads the image until every halving is even, where ``fit`` is "pad"."""
         if self.padding == "valid" or self.fit == "crop":
             return image
         return pad_to_multiple(image, 1 << self.depth)
@@ -169,7 +169,7 @@ class UNet(nn.Module):
         return 1 << self.depth
 
     def output_size(self, height: int, width: int) -> tuple[int, int]:
-        """Height and width of the logits of an image of this size.
+        """Returns height and width of the logits of an image of this size.
 
         A label map is brought to it by ``center_crop``.
 
@@ -188,7 +188,7 @@ class UNet(nn.Module):
         return outputs["height"], outputs["width"]
 
     def _output_length(self, size: int) -> int | None:
-        """The output's length along an axis; None where nothing would be left, or a valid halving not come out even."""
+        """Returns the output's length along an axis; None where nothing is left or a valid halving is odd."""
         if self.padding == "same":
             return size if self.fit == "pad" else (size >> self.depth << self.depth) or None
         for _ in range(self.depth):

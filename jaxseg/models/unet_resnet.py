@@ -1,4 +1,4 @@
-"""A U-Net whose encoder is a ResNet, so that it can start from a network trained on ImageNet.
+"""A U-Net with a ResNet as its encoder, so that it can start from a network trained on ImageNet.
 
 Ronneberger, Fischer, Brox, "U-Net: Convolutional Networks for Biomedical Image Segmentation", 2015, with the stages of
 He, Zhang, Ren, Sun, "Deep Residual Learning for Image Recognition", 2016, on the way down.
@@ -32,7 +32,7 @@ class UNetResNet(nn.Module):
       depth: of the ResNet.
       width: channels of the ResNet's stem; 64 in the paper, fewer for small machines.
       norm: of the encoder, "batch" or "frozen"; the decoder, which starts from nothing, has live ones.
-      remat: whether blocks forget their activations and compute them again in the backward pass.
+      remat: whether the backward pass computes the activations of blocks again instead of storing them.
       dtype: type of the computation; parameters, statistics and logits are float32.
       axis_name: the axis over which pmap's devices share batch statistics; jit needs none.
       cpu_kernels: whether to use the forms of operations that are fast on one CPU device.
@@ -56,7 +56,7 @@ class UNetResNet(nn.Module):
 
     @nn.compact
     def __call__(self, image: jax.Array, *, train: bool, extents: jax.Array | None = None) -> dict[str, jax.Array]:
-        """Logits of each pixel's class.
+        """Computes the logits of each pixel's class.
 
         Args:
           image: float ``[b, h, w, 3]``, normalized, of any size; inside, zeros fill it up to a multiple of 32.

@@ -12,7 +12,7 @@ DEFAULT_RATIOS = (0.5, 1.0, 2.0)
 
 
 def base_anchors(sizes: Sequence[float], ratios: Sequence[float] = DEFAULT_RATIOS) -> np.ndarray:
-    """Anchors around the origin, ``[len(ratios) * len(sizes), 4]``, rounded to whole pixels; sizes vary fastest.
+    """Returns anchors around the origin, ``[len(ratios) * len(sizes), 4]``, in whole pixels; sizes vary fastest.
 
     Args:
       sizes: square roots of the areas, in pixels.
@@ -27,7 +27,7 @@ def base_anchors(sizes: Sequence[float], ratios: Sequence[float] = DEFAULT_RATIO
 
 
 def level_anchors(base: np.ndarray, grid: tuple[int, int], image_size: tuple[int, int]) -> np.ndarray:
-    """The anchors of one feature map, ``[a, 4]``, ordered by (row, column, base anchor).
+    """Returns the anchors of one feature map, ``[a, 4]``, ordered by (row, column, base anchor).
 
     Args:
       base: ``[n, 4]``, from ``base_anchors``; set down at the top left corner of each cell, not at its center.
@@ -46,7 +46,7 @@ def pyramid_anchors(
     image_size: tuple[int, int],
     ratios: Sequence[float] = DEFAULT_RATIOS,
 ) -> tuple[np.ndarray, ...]:
-    """The anchors of each level of a feature pyramid, ``[a, 4]`` a level.
+    """Returns the anchors of each level of a feature pyramid, ``[a, 4]`` per level.
 
     Args:
       sizes: the anchor sizes of each level, such as ``((32,), (64,), (128,), (256,), (512,))``.

@@ -1,7 +1,7 @@
-"""Bilinear interpolation along one axis, of which every crop and resize here is made.
+"""Bilinear interpolation along one axis, from which every crop and resize here is made.
 
 The weight of the value at position j for a sample at x is ``max(0, 1 - |x - j|)``. A sample in two dimensions is the
-product of both axes, so a crop is either two matrix products or four values looked up a sample.
+product of both axes. So a crop is either two matrix products or four values looked up per sample.
 """
 
 import jax
@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 
 def weights(positions: jax.Array, size: int, extent: jax.Array | int) -> jax.Array:
-    """One row of weights ``[..., size]`` for each sample ``[...]``; only the first ``extent`` values count.
+    """Returns one row of weights ``[..., size]`` for each sample ``[...]``; only the first ``extent`` values count.
 
     Samples beyond the first or the last of these take its value.
     """
@@ -19,7 +19,7 @@ def weights(positions: jax.Array, size: int, extent: jax.Array | int) -> jax.Arr
 
 
 def taps(positions: jax.Array, extent: jax.Array | int) -> tuple[jax.Array, jax.Array]:
-    """The two of ``extent`` values next to each sample ``[...]``: int32 indices and weights, both ``[..., 2]``."""
+    """Returns the two of ``extent`` values next to each sample ``[...]``: int32 indices and weights, ``[..., 2]``."""
     positions = jnp.clip(positions, 0, extent - 1)
     low = jnp.floor(positions)
     fraction = positions - low

@@ -22,7 +22,7 @@ def axis_matrix(
     sampling_ratio: int,
     aligned: bool,
 ) -> jax.Array:
-    """RoIAlign along one axis as a matrix, ``[p, bins, size]``.
+    """Returns RoIAlign along one axis as a matrix, ``[p, bins, size]``.
 
     Args:
       start: ``[p]``, the boxes' left (or upper) edges.
@@ -43,7 +43,7 @@ def axis_matrix(
 def divide(
     start: jax.Array, end: jax.Array, scale: jax.Array | float, count: int, aligned: bool
 ) -> tuple[jax.Array, jax.Array]:
-    """Where the bins of each box begin along one axis, ``[p, count]``, and how long they are, ``[p]``."""
+    """Returns where the bins of each box begin along one axis, ``[p, count]``, and their length, ``[p]``."""
     offset = 0.5 if aligned else 0.0
     start = rounding.product(start, scale) - offset
     side = rounding.product(end, scale) - offset - start
@@ -55,17 +55,17 @@ def divide(
 
 
 def _sample(bin_starts: jax.Array, length: jax.Array, number: jax.Array, count: jax.Array | float) -> jax.Array:
-    """Position of the sample of this number, of count, in bins of this length; all broadcast together."""
+    """Returns the position of a sample by its number, of count, in bins of this length; all broadcast together."""
     return bin_starts + rounding.quotient(rounding.product(number + 0.5, length), count)
 
 
 def inside(positions: jax.Array, extent: jax.Array | int) -> jax.Array:
-    """True where a sample counts: up to one position outside the map, where it takes the border's value."""
+    """Returns True where a sample counts: up to one position outside the map, where it takes the border's value."""
     return (positions >= -1) & (positions <= extent)
 
 
 def fixed_samples(bin_starts: jax.Array, length: jax.Array, ratio: int) -> jax.Array:
-    """Positions ``[p, bins, ratio]``."""
+    """Returns positions ``[p, bins, ratio]``."""
     numbers = jnp.arange(ratio, dtype=jnp.float32)[None, None, :]
     return _sample(bin_starts[..., None], length[:, None, None], numbers, float(ratio))
 
@@ -73,16 +73,16 @@ def fixed_samples(bin_starts: jax.Array, length: jax.Array, ratio: int) -> jax.A
 def _fixed_matrix(
     bin_starts: jax.Array, length: jax.Array, size: int, extent: jax.Array | int, ratio: int
 ) -> jax.Array:
-    """The weight of each position of the map in each bin, ``[p, bins, size]``."""
+    """Returns the weight of each position of the map in each bin, ``[p, bins, size]``."""
     positions = fixed_samples(bin_starts, length, ratio)
     return jnp.where(inside(positions, extent)[..., None], bilinear.weights(positions, size, extent), 0).mean(axis=2)
 
 
 def _adaptive_matrix(bin_starts: jax.Array, length: jax.Array, size: int, extent: jax.Array | int) -> jax.Array:
-    """The same with ceil(length) samples a bin, which no static shape could hold.
+    """Returns the weights with ceil(length) samples per bin, which no static shape could hold.
 
     Of several samples, neighbors lie more than half a position apart, so that at most four weigh at any one position.
-    Six candidates from the one before the first of these cover them whatever the rounding.
+    Six candidates from the one before the first of these cover them with any rounding.
     """
     count = jnp.maximum(jnp.ceil(length), 0)[:, None, None]
     length = length[:, None, None]

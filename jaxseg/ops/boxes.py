@@ -1,7 +1,7 @@
 """Box geometry: areas, overlaps, clipping, and the coding of one box relative to another.
 
-Boxes are float32 ``[x1, y1, x2, y2]`` in pixels, continuous: the width is ``x2 - x1``. A box whose sides are zero or
-negative is degenerate; nothing here turns one into NaN, in value or in gradient.
+Boxes are float32 ``[x1, y1, x2, y2]`` in pixels, continuous: the width is ``x2 - x1``. A box with a side of zero or
+less is degenerate; nothing here turns one into NaN, in value or in gradient.
 """
 
 import math
@@ -24,13 +24,13 @@ def sides(boxes: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 
 def area(boxes: jax.Array) -> jax.Array:
-    """Square pixels ``[...]`` of boxes ``[..., 4]``; 0 for degenerate ones."""
+    """Computes the areas ``[...]`` of boxes ``[..., 4]`` in square pixels; 0 for degenerate ones."""
     width, height = sides(boxes)
     return rounding.product(jnp.maximum(width, 0), jnp.maximum(height, 0))
 
 
 def pairwise_iou(boxes: jax.Array, others: jax.Array) -> jax.Array:
-    """Intersection over union of each of boxes ``[p, 4]`` with each of others ``[m, 4]``: ``[p, m]``, in 0..1.
+    """Computes the intersection over union of boxes ``[p, 4]`` with others ``[m, 4]``: ``[p, m]``, in 0..1.
 
     0 where the union is empty. Bit for bit torchvision's numbers, on which ties depend.
     """
@@ -44,7 +44,7 @@ def pairwise_iou(boxes: jax.Array, others: jax.Array) -> jax.Array:
 
 
 def clip(boxes: jax.Array, height: jax.Array, width: jax.Array) -> jax.Array:
-    """Boxes ``[..., 4]`` confined to an image of the given height and width, which may be traced scalars."""
+    """Clips boxes ``[..., 4]`` to an image of the given height and width, which may be traced scalars."""
     x1, y1, x2, y2 = (boxes[..., i] for i in range(4))
     x1, x2 = (jnp.clip(x, 0, width) for x in (x1, x2))
     y1, y2 = (jnp.clip(y, 0, height) for y in (y1, y2))
@@ -52,13 +52,13 @@ def clip(boxes: jax.Array, height: jax.Array, width: jax.Array) -> jax.Array:
 
 
 def large_enough(boxes: jax.Array, min_side: float) -> jax.Array:
-    """True ``[...]`` where both sides of boxes ``[..., 4]`` are at least ``min_side`` pixels."""
+    """Returns True ``[...]`` where both sides of boxes ``[..., 4]`` are at least ``min_side`` pixels."""
     width, height = sides(boxes)
     return (width >= min_side) & (height >= min_side)
 
 
 def encode(gt_boxes: jax.Array, boxes: jax.Array, weights: tuple[float, float, float, float]) -> jax.Array:
-    """The deltas ``[..., 4]`` that lead from boxes to gt_boxes, both ``[..., 4]`` (R-CNN, appendix C).
+    """Encodes gt_boxes as deltas ``[..., 4]`` from boxes, both ``[..., 4]`` (R-CNN, appendix C).
 
     ``(dx, dy)`` is the shift of the center in sides of the box, ``(dw, dh)`` the logarithm of the sides' ratio, each
     times its weight. ``decode`` is its inverse.
@@ -78,7 +78,7 @@ def encode(gt_boxes: jax.Array, boxes: jax.Array, weights: tuple[float, float, f
 
 
 def decode(deltas: jax.Array, boxes: jax.Array, weights: tuple[float, float, float, float]) -> jax.Array:
-    """The boxes ``[..., 4]`` to which deltas lead from boxes.
+    """Decodes the boxes ``[..., 4]`` to which deltas lead from boxes.
 
     Args:
       deltas: ``[..., 4]``, as ``encode`` makes them.
@@ -88,17 +88,17 @@ def decode(deltas: jax.Array, boxes: jax.Array, weights: tuple[float, float, flo
     x, y, width, height = _center_form(boxes)
     deltas = deltas.astype(jnp.promote_types(deltas.dtype, jnp.float32))
     dx, dy, dw, dh = (deltas[..., i] / weights[i] for i in range(4))
-    centre_x = dx * width + x
-    centre_y = dy * height + y
+    center_x = dx * width + x
+    center_y = dy * height + y
     half_width = 0.5 * jnp.exp(jnp.minimum(dw, MAX_LOG_GROWTH)) * width
     half_height = 0.5 * jnp.exp(jnp.minimum(dh, MAX_LOG_GROWTH)) * height
     return jnp.stack(
-        [centre_x - half_width, centre_y - half_height, centre_x + half_width, centre_y + half_height], axis=-1
+        [center_x - half_width, center_y - half_height, center_x + half_width, center_y + half_height], axis=-1
     )
 
 
 def _center_form(boxes: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
-    """Centre x, center y, width and height of boxes ``[..., 4]``, at least in float32."""
+    """Returns center x, center y, width and height of boxes ``[..., 4]``, at least in float32."""
     boxes = boxes.astype(jnp.promote_types(boxes.dtype, jnp.float32))
     width, height = sides(boxes)
     return boxes[..., 0] + 0.5 * width, boxes[..., 1] + 0.5 * height, width, height

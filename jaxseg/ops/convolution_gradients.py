@@ -89,7 +89,7 @@ def strided_input_gradient(
     """Returns the gradient ``[b, *size, c]`` of the input of a strided convolution, one phase after another.
 
     A phase is every ``stride``-th row and column of the input. It meets every ``stride``-th row and column of the
-    kernel, so its gradient is a convolution of dy with that part of the kernel, turned by 180 degrees.
+    kernel. So its gradient is a convolution of dy with that part of the kernel, turned by 180 degrees.
 
     Args:
       dy: ``[b, h', w', f]``, the gradient of the output.

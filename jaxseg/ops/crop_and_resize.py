@@ -10,7 +10,7 @@ from jaxseg.ops import bilinear, rounding
 def crop_and_resize(
     image: jax.Array, boxes: jax.Array, *, output_size: tuple[int, int], extrapolation_value: float
 ) -> jax.Array:
-    """One sample for each output pixel, the corners of the crop on the corners of the box.
+    """Takes one sample per output pixel; the corners of the crop lie on the corners of the box.
 
     Coordinates are normalized: 0 is the center of the first row (or column), 1 that of the last. A box may be inside
     out, which flips the crop. A single row or column of output lies in the middle of the box.

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 def normalize(
     image: jax.Array, mean: tuple[float, ...], std: tuple[float, ...], scale: float, dtype: jnp.dtype = jnp.float32
 ) -> jax.Array:
-    """``(image / scale - mean) / std`` channel by channel, computed in float32.
+    """Computes ``(image / scale - mean) / std`` channel by channel, in float32.
 
     Args:
       image: ``[..., c]`` of any type.

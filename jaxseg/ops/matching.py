@@ -40,13 +40,13 @@ def match(
     background_iou: float,
     low_quality: bool,
 ) -> Matches:
-    """Match each box to the object that it overlaps most (Faster R-CNN, section 3.1.2; torchvision's Matcher).
+    """Matches each box to the object that it overlaps most (Faster R-CNN, section 3.1.2; torchvision's Matcher).
 
     Args:
       boxes: ``[p, 4]``, anchors or proposals.
       gt_boxes: ``[m, 4]``, padded.
       gt_valid: bool ``[m]``, False on padding and on crowd regions: those match nothing, and what overlaps only them is
-        background, as in torchvision, whose data sets drop crowd regions before training.
+        background, as in torchvision; its data sets drop crowd regions before training.
       object_iou: a box is an ``OBJECT`` from this overlap on.
       background_iou: and ``BACKGROUND`` below this one; ``IGNORED`` between the two.
       low_quality: let each object also have the boxes that overlap it most, all those that tie, however little that is.

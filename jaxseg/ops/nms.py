@@ -48,7 +48,7 @@ def nms(
     """Suppresses boxes exactly and greedily: the same boxes in the same order as torchvision's ``batched_nms``.
 
     A box is removed when its overlap with a better kept box of its own group exceeds the threshold. Equal scores are
-    ordered by index. One loop serves all images, so each turn is a few kernels whatever the number of images. A turn
+    ordered by index. One loop serves all images, so each turn is a few kernels for any number of images. A turn
     decides the next tile of boxes of every image. The loop ends when every image has kept ``max_output`` boxes or has
     no candidates left. Nothing is differentiated.
 
@@ -141,7 +141,7 @@ def _greedy(suppresses: jax.Array, candidates: jax.Array) -> jax.Array:
 
     Repeatedly removes the candidates that a survivor suppresses. A box is final once all boxes with higher scores are
     final, so a state that no longer changes is the greedy answer. The number of turns is the length of the longest
-    chain of boxes of which each depends on the one before, commonly a handful.
+    chain of boxes in which each depends on the one before, commonly a handful.
     """
     suppresses = jnp.triu(suppresses, k=1)
 

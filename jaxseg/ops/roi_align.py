@@ -61,8 +61,8 @@ def roi_align(
       output_size: rows and columns of bins.
       scale: positions of the map per pixel of the image, such as 1 / stride.
       sampling_ratio: samples per bin along each axis. ``ADAPTIVE`` takes one per position: ceil(side / bins).
-      aligned: whether to shift the boxes by half a position, so that a map's value lies at the center of its cell, and
-        to let small boxes be small. Without it, as in torchvision's detectors, sides are at least one position.
+      aligned: whether to shift the boxes by half a position, so a map's value lies at the center of its cell. Small
+        boxes stay small then. Without it, as in torchvision's detectors, sides are at least one position.
       form: "gather" or "einsum", see above; ``ADAPTIVE`` needs "einsum".
       extents: int32 ``[2]``, the rows and columns of the map that are valid. Its border is there, even if padding
         follows. None uses all of them.

@@ -11,7 +11,7 @@ from jaxseg.ops import rounding
 
 
 def roi_pool(features: jax.Array, boxes: jax.Array, *, output_size: tuple[int, int], scale: float) -> jax.Array:
-    """Pool boxes from one map: the first rounding takes the box, the second each bin, to whole positions.
+    """Pools boxes from one map: the first rounding takes the box, the second each bin, to whole positions.
 
     Bins overlap by the positions that they share. A box covers at least one position, and a bin outside the map is 0.
 
@@ -41,7 +41,7 @@ def roi_pool(features: jax.Array, boxes: jax.Array, *, output_size: tuple[int, i
 
 
 def quantized_bins(start: jax.Array, end: jax.Array, scale: float, bins: int) -> tuple[jax.Array, jax.Array]:
-    """First and one past the last position of each bin, float32 ``[p, bins]`` each, for edges ``[p]`` in pixels."""
+    """Returns the first and one past the last position of each bin, ``[p, bins]``, for edges ``[p]`` in pixels."""
     first, last = (_round_half_away(rounding.product(edge, scale)) for edge in (start, end))
     length = rounding.quotient(jnp.maximum(last - first + 1, 1), float(bins))[:, None]
     numbers = jnp.arange(bins, dtype=jnp.float32)[None, :]
@@ -51,12 +51,12 @@ def quantized_bins(start: jax.Array, end: jax.Array, scale: float, bins: int) ->
 
 
 def _members(start: jax.Array, end: jax.Array, scale: float, bins: int, size: int) -> jax.Array:
-    """True ``[p, bins, size]`` where a position belongs to a bin."""
+    """Returns True ``[p, bins, size]`` where a position belongs to a bin."""
     starts, ends = quantized_bins(start, end, scale, bins)
     positions = jnp.arange(size, dtype=jnp.float32)[None, None, :]
     return (positions >= starts[..., None]) & (positions < ends[..., None])
 
 
 def _round_half_away(x: jax.Array) -> jax.Array:
-    """C's round(), where jnp.round takes halves to the even number."""
+    """Rounds as C's round() does, where jnp.round takes halves to the even number."""
     return jnp.sign(x) * jnp.floor(jnp.abs(x) + 0.5)

@@ -13,10 +13,10 @@ _LARGEST = jnp.finfo(jnp.float32).max.item()
 
 
 def product(a: jax.Array, b: jax.Array) -> jax.Array:
-    """``a * b``, rounded to float32 before anything is added to it."""
+    """Computes ``a * b``, rounded to float32 before anything is added to it."""
     return jnp.minimum(a * b, _LARGEST)  # no finite number is larger, which the compiler cannot know
 
 
 def quotient(a: jax.Array, b: jax.Array | float) -> jax.Array:
-    """``a / b`` by a true division, also where b is a constant."""
+    """Computes ``a / b`` by a true division, also where b is a constant."""
     return a / jnp.where(jnp.isnan(a), 1.0, b)  # not a constant in the eyes of the compiler

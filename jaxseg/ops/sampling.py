@@ -23,7 +23,7 @@ class Samples(NamedTuple):
 
 
 def sample(key: jax.Array, labels: jax.Array, eligible: jax.Array, slots: int, positive_fraction: float) -> Samples:
-    """Draw objects and background uniformly, without replacement (torchvision's BalancedPositiveNegativeSampler).
+    """Samples objects and background uniformly, without replacement (torchvision's BalancedPositiveNegativeSampler).
 
     At most ``int(slots * positive_fraction)`` are objects; background fills what they leave. Where both are too few,
     filler does.
@@ -57,6 +57,6 @@ def sample(key: jax.Array, labels: jax.Array, eligible: jax.Array, slots: int, p
 
 
 def _shuffled(key: jax.Array, candidates: jax.Array, count: int) -> jax.Array:
-    """Indices of ``count`` of the boxes, the candidates first and in random order."""
+    """Returns indices of ``count`` of the boxes, the candidates first and in random order."""
     order = jax.random.bits(key, candidates.shape, jnp.uint32) >> 1  # 31 bits: ties, which index decides, are rare
     return jax.lax.top_k(jnp.where(candidates, order.astype(jnp.int32), -1), count)[1]

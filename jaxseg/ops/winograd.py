@@ -80,7 +80,7 @@ def _undilated(convolve: Callable[[jax.Array, int], jax.Array], x: jax.Array, pa
 
 
 def _to_phases(x: jax.Array, dilation: int) -> jax.Array:
-    """``[b, h, w, c] -> [dilation * dilation * b, ceil(h / dilation), ceil(w / dilation), c]``, filled with zeros."""
+    """Splits ``[b, h, w, c]`` by phase: ``[dilation**2 b, ceil(h / dilation), ceil(w / dilation), c]``, zero-padded."""
     b, h, w, c = x.shape
     x = jnp.pad(x, ((0, 0), (0, -h % dilation), (0, -w % dilation), (0, 0)))
     x = x.reshape(b, -(-h // dilation), dilation, -(-w // dilation), dilation, c).transpose(2, 4, 0, 1, 3, 5)
@@ -88,7 +88,7 @@ def _to_phases(x: jax.Array, dilation: int) -> jax.Array:
 
 
 def _from_phases(y: jax.Array, dilation: int, shape: tuple[int, ...]) -> jax.Array:
-    """The reverse of ``_to_phases`` for a map of this height and width."""
+    """Reverses ``_to_phases`` for a map of this height and width."""
     b, h, w = shape[:3]
     y = y.reshape(dilation, dilation, b, *y.shape[1:]).transpose(2, 3, 0, 4, 1, 5)
     return y.reshape(b, dilation * y.shape[1], dilation * y.shape[3], -1)[:, :h, :w]

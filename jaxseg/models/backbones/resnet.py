@@ -42,7 +42,7 @@ class BasicBlock(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, before: jax.Array | None, after: jax.Array | None) -> jax.Array:
-        """``before`` and ``after``: which positions count at the resolution of the input and of the output."""
+        """Applies the block; ``before`` and ``after`` are the valid positions of the input and of the output."""
         y = self.conv(self.features, 3, stride=self.stride, name="conv1")(zero_padding(x, before))
         y = nn.relu(self.norm(name="bn1")(y, mask=after))
         y = self.conv(self.features, 3, name="conv2")(zero_padding(y, after))
@@ -65,7 +65,7 @@ class Bottleneck(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, before: jax.Array | None, after: jax.Array | None) -> jax.Array:
-        """``before`` and ``after``: which positions count at the resolution of the input and of the output."""
+        """Applies the block; ``before`` and ``after`` are the valid positions of the input and of the output."""
         y = self.conv(self.features, 1, name="conv1")(x)
         y = nn.relu(self.norm(name="bn1")(y, mask=before))
         y = self.conv(self.features, 3, stride=self.stride, dilation=self.dilation, name="conv2")(
@@ -78,7 +78,7 @@ class Bottleneck(nn.Module):
 
 
 def shortcut(block: BasicBlock | Bottleneck, x: jax.Array, after: jax.Array | None) -> jax.Array:
-    """A block's input, projected where its output has another shape."""
+    """Returns a block's input, projected where its output has another shape."""
     features = block.features * block.expansion
     if block.stride == 1 and x.shape[-1] == features:
         return x
@@ -101,11 +101,11 @@ class ResNet(nn.Module):
       depth: 18, 34, 50 or 101.
       width: channels of the stem; 64 in the paper, fewer for small machines.
       output_stride: of the last layer: 32, or 16 or 8, where dilation replaces the last one or two strides.
-      classes: of a classifier on top, whose logits are then among the features; 0 for none.
+      classes: of a classifier on top, which adds its logits to the features; 0 for none.
       norm: "batch" or "frozen".
       norm_epsilon: added to the variance.
       trainable_layers: 5 for all; 4 stops gradients above the stem, 3 above layer1, ..., 0 above layer4.
-      remat: whether blocks forget their activations and compute them again in the backward pass.
+      remat: whether the backward pass computes the activations of blocks again instead of storing them.
       dtype: type of the computation; parameters and statistics are float32.
       axis_name: the axis over which pmap's devices share batch statistics; jit needs none.
       cpu_kernels: whether to use the forms of operations that are fast on one CPU device.
@@ -125,7 +125,7 @@ class ResNet(nn.Module):
 
     @nn.compact
     def __call__(self, image: jax.Array, *, train: bool, extents: jax.Array | None = None) -> dict[str, jax.Array]:
-        """The features of normalized images.
+        """Computes the features of normalized images.
 
         Args:
           image: float ``[b, h, w, 3]``.
@@ -166,12 +166,12 @@ class ResNet(nn.Module):
         return features
 
     def _stopped(self, x: jax.Array, i: int) -> jax.Array:
-        """``x``, the output of stage ``i`` (0 is the stem), without its gradient where the stages so far are frozen."""
+        """Stops the gradient of ``x``, the output of stage ``i`` (0 is the stem), if the stages so far are frozen."""
         return jax.lax.stop_gradient(x) if i + self.trainable_layers < 5 else x
 
 
 def frozen_modules(trainable_layers: int) -> tuple[str, ...]:
-    """With what the names of the modules begin that do not learn, see ``ResNet.trainable_layers``."""
+    """Returns prefixes of the names of modules that do not learn, see ``ResNet.trainable_layers``."""
     stages = (("conv1/", "bn1/"), *((f"{layer}_",) for layer in LAYERS))
     return tuple(name for stage in stages[: 5 - trainable_layers] for name in stage)
 
@@ -182,7 +182,7 @@ def convolution(features: int, kernel_size: int, **options: Any) -> Conv:
 
 
 def max_pool_3x3(x: jax.Array) -> jax.Array:
-    """Maximum over 3x3 windows, stride 2, of a map without negative numbers: ``[b, h, w, c] -> [b, ⌈h/2⌉, ⌈w/2⌉, c]``.
+    """Takes the maximum over 3x3 windows of stride 2 of a map without negative numbers: ``[b, ⌈h/2⌉, ⌈w/2⌉, c]``.
 
     The maximum of strided slices: its gradient needs no select-and-scatter, which is slow on CPUs.
     """

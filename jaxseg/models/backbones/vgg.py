@@ -27,8 +27,8 @@ class VGG16(nn.Module):
     Attributes:
       batch_norm: whether a norm follows each convolution. The convolutions keep their bias, as torchvision's do.
       width: channels of the first stage; 64 in the paper, fewer for small machines.
-      classes: of the classifier on top, whose logits are then among the features; 0 for none.
-      remat: whether blocks forget their activations and compute them again in the backward pass.
+      classes: of the classifier on top, which adds its logits to the features; 0 for none.
+      remat: whether the backward pass computes the activations of blocks again instead of storing them.
       dtype: type of the computation; parameters and statistics are float32.
       axis_name: the axis over which pmap's devices share batch statistics; jit needs none.
       cpu_kernels: whether to use the forms of operations that are fast on one CPU device.
@@ -44,7 +44,7 @@ class VGG16(nn.Module):
 
     @nn.compact
     def __call__(self, image: jax.Array, *, train: bool, extents: jax.Array | None = None) -> dict[str, jax.Array]:
-        """The features of normalized images.
+        """Computes the features of normalized images.
 
         Args:
           image: float ``[b, h, w, 3]``; with a classifier h and w are 224 to 255.
@@ -66,7 +66,7 @@ class VGG16(nn.Module):
         return features
 
     def _stage(self, x: jax.Array, i: int, train: bool, mask: jax.Array | None) -> jax.Array:
-        """The convolutions of stage ``i``, and half the resolution."""
+        """Applies the convolutions of stage ``i``, and halves the resolution."""
         norm = norm_layer("batch", train=train, dtype=self.dtype, axis_name=self.axis_name)
         conv = partial(Conv, kernel_size=3, kernel_init=KERNEL_INIT, dtype=self.dtype, cpu_kernels=self.cpu_kernels)
         width = self.width * GROWTH[i - 1]
@@ -78,7 +78,7 @@ class VGG16(nn.Module):
         return max_pool_2x2(x)
 
     def _classifier(self, x: jax.Array, train: bool) -> jax.Array:
-        """``[b, 7, 7, c] -> [b, classes]``; the first layer is the 7x7 convolution that the FCNs slide over a map."""
+        """Applies the classifier, ``[b, 7, 7, c] -> [b, classes]``; FCNs slide its first layer over a map."""
         x = nn.DenseGeneral(self.width * 64, axis=(1, 2, 3), dtype=self.dtype, name="fc6")(x)
         x = nn.Dropout(0.5, deterministic=not train)(nn.relu(x))
         x = nn.Dense(self.width * 64, dtype=self.dtype, name="fc7")(x)

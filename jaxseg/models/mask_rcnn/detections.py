@@ -1,4 +1,4 @@
-"""What a detector finds, and its way from the pixels of the resized image to those of the original one."""
+"""What a detector finds, and the way from pixels of the resized image to those of the original one."""
 
 from typing import NamedTuple
 
@@ -27,7 +27,7 @@ class Instances(NamedTuple):
 
 
 def in_original_pixels(instances: Instances, sizes: jax.Array, original_sizes: jax.Array) -> Instances:
-    """Instances whose boxes are in pixels of the images before they were resized.
+    """Converts boxes to pixels of the images before they were resized.
 
     Args:
       instances: with boxes in pixels of the resized images.
@@ -40,7 +40,7 @@ def in_original_pixels(instances: Instances, sizes: jax.Array, original_sizes: j
 
 
 def pasted_masks(instances: Instances, canvas: tuple[int, int]) -> jax.Array:
-    """Where each instance is: bool ``[b, d, *canvas]``, probability at least one half; False in unused slots.
+    """Returns bool ``[b, d, *canvas]``, True where an instance has a probability of at least one half.
 
     Args:
       instances: with boxes in pixels of the images that the masks are meant for.

@@ -34,7 +34,7 @@ class FPN(nn.Module):
 
     @nn.compact
     def __call__(self, features: Sequence[jax.Array], extents: jax.Array | None = None) -> tuple[jax.Array, ...]:
-        """The pyramid of a backbone's features.
+        """Computes the pyramid of a backbone's features.
 
         Args:
           features: C2 to C5, ``[b, h / s, w / s, c]`` for s = 4, 8, 16, 32.

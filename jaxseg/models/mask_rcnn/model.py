@@ -44,7 +44,7 @@ NO_FIXED_SAMPLES = FixedSamples()
 
 
 class MaskRCNN(nn.Module):
-    """A Mask R-CNN whose stages are methods, so that each can be run and tested alone.
+    """A Mask R-CNN. Its stages are methods, so each can be run and tested alone.
 
     Attributes:
       classes: number of classes, k, with the background; 91 in torchvision's weights.
@@ -69,7 +69,7 @@ class MaskRCNN(nn.Module):
       mask_padding: whether training acts as if each image were padded to its own multiple of 32 only. False follows
         torchvision, where all padding of a batch counts in training. Predictions always mask it.
       train: whether live norms use the statistics of the batch.
-      remat: whether the backbone's blocks forget their activations and compute them again in the backward pass.
+      remat: whether the backward pass computes the activations of the backbone's blocks again instead of storing them.
       dtype: type of the activations; parameters, logits, boxes and scores are float32.
       axis_name: the axis over which pmap's devices share batch statistics; jit needs none.
       cpu_kernels: whether to use the forms of operations that are fast on one CPU device.
@@ -101,7 +101,7 @@ class MaskRCNN(nn.Module):
     cpu_kernels: bool = False
 
     def setup(self):
-        """The five networks."""
+        """Makes the five networks."""
         if self.version not in (1, 2):
             raise ValueError(f"There is no version {self.version} of Mask R-CNN; it is 1 or 2.")
         shared = {"dtype": self.dtype, "axis_name": self.axis_name}
@@ -126,7 +126,7 @@ class MaskRCNN(nn.Module):
         self.mask_head = MaskHead(masks, self.channels, norm if second else None, **computing)
 
     def __call__(self, image: jax.Array, sizes: jax.Array, extents: jax.Array | None = None) -> Instances:
-        """The instances in a batch of images.
+        """Finds the instances in a batch of images.
 
         Args:
           image: float ``[b, h, w, 3]``, normalized, then padded with zeros; h and w are multiples of 32.
@@ -156,7 +156,7 @@ class MaskRCNN(nn.Module):
         extents: jax.Array | None = None,
         fixed: FixedSamples = NO_FIXED_SAMPLES,
     ) -> TrainingOutputs:
-        """What the losses are made of.
+        """Computes what the losses are made of.
 
         Args:
           image: as above.
@@ -187,20 +187,20 @@ class MaskRCNN(nn.Module):
         return TrainingOutputs(rpn_samples, regions, logits, deltas, mask_logits, gt_masks)
 
     def pyramid(self, image: jax.Array, extents: jax.Array | None = None) -> tuple[jax.Array, ...]:
-        """P2 to P6 of a batch: ``[b, h / s, w / s, channels]`` for s = 4 to 64."""
+        """Computes P2 to P6 of a batch: ``[b, h / s, w / s, channels]`` for s = 4 to 64."""
         features = self.backbone(image, train=self.train, extents=extents)
         return self.fpn([features[layer] for layer in LAYERS], extents)
 
     def rpn_outputs(
         self, pyramid: Sequence[jax.Array], extents: jax.Array | None = None
     ) -> tuple[list[jax.Array], list[jax.Array]]:
-        """Logits ``[b, a]`` and deltas ``[b, a, 4]`` of each level."""
+        """Computes logits ``[b, a]`` and deltas ``[b, a, 4]`` of each level."""
         return self.rpn_head(pyramid, extents)
 
     def anchors(
         self, pyramid: Sequence[jax.Array], image: jax.Array, extents: jax.Array | None = None
     ) -> tuple[list[jax.Array], list[jax.Array]]:
-        """Anchors ``[b, a, 4]`` of each level, and which of them lie within the extents, ``[b, a]``."""
+        """Returns anchors ``[b, a, 4]`` of each level, and which of them lie within the extents, ``[b, a]``."""
         if extents is None:
             extents = jnp.broadcast_to(jnp.array(image.shape[1:3], jnp.int32)[None], (image.shape[0], 2))
         return rpn.place_anchors(pyramid, extents, self.anchor_sizes, self.anchor_ratios)
@@ -208,7 +208,7 @@ class MaskRCNN(nn.Module):
     def box_outputs(
         self, pyramid: Sequence[jax.Array], boxes: jax.Array, valid: jax.Array, extents: jax.Array | None = None
     ) -> tuple[jax.Array, jax.Array]:
-        """Class logits ``[b, p, k]`` and deltas ``[b, p, k, 4]`` (or ``[b, p, 1, 4]``) of boxes ``[b, p, 4]``."""
+        """Computes class logits ``[b, p, k]`` and deltas ``[b, p, k or 1, 4]`` of boxes ``[b, p, 4]``."""
         regions = roi_heads.pool(pyramid, boxes, extents, BOX_BINS, self.roi_align, self.cpu_kernels)
         logits, deltas = self.box_head(regions, valid.ravel())
         return logits.reshape(*valid.shape, -1), deltas.reshape(*valid.shape, -1, 4)
@@ -216,7 +216,7 @@ class MaskRCNN(nn.Module):
     def mask_logits(
         self, pyramid: Sequence[jax.Array], boxes: jax.Array, valid: jax.Array, extents: jax.Array | None = None
     ) -> jax.Array:
-        """Mask logits ``[b, p, 28, 28, k]`` (or ``[b, p, 28, 28, 1]``) of boxes ``[b, p, 4]``."""
+        """Computes mask logits ``[b, p, 28, 28, k]`` (or ``[b, p, 28, 28, 1]``) of boxes ``[b, p, 4]``."""
         regions = roi_heads.pool(pyramid, boxes, extents, MASK_BINS, self.roi_align, self.cpu_kernels)
         if self.cpu_kernels and not self.is_initializing() and not (self.train and self.norm == "batch"):
             head, variables = self.mask_head.unbind()

@@ -1,4 +1,4 @@
-"""What looks at each region: which class, which box exactly, which pixels.
+"""The heads that classify each region, refine its box and predict its mask.
 
 He et al., "Mask R-CNN", 2017, section 3 and appendix; torchvision's v1 and v2 of the heads.
 """
@@ -84,7 +84,7 @@ class BoxHead(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, valid: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """Logits ``[n, k]`` and deltas ``[n, k, 4]`` (or ``[n, 1, 4]``) of regions ``[n, 7, 7, c]``, valid ``[n]``."""
+        """Computes logits ``[n, k]`` and deltas ``[n, k or 1, 4]`` of regions ``[n, 7, 7, c]``, valid ``[n]``."""
         mask = valid[:, None, None, None]
         for i in range(self.convs):
             block = ConvBlock(
@@ -120,7 +120,7 @@ class MaskHead(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, valid: jax.Array) -> jax.Array:
-        """Logits ``[n, 28, 28, k]`` of regions ``[n, 14, 14, c]``, valid ``[n]``."""
+        """Computes logits ``[n, 28, 28, k]`` of regions ``[n, 14, 14, c]``, valid ``[n]``."""
         mask = valid[:, None, None, None]
         options = {"kernel_init": HE_FAN_OUT, "dtype": self.dtype, "cpu_kernels": self.cpu_kernels}
         for i in range(4):
@@ -177,10 +177,10 @@ def pool(
     form: str,
     cpu_kernels: bool = False,
 ) -> jax.Array:
-    """Each box's features from the level of its size: ``[b * p, bins, bins, c]``.
+    """Pools each box's features from the level of its size: ``[b * p, bins, bins, c]``.
 
     Args:
-      pyramid: P2 to P6, of which the last pools nothing.
+      pyramid: P2 to P6; nothing is pooled from the last.
       boxes: ``[b, p, 4]``, in pixels.
       extents: the part of each image that counts, see ``ops/padding.py``.
       bins: rows and columns of the result.
@@ -214,7 +214,7 @@ def detect(
     sizes: jax.Array,
     detection: DetectionConfig,
 ) -> Detections:
-    """The detections of a batch.
+    """Chooses the detections of a batch.
 
     Args:
       logits: ``[b, p, k]``.
@@ -250,7 +250,7 @@ def _candidates_of_one(logits, deltas, boxes, valid, size, *, detection):
 
 
 def masks_of_classes(logits: jax.Array, classes: jax.Array) -> jax.Array:
-    """Of mask logits ``[n, 28, 28, k]`` the one mask ``[n, 28, 28]`` of each region's class ``[n]``."""
+    """Selects from mask logits ``[n, 28, 28, k]`` the mask ``[n, 28, 28]`` of each region's class ``[n]``."""
     if logits.shape[-1] == 1:
         return logits[..., 0]
     # A sum in which one term is not 0, since the gradient of a look-up would scatter.

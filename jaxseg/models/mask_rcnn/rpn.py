@@ -1,4 +1,4 @@
-"""The region proposal network: where in an image there might be an object, of whatever class.
+"""The region proposal network: finds where in an image there might be an object of any class.
 
 Ren et al., "Faster R-CNN", 2015, section 3.1, on a feature pyramid (Lin et al. 2017, section 4.1), with the numbers
 that torchvision uses.
@@ -79,7 +79,7 @@ class RPNHead(nn.Module):
     def __call__(
         self, pyramid: Sequence[jax.Array], extents: jax.Array | None = None
     ) -> tuple[list[jax.Array], list[jax.Array]]:
-        """Logits ``[b, a]`` and deltas ``[b, a, 4]`` of each level; anchors go by row, column, and shape.
+        """Computes logits ``[b, a]`` and deltas ``[b, a, 4]`` of each level; anchors are ordered by row, column, shape.
 
         Args:
           pyramid: P2 to P6, ``[b, h, w, c]``.
@@ -103,7 +103,7 @@ class RPNHead(nn.Module):
 def place_anchors(
     pyramid: Sequence[jax.Array], extents: jax.Array, sizes: Sequence[Sequence[float]], ratios: Sequence[float]
 ) -> tuple[list[jax.Array], list[jax.Array]]:
-    """Anchors, float32 ``[b, a, 4]``, of each level, and which of them lie on the part that counts, bool ``[b, a]``.
+    """Returns anchors, float32 ``[b, a, 4]``, of each level, and which of them are in the valid part, bool ``[b, a]``.
 
     The distance of two anchors is that of torchvision: the side of the padded image divided by that of the map,
     without the rest. On P6 it therefore depends on the image: 57 pixels instead of 64 where a side of 288 has 5

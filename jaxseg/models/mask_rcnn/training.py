@@ -1,4 +1,4 @@
-"""What Mask R-CNN is shown in training: which anchors and regions are drawn, and what is right for each of them.
+"""Samples and targets of Mask R-CNN in training: which anchors and regions, and what is right for each.
 
 Nothing here has parameters. Slots that nothing was drawn for are not ``valid`` and weigh nothing in any loss.
 """
@@ -115,7 +115,7 @@ def sample_anchors(
     truth: GroundTruth,
     sampling: SamplingConfig,
 ) -> Samples:
-    """Anchors to learn from, by index into those of all levels, one after another.
+    """Samples anchors to learn from, by index into those of all levels, one after another.
 
     Args:
       keys: ``[b]``, each image's source of randomness.
@@ -140,7 +140,7 @@ def anchor_samples(
     anchors: Sequence[jax.Array],
     truth: GroundTruth,
 ) -> AnchorSamples:
-    """The RPN's outputs at the anchors drawn, ``[b, a, ...]`` a level, and their targets."""
+    """Returns the RPN's outputs at the sampled anchors, and their targets."""
 
     def look_up(drawn, logits, deltas, anchors, boxes, usable):
         logits, deltas, anchors = (x[drawn.indices] for x in (logits, deltas, anchors))
@@ -153,7 +153,7 @@ def anchor_samples(
 
 
 def sample_regions(keys: jax.Array, proposals: Proposals, truth: GroundTruth, sampling: SamplingConfig) -> Samples:
-    """Regions to learn from, by index into the proposals followed by the objects' own boxes."""
+    """Samples regions to learn from, by index into the proposals followed by the objects' own boxes."""
 
     def draw(key, candidates, usable, boxes, objects):
         matches = match(candidates, boxes, objects, object_iou=0.5, background_iou=0.5, low_quality=False)
@@ -163,7 +163,7 @@ def sample_regions(keys: jax.Array, proposals: Proposals, truth: GroundTruth, sa
 
 
 def region_targets(drawn: Samples, proposals: Proposals, truth: GroundTruth) -> Regions:
-    """The boxes of the regions drawn, and their targets."""
+    """Returns the boxes of the sampled regions, and their targets."""
 
     def look_up(drawn, candidates, boxes, classes, objects):
         regions = candidates[drawn.indices]
@@ -177,7 +177,7 @@ def region_targets(drawn: Samples, proposals: Proposals, truth: GroundTruth) -> 
 
 
 def positive_slots(regions: Regions, share: float) -> Regions:
-    """The slots that can be positive: the first ones, as many as the largest share of objects allows."""
+    """Returns the slots that can be positive: the first ones, as many as the share of positives allows."""
     count = int(regions.positive.shape[1] * share)
     return jax.tree.map(lambda x: x[:, :count], regions)
 
@@ -185,7 +185,7 @@ def positive_slots(regions: Regions, share: float) -> Regions:
 def mask_targets(
     regions: Regions, truth: GroundTruth, sizes: jax.Array, size: int, width: int, cpu_kernels: bool = False
 ) -> jax.Array:
-    """What the mask head is to say of regions: ``[b, r', size, size]``.
+    """Returns the targets of the mask head for regions: ``[b, r', size, size]``.
 
     Args:
       regions: the boxes, and which objects they are matched to.
@@ -204,6 +204,6 @@ def mask_targets(
 
 
 def _candidates(proposals: Proposals, truth: GroundTruth) -> tuple[jax.Array, jax.Array]:
-    """Proposals and the objects' own boxes, ``[b, p + m, 4]``, and which of them may be drawn, ``[b, p + m]``."""
+    """Returns proposals and the objects' own boxes, ``[b, p + m, 4]``, and which may be sampled, ``[b, p + m]``."""
     boxes = jnp.concatenate([proposals.boxes, truth.boxes], axis=1)
     return boxes, jnp.concatenate([proposals.valid, truth.usable], axis=1)

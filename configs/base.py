@@ -9,6 +9,7 @@ def get_config() -> ml_collections.ConfigDict:
     """Returns the defaults of semantic models, with the fields that only detectors have in addition."""
     config = defaults.semantic()
     _fill(config, defaults.detector())
+    config.data.update(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
     return config
 
 

@@ -15,8 +15,6 @@ def get_config():
     config.data.name = "voc"
     config.data.train = "trainaug"
     config.data.image_size = (480, 480)
-    config.data.mean = (0.485, 0.456, 0.406)
-    config.data.std = (0.229, 0.224, 0.225)
     config.data.workers = 4
     config.model = {
         "name": "fcn_vgg",

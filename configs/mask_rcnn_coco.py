@@ -23,8 +23,6 @@ def get_config():
     config.data.name = "coco"
     config.data.augment.flip = True
     config.data.workers = 8
-    config.data.mean = (0.485, 0.456, 0.406)
-    config.data.std = (0.229, 0.224, 0.225)
     config.model = {
         "name": "mask_rcnn",
         "version": 1,

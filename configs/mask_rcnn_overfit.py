@@ -29,8 +29,6 @@ def get_config():
     config.data.min_size = 192  # both sides alike: all images share one padded size, and one program
     config.data.max_size = 192
     config.data.augment.flip = False
-    config.data.mean = (0.485, 0.456, 0.406)
-    config.data.std = (0.229, 0.224, 0.225)
     config.model.anchor_sizes = ((24,), (48,), (80,), (128,), (192,))
     config.train.batch_size = 5
     config.train.steps = 1500

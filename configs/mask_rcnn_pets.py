@@ -38,8 +38,6 @@ def get_config():
     config.data.augment.contrast = 0.2
     config.data.augment.saturation = 0.2
     config.data.workers = 8
-    config.data.mean = (0.485, 0.456, 0.406)
-    config.data.std = (0.229, 0.224, 0.225)
     config.model = {
         "name": "mask_rcnn",
         "version": 2,

@@ -18,7 +18,6 @@ def get_config():
     config.data.max_objects = 6
     config.data.augment.flip = True
     config.data.workers = 0
-    config.data.std = (0.25, 0.25, 0.25)
     config.model = {
         "name": "mask_rcnn",
         "version": 1,

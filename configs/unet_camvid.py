@@ -23,8 +23,6 @@ def get_config():
     config = defaults.semantic()
     config.data.name = "camvid"
     config.data.image_size = (360, 480)
-    config.data.mean = (0.485, 0.456, 0.406)
-    config.data.std = (0.229, 0.224, 0.225)
     config.data.augment.crop_scale = (0.6, 1.2)
     config.data.augment.crop_ratio = (0.9, 1.1)
     config.data.augment.flip = True

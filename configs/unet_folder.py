@@ -13,8 +13,6 @@ def get_config():
     config = defaults.semantic()
     config.data.name = "folder"
     config.data.image_size = (256, 256)
-    config.data.mean = (0.485, 0.456, 0.406)
-    config.data.std = (0.229, 0.224, 0.225)
     config.data.augment.crop_scale = (0.6, 1.2)
     config.data.augment.crop_ratio = (0.8, 1.25)
     config.data.augment.flip = True

@@ -22,8 +22,6 @@ def get_config():
     config = defaults.semantic()
     config.data.name = "isbi"
     config.data.image_size = (512, 512)
-    config.data.mean = (0.5, 0.5, 0.5)
-    config.data.std = (0.17, 0.17, 0.17)
     config.data.augment.crop_scale = (0.9, 1.1)
     config.data.augment.flip = True
     config.data.augment.brightness = 0.1

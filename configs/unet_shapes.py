@@ -15,8 +15,6 @@ def get_config():
     config.data.name = "shapes"
     config.data.image_size = (64, 64)
     config.data.workers = 0  # at this size threads are faster, and there at once
-    config.data.mean = (0.5, 0.5, 0.5)
-    config.data.std = (0.25, 0.25, 0.25)
     config.model = {"name": "unet", "features": 8, "depth": 4, "norm_momentum": 0.9}
     config.optimizer.schedule = "cosine"
     config.optimizer.learning_rate = 1e-2

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import ml_collections
 
+from jaxseg.config.resolution import notes
 from jaxseg.data.sources import open_source
 from jaxseg.evaluate import check_scored, draw_examples, score, scored_splits
 from jaxseg.parallel.mesh import batch_share
@@ -89,7 +90,7 @@ def train(
     with main_process_first():
         source = open_source(config.data, config.data.train)
         scored = {kind: open_source(config.data, config.data[kind]) for kind in scored_splits(config)}
-    config = resolve(config, source)
+    given, config = config, resolve(config, source)
     experiment = build(config, source.class_names, source.palette)
     check_scored(scored, config.task)
     initial = initial_weights_of(experiment, folder)
@@ -124,6 +125,8 @@ def train(
         )
         if initial.message:
             report.say(f"{folder} {initial.message}")
+        for note_on_config in notes(given, config):
+            report.say(note_on_config)
         for change in changes:
             report.say(f"changed since {folder} was last used: {change}")
         if start:

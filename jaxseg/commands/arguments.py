@@ -9,7 +9,7 @@ import ml_collections
 
 from jaxseg.commands import process
 from jaxseg.commands.errors import UsageError
-from jaxseg.config import changes, pages
+from jaxseg.config import changes, pages, ranges, resolution
 
 CHANGE = re.compile(r"--(no)?config\.([\w.]+)(=(.*))?", re.DOTALL)
 
@@ -98,8 +98,11 @@ def load_config(name: str, given: list[tuple[str, str]]) -> ml_collections.Confi
     config = pages.load(name)
     if any(field.startswith("model.") for field, _ in given):
         _fill_model(config, [text for field, text in given if field == "model.name"])
-    for field, text in given:
-        changes.set_text(config, field, text)
+    for note in changes.apply(config, given, as_text=True):
+        print(f"jaxseg: {note}", file=sys.stderr)
+    with config.unlocked():
+        resolution.expand_paths(config)
+    ranges.check(config)
     config.lock()
     return config
 

@@ -2,12 +2,36 @@
 
 import ast
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import ml_collections
 
 BOOLEANS = {"true": True, "t": True, "1": True, "yes": True, "false": False, "f": False, "0": False, "no": False}
+
+
+def apply(config: ml_collections.ConfigDict, given: Iterable[tuple[str, Any]], *, as_text: bool) -> list[str]:
+    """Sets fields in order; the last value of a field wins.
+
+    Args:
+      config: changed in place.
+      given: dotted names of fields, and their values.
+      as_text: the values are text of the command line, instead of Python values.
+
+    Returns:
+      A sentence about each change that follows from others.
+
+    Raises:
+      ValueError: there is no such field, or a value does not fit.
+    """
+    given = list(given)
+    for field, value in given:
+        (set_text if as_text else set_value)(config, field, value)
+    length = [field for field, _ in given if field in ("train.steps", "train.epochs")]
+    if length and length[-1] == "train.epochs" and config.train.steps is not None:
+        replaced, config.train.steps = config.train.steps, None
+        return [f"train.epochs={config.train.epochs:g} replaces train.steps={replaced} of the config"]
+    return []
 
 
 def set_text(config: ml_collections.ConfigDict, field: str, text: str) -> None:
@@ -17,7 +41,8 @@ def set_text(config: ml_collections.ConfigDict, field: str, text: str) -> None:
       ValueError: there is no such field, or the text does not fit it.
     """
     section, name = find_field(config, field)
-    section[name] = parse(field, text, section.get_type(name))
+    kind = section.get_type(name)
+    section[name] = parse(field, text, tuple if kind is object else kind)
 
 
 def set_value(config: ml_collections.ConfigDict, field: str, value: Any) -> None:

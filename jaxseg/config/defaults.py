@@ -5,7 +5,7 @@ its width, have their defaults and descriptions in the class of that model.
 """
 
 import ml_collections
-from ml_collections.config_dict import placeholder
+from ml_collections.config_dict import FieldReference, placeholder
 
 
 def semantic() -> ml_collections.ConfigDict:
@@ -14,8 +14,8 @@ def semantic() -> ml_collections.ConfigDict:
     config.task = "semantic"
     config.data.update(
         {
-            "image_size": (160, 160),  # Height and width to which images are resized; one number means square.
-            "train_size": (),  # Height and width of training crops; () uses data.image_size.
+            "image_size": _size((160, 160)),  # Height and width to which images are resized; one number means square.
+            "train_size": _size(()),  # Height and width of training crops; () uses data.image_size.
             "border_weight": 0.0,  # Extra loss weight of pixels between touching objects; 0 disables it.
             "border_width": 5.0,  # Standard deviation of that weight around a border, in pixels.
             "cache": True,  # Keep decoded, resized images in a file under data.dir.
@@ -28,7 +28,9 @@ def semantic() -> ml_collections.ConfigDict:
             "elastic": 0.0,  # Standard deviation of elastic shifts, in pixels; 0 disables it.
         }
     )
-    config.model = {"name": "unet"}
+    config.model = {
+        "name": "unet",  # "fcn_resnet", "fcn_vgg", "unet" or "unet_resnet".
+    }
     config.loss = {
         "cross_entropy": 1.0,  # Weight of the cross-entropy loss; 0 disables it.
         "dice": 0.0,  # Weight of the Dice loss; 0 disables it.
@@ -50,7 +52,7 @@ def detector() -> ml_collections.ConfigDict:
         {
             "min_size": 800,  # Length of the shorter side to which images are resized, in pixels.
             "max_size": 1333,  # Upper limit of the longer side. It takes precedence over data.min_size.
-            "image_size": (160, 160),  # Height and width of training images under data.augment.scale_jitter.
+            "image_size": _size((160, 160)),  # Height and width of training images under data.augment.scale_jitter.
             "max_objects": 100,  # Maximum number of objects per image; the smallest are dropped first.
             "empty_images": False,  # Train on images without objects too. Evaluation always includes them.
             "instances": "",  # For oxford_pets: classes are "species" or "breed"; "" reads label maps instead.
@@ -64,9 +66,16 @@ def detector() -> ml_collections.ConfigDict:
             "copy_paste": 0.0,  # Probability of pasting objects of another image; 0 disables it.
         }
     )
-    config.model = {"name": "mask_rcnn"}
+    config.model = {
+        "name": "mask_rcnn",  # "mask_rcnn".
+    }
     config.train.best_metric = "segm_AP"
     return config
+
+
+def _size(size: tuple[int, ...]) -> FieldReference:
+    """Returns a field that is a pair (height, width) or one number."""
+    return FieldReference(size, field_type=object)
 
 
 def _shared() -> ml_collections.ConfigDict:
@@ -102,8 +111,8 @@ def _shared() -> ml_collections.ConfigDict:
             "least_share": 0.0,  # Keep only images with all objects at least this share of the image; 0 keeps all.
             "crowds": True,  # Keep images with crowd regions.
         },
-        "mean": (0.5, 0.5, 0.5),  # Mean per channel. An image becomes (image / scale - mean) / std on the device.
-        "std": (0.5, 0.5, 0.5),  # Standard deviation per channel.
+        "mean": (),  # Mean per channel; () uses that of the initial weights, or else of the data set.
+        "std": (),  # Standard deviation per channel; () as for data.mean. (image / scale - mean) / std is the input.
         "scale": 255.0,  # Divisor of pixel values before the mean is subtracted.
         "value_range": "auto",  # Values that become black and white in 16-bit and float images, such as "0,4095".
         "page": 0,  # Page to read of image files with several pages, from 0.

@@ -9,6 +9,7 @@ import jax
 import ml_collections
 import numpy as np
 
+from jaxseg.config.resolution import fill_normalization
 from jaxseg.data.coco import classes as coco_classes
 from jaxseg.data.semantic.transforms import image_size
 from jaxseg.data.sources import oxford_pets, shapes, voc
@@ -64,6 +65,7 @@ def load_weights(
         )
     classes = _class_count(checkpoint.arrays, HEADS[kind], path, config)
     with config.unlocked():
+        fill_normalization(config)
         if config.task == "semantic":
             config.data.image_size = image_size(config.data)
         if kind is MaskRCNN and sha256(path).startswith(COCO_V1_DETECTOR):

@@ -1,6 +1,5 @@
 """A config made concrete: the task on its classes, the optimizer, the mesh and the compiled steps."""
 
-import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -9,7 +8,8 @@ import ml_collections
 import numpy as np
 from jax.sharding import Mesh
 
-from jaxseg.data.semantic import transforms
+from jaxseg.config import ranges
+from jaxseg.config.resolution import resolve_fields
 from jaxseg.models import fields as model_fields
 from jaxseg.models.table import least_rows
 from jaxseg.parallel import mesh as sharding
@@ -46,15 +46,9 @@ def resolve(config: ml_collections.ConfigDict, train: Source | None) -> ml_colle
       ValueError: a size, number of steps or number of epochs that is not positive.
     """
     config = config.copy_and_resolve_references()
-    with config.unlocked():
-        config.data.image_size = transforms.image_size(config.data)
-        if "train_size" in config.data:  # detectors crop to data.image_size
-            config.data.train_size = transforms.train_size(config.data)
     model_fields.fill(config)
-    if config.train.steps is None:
-        config.train.steps = math.ceil(config.train.epochs * len(train.records) / config.train.batch_size)
-    if config.train.steps < 1:
-        raise ValueError(f"train.steps is {config.train.steps}: a run has at least one step")
+    ranges.check(config)
+    resolve_fields(config, None if train is None else len(train.records))
     return config
 
 

@@ -35,6 +35,8 @@ def _size(data_config: ml_collections.ConfigDict, field: str) -> tuple[int, int]
 
 def mean_color(data_config: ml_collections.ConfigDict) -> Color:
     """The color, in 0..255, that normalization turns into zero: what padding should look like."""
+    if not data_config.mean:
+        raise ValueError("data.mean is (); expected a number per channel. Resolve the config first.")
     return tuple(float(np.clip(round(mean * data_config.scale), 0, 255)) for mean in data_config.mean)
 
 

@@ -1,6 +1,7 @@
 """Reads the command line of a command: its flags, its config, and changes of fields of the config."""
 
 import argparse
+import difflib
 import re
 import sys
 from typing import NoReturn
@@ -9,6 +10,7 @@ import ml_collections
 
 from jaxseg.commands import process
 from jaxseg.commands.errors import UsageError
+from jaxseg.commands.field_list import list_fields
 from jaxseg.config import changes, pages, ranges, resolution
 
 CHANGE = re.compile(r"--(no)?config\.([\w.]+)(=(.*))?", re.DOTALL)
@@ -54,7 +56,9 @@ class Parser(argparse.ArgumentParser):
           SystemExit: ``--help`` was asked for and is printed.
         """
         rest, given = _split(arguments)
-        options = self.parse_args([_with_underscores(argument) for argument in rest])
+        options, unknown = self.parse_known_args([_with_underscores(argument) for argument in rest])
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{self._nearest(unknown[0])}")
         if not self.takes_config:
             if given:
                 self.error(f"unexpected argument --config.{given[0][0]}")
@@ -71,10 +75,17 @@ class Parser(argparse.ArgumentParser):
                 self.error(f"--config.{given[0][0]} changes a config, which is not given. Add --config CONFIG.")
         if options.help:
             print(self.format_help())
+            if options.config is not None:
+                print(f"\n{list_fields(options.config)}")
             sys.exit(0)
         if self.requires_config and options.config is None:
             self.error(f"the config is missing. Give one of {', '.join(pages.page_names())}, or the path of a file.")
         return options
+
+    def _nearest(self, argument: str) -> str:
+        """Returns a hint that names the flag that was probably meant."""
+        near = difflib.get_close_matches(argument.split("=")[0], self._option_string_actions, n=1)
+        return f". Did you mean {near[0]}?" if near else ""
 
     def format_help(self) -> str:
         """Returns what the command does, commands to copy, and its flags."""

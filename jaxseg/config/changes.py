@@ -111,6 +111,14 @@ def field_names(config: ml_collections.ConfigDict, prefix: str = "") -> Iterator
             yield prefix + name
 
 
+def get_value(config: ml_collections.ConfigDict, field: str) -> Any:
+    """Returns the value of a field, by its dotted name."""
+    value: Any = config
+    for part in field.split("."):
+        value = value[part]
+    return value
+
+
 def _tuple(text: str) -> tuple:
     """Returns the tuple that a text such as "64,64" or "(64, 64)" stands for; one number is a tuple of one."""
     if not text.strip():

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import ml_collections
 
-from jaxseg.config.changes import field_names
+from jaxseg.config.changes import field_names, get_value
 
 
 class Range(NamedTuple):
@@ -142,11 +142,8 @@ def check(config: ml_collections.ConfigDict) -> None:
       ValueError: one is not. The message names the field and the range.
     """
     for field in field_names(config):
-        value = config
-        for part in field.split("."):
-            value = value[part]
         if field in RANGES:
-            check_field(field, value)
+            check_field(field, get_value(config, field))
 
 
 def check_field(field: str, value: Any) -> None:

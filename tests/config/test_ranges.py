@@ -1,0 +1,62 @@
+"""Every number of a config has a range, and numbers out of range are refused with the field and the range."""
+
+import ml_collections
+import pytest
+
+from jaxseg import config as defaults
+from jaxseg.config import ranges
+from jaxseg.config.changes import field_names, get_value
+from jaxseg.models import fields
+
+# Tuples of numbers that are empty by default, and a count that is None by default.
+EMPTY = {"loss.class_weights", "optimizer.milestones", "data.augment.min_sizes", "data.train_size", "train.steps"}
+
+
+def every_config():
+    yield defaults.semantic()
+    yield defaults.detector()
+    for name in fields.MODELS:
+        yield ml_collections.ConfigDict({"model": fields.default_fields(name)})
+
+
+def test_every_numeric_field_has_a_range_and_every_range_a_field():
+    names, numeric = set(), set()
+    for config in every_config():
+        names |= set(field_names(config))
+        numeric |= {name for name in field_names(config) if ranges.numbers_in(get_value(config, name))}
+    assert numeric - set(ranges.RANGES) == set()
+    assert set(ranges.RANGES) - names == set()
+    assert names >= EMPTY
+    assert set(ranges.RANGES) >= EMPTY
+
+
+def test_the_defaults_are_in_range():
+    for config in every_config():
+        ranges.check(config)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "expected"),
+    [
+        ("optimizer.learning_rate", -1.0, "optimizer.learning_rate is -1.0; expected more than 0"),
+        ("optimizer.learning_rate", float("nan"), "expected more than 0"),
+        ("optimizer.ema", 1.0, "expected 0 to less than 1"),
+        ("loss.dice", -0.5, "loss.dice is -0.5; expected at least 0"),
+        ("loss.class_weights", (1.0, -1.0), r"loss.class_weights is \(1.0, -1.0\)"),
+        ("mesh.data", 0, "expected at least 1, or -1"),
+        ("mesh.data", -1, None),
+        ("train.batch_size", 0, "expected at least 1"),
+        ("data.std", (0.5, 0.0, 0.5), "data.std"),
+        ("data.image_size", (64, 0), "data.image_size"),
+        ("train.steps", 0, "train.steps is 0; expected at least 1"),
+    ],
+)
+def test_numbers_out_of_range_are_refused(field, value, expected):
+    config = defaults.semantic()
+    section, _, name = field.rpartition(".")
+    config[section][name] = value
+    if expected is None:
+        ranges.check(config)
+        return
+    with pytest.raises(ValueError, match=expected):
+        ranges.check(config)

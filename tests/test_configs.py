@@ -71,8 +71,8 @@ def with_own_data(name, folder):
 @pytest.mark.parametrize("name", WRITERS)
 def test_a_config_builds_on_its_own_data_set(name, tmp_path):
     config = with_own_data(name, tmp_path)
-    _, source = tiny_experiment(config, jax.devices()[:1])
-    with train_batches(source, config.data, batch_size=2, seed=0, start_step=0) as batches:
+    experiment, source = tiny_experiment(config, jax.devices()[:1])
+    with train_batches(source, experiment.config.data, batch_size=2, seed=0, start_step=0) as batches:
         assert next(batches).image.shape == (2, 32, 32, 3)
     assert len(open_source(config.data, config.data.val).records) > 0
 
@@ -86,7 +86,7 @@ def take_three_steps(config):
     experiment, source = tiny_experiment(config, jax.devices()[:1])
     state = experiment.steps.init()
     before = jax.device_get(state.params)
-    with train_batches(source, config.data, batch_size=2, seed=0, start_step=0) as batches:
+    with train_batches(source, experiment.config.data, batch_size=2, seed=0, start_step=0) as batches:
         for _ in range(3):
             state, logs = experiment.steps.train(state, experiment.steps.place(next(batches)))
     assert int(state.step) == 3

@@ -10,8 +10,10 @@ import numpy as np
 
 from jaxseg.data.sources import open_source
 from jaxseg.inference import EXAMPLES
+from jaxseg.metrics.details import Details
 from jaxseg.parallel.mesh import batch_share
 from jaxseg.parallel.processes import is_main_process, main_process_first
+from jaxseg.report import make_report
 from jaxseg.run import checkpoint_reader, workdir
 from jaxseg.run.experiment import Experiment, build
 from jaxseg.run.state import TrainState
@@ -22,8 +24,12 @@ AS_TRAINED = ("image_size", "train_size", "min_size", "max_size", "mean", "std",
 
 
 def score(
-    experiment: Experiment, state: TrainState, source: Source, stopped: Callable[[], bool] = lambda: False
-) -> dict[str, Any] | None:
+    experiment: Experiment,
+    state: TrainState,
+    source: Source,
+    stopped: Callable[[], bool] = lambda: False,
+    finish: Callable[[Any], Any] | None = None,
+) -> Any:
     """The scores of a state on a split.
 
     Args:
@@ -31,9 +37,18 @@ def score(
       state: what to score.
       source: the split.
       stopped: asked before every batch; when it says True, scoring ends without a result.
+      finish: makes the result from the state of the metric; None returns ``task.result``, the scores.
     """
     with batches_of(experiment, source) as batches:
-        return score_batches(experiment, state, source, batches, stopped)
+        return score_batches(experiment, state, source, batches, stopped, finish)
+
+
+def score_with_details(
+    experiment: Experiment, state: TrainState, source: Source, stopped: Callable[[], bool] = lambda: False
+) -> tuple[dict[str, Any], Details] | None:
+    """Returns the scores of a state on a split and their details for the report, see ``score``."""
+    task = experiment.task
+    return score(experiment, state, source, stopped, lambda metric: (task.result(metric), task.details(metric)))
 
 
 def score_batches(
@@ -42,7 +57,8 @@ def score_batches(
     source: Source,
     batches: Iterable[Any],
     stopped: Callable[[], bool] = lambda: False,
-) -> dict[str, Any] | None:
+    finish: Callable[[Any], Any] | None = None,
+) -> Any:
     """The scores of a state on some batches of a split, see ``score``."""
     task, steps = experiment.task, experiment.steps
     waiting = None
@@ -61,7 +77,7 @@ def score_batches(
             waiting = scored, batch
         if waiting is not None:
             metric = add(metric, *waiting)
-        return task.result(metric)
+        return (finish or task.result)(metric)
 
 
 def batches_of(experiment: Experiment, source: Source) -> Any:
@@ -86,13 +102,16 @@ def scored_splits(config: ml_collections.ConfigDict) -> list[str]:
     return [kind for kind in ("val", "test") if config.data[kind]]
 
 
-def evaluate(config: ml_collections.ConfigDict, folder: pathlib.Path, checkpoint: str) -> dict[str, dict[str, Any]]:
+def evaluate(
+    config: ml_collections.ConfigDict, folder: pathlib.Path, checkpoint: str, report: bool = False
+) -> dict[str, dict[str, Any]]:
     """Scores a run's checkpoint on the config's val and test splits.
 
     Args:
       config: says which data; the model, and how it is given its images, are those of the run.
       folder: the run's workdir.
       checkpoint: "latest", "best" or a step number.
+      report: write ``report.html`` and its CSV files into the workdir.
 
     Returns:
       For each kind of split its scores.
@@ -115,7 +134,11 @@ def evaluate(config: ml_collections.ConfigDict, folder: pathlib.Path, checkpoint
     with main_process_first():
         sources = {kind: open_source(saved.data, saved.data[kind]) for kind in kinds}
     check_scored(sources, saved.task)
-    return {kind: score(experiment, state, source) for kind, source in sources.items()}
+    scored = {kind: score_with_details(experiment, state, source) for kind, source in sources.items()}
+    scores = {kind: found for kind, (found, _) in scored.items()}
+    if report:
+        make_report(experiment, state, sources[kinds[0]], kinds[0], scores, scored[kinds[0]][1], folder)
+    return scores
 
 
 def load_state(experiment: Experiment, folder: pathlib.Path, checkpoint: str) -> TrainState:

@@ -13,8 +13,10 @@ import ml_collections
 from jaxseg.config.resolution import notes
 from jaxseg.data.sources import open_source
 from jaxseg.evaluate import check_scored, draw_examples, score, scored_splits
+from jaxseg.metrics.details import Details
 from jaxseg.parallel.mesh import batch_share
 from jaxseg.parallel.processes import is_main_process, main_process_first
+from jaxseg.report import make_report
 from jaxseg.reporting import curves, pictures
 from jaxseg.reporting.log import Report, read_lines
 from jaxseg.reporting.model_table import write_model_table
@@ -26,6 +28,7 @@ from jaxseg.run.experiment import Experiment, build, resolve
 from jaxseg.run.initial_weights import InitialWeights, load_initial_weights
 from jaxseg.run.lock import locked
 from jaxseg.run.profiling import Profile
+from jaxseg.run.sessions import open_session
 from jaxseg.run.state import TrainState
 from jaxseg.types import Source
 
@@ -123,6 +126,7 @@ def train(
                 config=workdir.flatten(config.to_dict()),
             )
         )
+        session = stack.enter_context(open_session(folder, start, writes=is_main_process()))
         if initial.message:
             report.say(f"{folder} {initial.message}")
         for note_on_config in notes(given, config):
@@ -136,9 +140,21 @@ def train(
         run = Run(experiment, folder, source, scored, checkpoints, report, stopped, profile)
         state = take_steps(run, state)
         save(run, state)
-        scores = {kind: evaluate(run, state, kind) for kind in scored}
+        evaluated = {kind: evaluate(run, state, kind) for kind in scored}
+        scores = {kind: found for kind, (found, _) in evaluated.items()}
         checkpoints.finish()
-        report.costs(compiling.seconds, costs.peak_memory())
+        memory = costs.peak_memory()
+        report.costs(compiling.seconds, memory)
+        session.save(
+            last_step=int(state.step),
+            images_per_second=report.images_per_second,
+            compile_seconds=round(compiling.seconds, 1),
+            peak_memory=memory,
+        )
+        if scored:
+            kind = next(iter(scored))
+            make_report(experiment, state, scored[kind], kind, scores, evaluated[kind][1], folder)
+            report.say(f"the report is {folder / 'report.html'}")
     if is_main_process():
         curves.draw(folder / "curves.png", read_lines(folder / "metrics.jsonl"))
     return scores
@@ -222,17 +238,26 @@ def note(run: Run, step: int, logs: Mapping[str, jax.Array]) -> None:
             )
 
 
-def evaluate(run: Run, state: TrainState, kind: str) -> dict[str, Any]:
+def evaluate(run: Run, state: TrainState, kind: str) -> tuple[dict[str, Any], Details | None]:
     """Evaluates a saved state on "val" or "test", reports the scores and draws a few examples.
+
+    Returns:
+      The scores and, after the last step, their details for the report.
 
     Raises:
       Interrupted: a signal stopped it.
     """
     source, step = run.scored[kind], int(state.step)
-    scores = score(run.experiment, state, source, stopped=run.stopped.poll)
-    if scores is None:
+    task, last = run.experiment.task, step >= run.experiment.config.train.steps
+
+    def finish(metric: Any) -> tuple[dict[str, Any], Details | None]:
+        return task.result(metric), task.details(metric) if last else None
+
+    found = score(run.experiment, state, source, run.stopped.poll, finish)
+    if found is None:
         run.checkpoints.finish()
         raise Interrupted(run.stopped.received, step)
+    scores, details = found
     run.report.scores(step, kind, scores, source.class_names)
     if kind == "val":
         run.checkpoints.add_scores(step, scores)
@@ -241,7 +266,7 @@ def evaluate(run: Run, state: TrainState, kind: str) -> dict[str, Any]:
         pictures.write(run.folder / "pictures" / f"{kind}_{step:07d}.png", picture)
     run.report.picture(step, kind, picture)
     run.report.restart_clock(step)
-    return scores
+    return scores, details
 
 
 def save(run: Run, state: TrainState) -> None:

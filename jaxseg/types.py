@@ -86,6 +86,7 @@ class Source(NamedTuple):
         source cannot promise it.
       catalogue: of the objects; None where the records have none.
       findings: what was found in the files, see ``data.report.Findings``; None where nobody has looked.
+      files: the image file of each record; () where records have none.
     """
 
     records: Sequence[Record]
@@ -94,6 +95,7 @@ class Source(NamedTuple):
     fingerprint: str = ""
     catalogue: Catalogue | None = None
     findings: Any = None
+    files: Sequence[str] = ()
 
 
 class Example(NamedTuple):

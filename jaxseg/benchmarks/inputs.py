@@ -8,12 +8,12 @@ from typing import Any
 
 import jax
 
-from jaxseg.benchmarks.machine import available_cores
 from jaxseg.benchmarks.ours import compiled
 from jaxseg.benchmarks.random_batches import image_sizes, random_batch
 from jaxseg.benchmarks.timing import Contender
 from jaxseg.data.stream import AHEAD, AHEAD_EACH, BatchStream
 from jaxseg.run.experiment import Experiment
+from jaxseg.run.machine import available_cores
 from jaxseg.run.state import TrainState
 from jaxseg.types import Source
 

@@ -11,7 +11,6 @@ import numpy as np
 from jaxseg.benchmarks import inputs, ours
 from jaxseg.benchmarks.classes import class_count
 from jaxseg.benchmarks.evaluation import evaluation_contenders
-from jaxseg.benchmarks.machine import device_name, library_versions
 from jaxseg.benchmarks.peaks import peak_contenders
 from jaxseg.benchmarks.random_batches import image_sizes
 from jaxseg.benchmarks.region_features import region_contenders
@@ -21,6 +20,7 @@ from jaxseg.benchmarks.torch_import import frameworks_for
 from jaxseg.data.sources import open_source
 from jaxseg.evaluate import scored_splits
 from jaxseg.run.experiment import Experiment, build, resolve
+from jaxseg.run.machine import device_name, library_versions
 from jaxseg.types import Source
 
 MODES = ("eager", "channels_last", "compiled")

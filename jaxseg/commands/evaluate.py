@@ -18,6 +18,7 @@ def main(arguments: list[str]) -> int:
     parser.add_config(required=False)
     parser.add_argument("--workdir", help="Folder of the run. Default: runs/ and the name of the config.")
     parser.add_argument("--checkpoint", default="latest", help="Checkpoint: latest, best or a step. Default: latest.")
+    parser.add_argument("--report", action="store_true", help="Write WORKDIR/report.html, with examples and errors.")
     parser.add_argument("--mode", help=argparse.SUPPRESS)
     parser.add_argument("--profile_steps", help=argparse.SUPPRESS)
     running.add_process_flags(parser)
@@ -34,7 +35,7 @@ def main(arguments: list[str]) -> int:
         from jaxseg.evaluate import evaluate
         from jaxseg.parallel.processes import is_main_process
 
-        scores = evaluate(options.config, folder, options.checkpoint)
+        scores = evaluate(options.config, folder, options.checkpoint, options.report)
         if is_main_process():
             print(json.dumps(scores, indent=2))
 

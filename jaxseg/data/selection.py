@@ -49,7 +49,12 @@ def select_images(source: Source, indices: Sequence[int]) -> Source:
             annotations=None if own is None else Taken(own, indices),
         )
     fingerprint = source.fingerprint and f"{source.fingerprint} {list(indices)}"
-    return source._replace(records=Records(source.records, indices), fingerprint=fingerprint, catalogue=catalogue)
+    return source._replace(
+        records=Records(source.records, indices),
+        fingerprint=fingerprint,
+        catalogue=catalogue,
+        files=[source.files[index] for index in indices] if source.files else (),
+    )
 
 
 class Records(Sequence):

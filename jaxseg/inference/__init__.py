@@ -4,6 +4,7 @@ from jaxseg.inference import instances, semantic
 from jaxseg.inference.predictor import Predictor, load
 from jaxseg.inference.results import InstanceResult, SemanticResult
 
+EXAMPLE_PANELS = {"semantic": semantic.example_panels, "instances": instances.example_panels}
 EXAMPLES = {"semantic": semantic.draw_examples, "instances": instances.draw_examples}
 
-__all__ = ["EXAMPLES", "InstanceResult", "Predictor", "SemanticResult", "load"]
+__all__ = ["EXAMPLES", "EXAMPLE_PANELS", "InstanceResult", "Predictor", "SemanticResult", "load"]

@@ -118,19 +118,39 @@ def draw_examples(config: Any, source: Source, predict: Callable[..., Instances]
       predict: ``(image, sizes, extents) -> Instances``, see ``models.mask_rcnn.MaskRCNN``.
       most: the largest number of images.
     """
-    rows = []
-    for record in map(source.records.__getitem__, range(min(most, len(source.records)))):
-        objects = record.objects
-        titles = [
-            f"{source.class_names[number]}{' (crowd)' if crowd else ''}"
-            for number, crowd in zip(objects.classes, objects.crowd, strict=True)
-        ]
-        truth = pictures.Annotations(list(objects.masks != 0), objects.boxes, titles, distinct_colors(len(titles)))
-        seen = resize_view(config.data, record.image, 1)
-        found = to_host(predict(*seen[:3]), 0, seen.sizes[0], record.image.shape[:2])
-        shown = InstanceResult(record.image, *found[:2], found.classes, found.masks, source.class_names).annotations()
-        rows.append((record.image, truth, shown._replace(colors=_colors_like(truth, shown))))
-    return pictures.instance_rows(rows)
+    indices = range(min(most, len(source.records)))
+    return pictures.instance_rows([_predicted(config, source, predict, index) for index in indices])
+
+
+def example_panels(
+    config: Any, source: Source, predict: Callable[..., Instances], indices: Sequence[int]
+) -> list[tuple[np.ndarray, ...]]:
+    """Returns the panels of some images of a split: image, truth, prediction and difference, see ``pictures``.
+
+    Args:
+      config: the run's.
+      source: the split.
+      predict: ``(image, sizes, extents) -> Instances``, see ``models.mask_rcnn.MaskRCNN``.
+      indices: the images.
+    """
+    return [pictures.instance_panels(*_predicted(config, source, predict, index)) for index in indices]
+
+
+def _predicted(
+    config: Any, source: Source, predict: Callable[..., Instances], index: int
+) -> tuple[np.ndarray, pictures.Annotations, pictures.Annotations]:
+    """Returns an image, its objects and what was found; a found object has the color of the one that it is."""
+    record = source.records[index]
+    objects = record.objects
+    titles = [
+        f"{source.class_names[number]}{' (crowd)' if crowd else ''}"
+        for number, crowd in zip(objects.classes, objects.crowd, strict=True)
+    ]
+    truth = pictures.Annotations(list(objects.masks != 0), objects.boxes, titles, distinct_colors(len(titles)))
+    seen = resize_view(config.data, record.image, 1)
+    found = to_host(predict(*seen[:3]), 0, seen.sizes[0], record.image.shape[:2])
+    shown = InstanceResult(record.image, *found[:2], found.classes, found.masks, source.class_names).annotations()
+    return record.image, truth, shown._replace(colors=_colors_like(truth, shown))
 
 
 def _colors_like(truth: pictures.Annotations, found: pictures.Annotations) -> np.ndarray:

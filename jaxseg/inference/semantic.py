@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxseg.data.selection import select_images
 from jaxseg.data.semantic.batches import eval_batches
 from jaxseg.data.semantic.transforms import image_size, resize_image
 from jaxseg.inference import tiles
@@ -119,8 +120,36 @@ def draw_examples(config: Any, source: Source, predict: Callable[[np.ndarray], A
       predict: uint8 ``[b, h, w, 3]`` to logits ``[b, h', w', k]``.
       most: the largest number of images.
     """
-    with eval_batches(source, config.data, batch_size=most) as batches:
-        batch = next(batches)
-    labels = jax.device_get(predict(batch.image)).argmax(axis=-1)
-    valid = batch.valid
-    return pictures.rows(batch.image[valid], batch.label[valid], labels[valid], source.palette, source.class_names)
+    examples = _predicted(config, source, predict, range(min(most, len(source.records))), most)
+    images, labels, predictions = (np.stack(part) for part in zip(*examples, strict=True))
+    return pictures.rows(images, labels, predictions, source.palette, source.class_names)
+
+
+def example_panels(
+    config: Any, source: Source, predict: Callable[[np.ndarray], Any], indices: Sequence[int], batch_size: int = 4
+) -> list[tuple[np.ndarray, ...]]:
+    """Returns the panels of some images of a split: image, truth, prediction and difference, see ``pictures``.
+
+    Args:
+      config: the run's.
+      source: the split.
+      predict: uint8 ``[b, h, w, 3]`` to logits ``[b, h', w', k]``.
+      indices: the images.
+      batch_size: images per prediction.
+    """
+    examples = _predicted(config, source, predict, indices, batch_size)
+    return [pictures.label_panels(*example, source.palette) for example in examples]
+
+
+def _predicted(
+    config: Any, source: Source, predict: Callable[[np.ndarray], Any], indices: Sequence[int], batch_size: int
+) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Returns image, label map and predicted label map of some images, at the size of the evaluation."""
+    chosen = select_images(source, list(indices))._replace(fingerprint="")  # not cached: the choice may never recur
+    examples = []
+    with eval_batches(chosen, config.data, batch_size=batch_size) as batches:
+        for batch in batches:
+            labels = jax.device_get(predict(batch.image)).argmax(axis=-1)
+            rows = np.flatnonzero(batch.valid)
+            examples += [(batch.image[row], batch.label[row], labels[row]) for row in rows]
+    return examples

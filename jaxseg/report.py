@@ -86,10 +86,11 @@ def collect_facts(
         if scores[kind].get(name) is not None
     }
     summary |= {
-        "model": f"{config['model.name']}, {parameters / 1e6:.3g} M parameters",
+        "model": config["model.name"],
+        "parameters": f"{parameters / 1e6:.3g} M",
         "data": config["data.name"],
         f"images of {kind}": f"{len(source.records):,}",
-        "steps": f"{int(state.step):,} of {config['train.batch_size']} images",
+        "steps": f"{int(state.step):,}, batches of {config['train.batch_size']}",
     }
     machine = {}
     if sessions:

@@ -50,6 +50,10 @@ def test_a_run_leaves_what_it_promises(trained):
         "pictures",
         "tensorboard",
         "curves.png",
+        "report.html",
+        "per_image.csv",
+        "confusion_matrix.csv",
+        "sessions.json",
     }
     lines = read_lines(folder / "metrics.jsonl")
     assert [(line["step"], line["split"]) for line in lines] == [

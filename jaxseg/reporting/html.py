@@ -26,8 +26,9 @@ font:16px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,"Noto Sans",sans-serif;o
 h1{font-size:1.6rem;line-height:1.2;margin:.4em 0}h2{font-size:1.2rem;margin:2em 0 .6em;padding-top:.4em;
 border-top:1px solid var(--line)}h3{font-size:1rem;margin:1.4em 0 .5em}
 p{margin:.5em 0}a{color:var(--link)}.pale,figcaption,.unit{color:var(--pale)}
-.cards{display:grid;gap:10px;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));margin:1em 0}
-.card{background:var(--card);border-radius:8px;padding:10px 14px}.card b{display:block;font-size:1.35rem}
+.cards{display:grid;gap:10px;grid-template-columns:repeat(auto-fit,minmax(160px,1fr));margin:1em 0}
+.card{background:var(--card);border-radius:8px;padding:10px 14px}
+.card b{display:block;font-size:1.2rem;line-height:1.25}
 .wide{overflow-x:auto;max-width:100%}
 table{border-collapse:collapse;font-size:.9rem;font-variant-numeric:tabular-nums;overflow-wrap:normal}
 th,td{padding:4px 10px;border-bottom:1px solid var(--line);text-align:right;vertical-align:top}
@@ -35,7 +36,8 @@ th:first-child,td:first-child{text-align:left}thead th{color:var(--pale);font-we
 td.text,th.text{text-align:left}
 .matrix td{min-width:3.2em;text-align:center}.matrix td.cell{color:#111}.matrix th{text-align:left}
 .charts{display:grid;gap:16px;grid-template-columns:repeat(auto-fit,minmax(min(100%,400px),1fr))}
-figure{margin:0}.chart svg{width:100%;height:auto;display:block}.chart figcaption{font-weight:600}
+figure{margin:0}.chart{max-width:600px}.row{display:flex;flex-wrap:wrap;gap:8px 48px}
+.chart svg{width:100%;height:auto;display:block}.chart figcaption{font-weight:600}
 svg text{font-size:12px;fill:var(--ink)}svg .frame{fill:none;stroke:var(--line)}svg .grid{stroke:var(--line);opacity:.7}
 svg polyline{fill:none!important;stroke-width:2;stroke-linejoin:round}svg .bar{fill:var(--bar);opacity:.8}
 svg .diagonal{stroke:var(--ink);stroke-dasharray:4 4}

@@ -178,11 +178,11 @@ def score_tables(scores: Mapping[str, Mapping[str, Any]], facts: Facts) -> list[
         if any(scores[kind][score][number] is not None for kind, score in listed)
     ]
     heads = [f"{kind} {name.replace('_', ' ')}" for kind, name in listed]
-    return [
+    tables = [
         html.table(("score", *kinds), rows, name="table-scores"),
-        "<h3>Per class</h3>" if classes else "",
         html.table(("class", *heads), classes, name="table-classes"),
     ]
+    return [f'<div class="row">{"".join(tables)}</div>']
 
 
 def confusion_table(confusion: np.ndarray | None, facts: Facts) -> str:

@@ -60,7 +60,7 @@ def open_split(data_config: ml_collections.ConfigDict, split: str) -> Source:
         category_ids=classes.numbers,
         annotations=records.annotations,
     )
-    return Source(records, classes.names, classes.palette, catalogue=catalogue)
+    return Source(records, classes.names, classes.palette, catalogue=catalogue, files=tuple(map(str, paths)))
 
 
 class Classes(NamedTuple):

@@ -101,7 +101,13 @@ def open_pairs(
     mark = _fingerprint(pairs, table, data_set.origin)
     palette = np.array(list(data_set.classes.values()), np.uint8)
     records = PairedRecords(pairs, table, options, read)
-    return Source(records, tuple(data_set.classes), palette, f"{data_set.name} {mark} {tuple(options)}")
+    return Source(
+        records,
+        tuple(data_set.classes),
+        palette,
+        f"{data_set.name} {mark} {tuple(options)}",
+        files=tuple(str(pair.image) for pair in pairs),
+    )
 
 
 def _fingerprint(pairs: Sequence[Pair], table: np.ndarray, origin: str) -> str:

@@ -19,6 +19,8 @@ from jaxseg.data.semantic.border import Border, border_of, border_weights
 from jaxseg.data.stream import BatchStream
 from jaxseg.types import IGNORE, Batch, Example, Source
 
+ENDLESS = 1 << 40  # examples; no run sees as many
+
 
 def train_batches(
     source: Source,
@@ -50,7 +52,9 @@ def train_batches(
     pipeline = read_pipeline(data_config, "semantic")
     examples = _examples(source, data_config, pipeline.options["crop"].stored_size())
     make = TrainBatch(examples, pipeline, border_of(data_config), seed, batch_size, share)
-    order = grain.MapDataset.range(len(examples)).seed(seed).shuffle().repeat().batch(batch_size)
+    # An endless repetition has more examples than fit an index when batches have one example each.
+    epochs = ENDLESS // len(examples) + 1
+    order = grain.MapDataset.range(len(examples)).seed(seed).shuffle().repeat(epochs).batch(batch_size)
     return BatchStream(order.map_with_index(make)[start_step:], workers=data_config.workers)
 
 

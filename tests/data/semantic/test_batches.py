@@ -62,6 +62,14 @@ def train(source, data, count, *, start_step=0, **others):
     return take(train_batches(source, data, start_step=start_step, **arguments), count)
 
 
+@pytest.mark.parametrize("count", [1, 3])
+def test_batches_may_have_one_example(data, count):
+    """An endless order of single examples once ended in an OverflowError."""
+    single = order(train(numbered(count), data, 9, batch_size=1))
+    assert all(set(single[start : start + count]) == set(range(count)) for start in range(0, 9, count))
+    np.testing.assert_array_equal(single[5:], order(train(numbered(count), data, 4, start_step=5, batch_size=1)))
+
+
 def test_a_batch_has_its_shapes(augmented):
     augmented.border_weight = 0.0
     (batch,) = train(open_source(augmented, "train"), augmented, 1)

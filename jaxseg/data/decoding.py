@@ -93,7 +93,7 @@ def _is_ordinary(image: Image.Image, encoded: bytes) -> bool:
     )
 
 
-def _check_end(image: Image.Image, encoded: bytes) -> None:
+def check_end(image: Image.Image, encoded: bytes) -> None:
     """Raises ValueError for a JPEG file that ends in zeros before its end, which decoders show as gray."""
     is_jpeg = image.format in ("JPEG", "MPO")
     if is_jpeg and encoded.endswith(bytes(16)) and encoded.rfind(END_OF_JPEG) < encoded.rfind(START_OF_SCAN):
@@ -138,7 +138,7 @@ def _decode_by_pillow(image: Image.Image, encoded: bytes, options: ReadOptions, 
     # A TIFF image is upright when it is loaded; its orientation is gone from then on.
     orientation = orientation_of(image.info.get("exif", b"")) if image.format != "TIFF" else 1
     image.load()
-    _check_end(image, encoded)
+    check_end(image, encoded)
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         signed = 2 in np.ravel(image.tag_v2.get(339, 1)) if hasattr(image, "tag_v2") else False
         bits = 16 if image.format == "PNG" else bits

@@ -20,6 +20,8 @@ import ml_collections
 import numpy as np
 
 from jaxseg.data.decoding import (
+    END_OF_JPEG,
+    END_OF_PNG,
     MAX_PIXELS,
     ReadOptions,
     bit_depth,
@@ -118,6 +120,26 @@ def read_header(path: str | os.PathLike, options: ReadOptions = DEFAULTS) -> Hea
         raise
     except Exception as error:
         raise ValueError(f"{printable(path)} cannot be read as an image: {_reason(error)}") from error
+
+
+def check_whole(path: str | os.PathLike, options: ReadOptions = DEFAULTS) -> None:
+    """Checks that an image file is whole. Of JPEG and PNG files that end as they should, only the end is read.
+
+    Raises:
+      ValueError: the file is damaged. The message names it.
+    """
+    try:
+        with open(path, "rb") as file:
+            start = file.read(4)
+            file.seek(0, os.SEEK_END)
+            file.seek(max(0, file.tell() - len(END_OF_PNG)))
+            end = file.read()
+    except OSError as error:
+        raise ValueError(f"{printable(path)} cannot be read as an image: {_reason(error)}") from error
+    is_jpeg = start.startswith(b"\xff\xd8") and end.endswith(END_OF_JPEG)
+    is_png = start == b"\x89PNG" and end == END_OF_PNG
+    if not is_jpeg and not is_png:
+        read_image(path, options, notes=[])
 
 
 def printable(path: str | os.PathLike) -> str:

@@ -78,7 +78,7 @@ def test_wrong_files_are_named(data, files, drawn):
     for array, message in (
         (np.full(SIZE[::-1], 21, np.uint8), "has the value 21; expected only 0, 1, .*20, 255"),
         (np.zeros((5, 4), np.uint8), r"is 4x5, its image .*\.jpg 40x32; expected the same size"),
-        (np.zeros((*SIZE[::-1], 3), np.uint8), "has the mode RGB; expected one number a pixel"),
+        (np.full((*SIZE[::-1], 3), (1, 2, 3), np.uint8), "has colors; expected one number per pixel"),
     ):
         save(label, array)
         with pytest.raises(ValueError, match=rf"{TRAIN[0]}\.png {message}"):

@@ -3,7 +3,7 @@
     python -m jaxseg.main --config configs/mask_rcnn_folder.py --config.data.source_dir=FOLDER
 
 FOLDER has train/ and val/ with images and annotations/instances_train.json and instances_val.json; other places are
-named with data.annotations and data.images, and data.splits=seed_1337 divides a single file. Classes are the file's
+named with data.annotations and data.images, and data.split_seed=1337 divides a single file. Classes are the file's
 categories. All that knows COCO's classes, the last layer of each head, starts anew, and learns at the full rate; the
 rest of the backbone, the pyramid and the RPN at a tenth of it. Other weights, by file or by torchvision's name, are
 given with --config.init.weights; if their frozen norms need another epsilon, the run says which.

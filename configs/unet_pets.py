@@ -13,7 +13,7 @@ from jaxseg import config as defaults
 def get_config():
     config = defaults.semantic()
     config.data.name = "oxford_pets"
-    config.data.splits = "seed_1337"
+    config.data.split_seed = 1337
     config.data.image_size = (160, 160)
     config.data.workers = 0  # with the cache, threads prepare 2,800 images a second on two cores
     config.data.mean = (0.0, 0.0, 0.0)  # the example only brings its images to 0..1

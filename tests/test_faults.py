@@ -158,7 +158,7 @@ def test_a_full_disk_is_said_and_the_older_checkpoint_serves(small_disk, tmp_pat
 def test_records_that_are_deleted_in_mid_run_are_named_and_the_older_checkpoint_serves(tmp_path):
     write_pets(tmp_path / "pets", 20)
     fields = {"config": "unet_pets", "data__source_dir": tmp_path / "pets", "data__dir": tmp_path / "data",
-              "data__cache": False, "data__splits": "seed_1337", "data__train": "train", "data__val": "val",
+              "data__cache": False, "data__split_seed": 1337, "data__train": "train", "data__val": "val",
               "data__test": "", "train__evaluate_every": 0}  # fmt: skip
     folder = tmp_path / "robbed"
     run = start(folder, 24, **fields)

@@ -7,6 +7,8 @@ from typing import Any
 
 import ml_collections
 
+from jaxseg.config.renamed import RENAMED
+
 BOOLEANS = {"true": True, "t": True, "1": True, "yes": True, "false": False, "f": False, "0": False, "no": False}
 
 
@@ -74,6 +76,9 @@ def find_field(config: ml_collections.ConfigDict, field: str) -> tuple[ml_collec
     for part in path:
         section = section.get(part) if isinstance(section, ml_collections.ConfigDict) else None
     if not isinstance(section, ml_collections.ConfigDict) or name not in section:
+        if field in RENAMED:
+            new = RENAMED[field]
+            raise ValueError(f"the field {field} is called {new.field} now. Set, for example, --config.{new.example}.")
         raise ValueError(f"the config has no field {field}. {_nearest(config, field)}")
     if isinstance(section[name], ml_collections.ConfigDict):
         first = next(iter(section[name]), "FIELD")

@@ -100,8 +100,8 @@ def _shared() -> ml_collections.ConfigDict:
         "dir": "data",  # Folder of prepared data.
         "annotations": "",  # For coco: annotation file under source_dir, with {split}; "" searches for it.
         "images": "",  # For coco: image folder under source_dir, with {split}; "" searches for it.
-        "splits": "official",  # How the data set is divided, for data sets that have several ways.
-        "val_share": 0.2,  # Share of images chosen at random for validation, for data without lists.
+        "split_seed": placeholder(int),  # Divide the images at random with this seed; None keeps the data set's splits.
+        "val_fraction": 0.2,  # Share of images that a random division uses for validation.
         "train": "train",  # Split to train on.
         "val": "val",  # Split scored every train.evaluate_every steps; "" disables it.
         "test": "",  # Split scored once at the end of the run; "" disables it.

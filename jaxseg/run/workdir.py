@@ -8,11 +8,12 @@ from typing import Any, NamedTuple
 import ml_collections
 import numpy as np
 
+from jaxseg.config.renamed import upgrade
 from jaxseg.models.fields import all_fields
 from jaxseg.run.lock import cannot_write
 
 # A run that changed one of these would no longer be the same run; anything else may be changed on resuming.
-IDENTITY = ("task", "model", "data.name", "data.splits", "seed")
+IDENTITY = ("task", "model", "data.name", "data.split_seed", "seed")
 
 # What older runs, made before these fields were, did without.
 SINCE = {"remat": False}
@@ -69,7 +70,7 @@ def compare(workdir: pathlib.Path, config: ml_collections.ConfigDict, classes: C
 
 def _saved(workdir: pathlib.Path) -> dict[str, Any]:
     """Reads the config of a run, with all fields of its model; older runs saved only those that their page named."""
-    saved = read_json(workdir, "config.json")
+    saved = upgrade(read_json(workdir, "config.json"))
     model = as_tuples(saved["model"])
     return saved | {"model": json.loads(json.dumps(all_fields(model)))}
 
@@ -95,7 +96,7 @@ def load(workdir: pathlib.Path) -> tuple[ml_collections.ConfigDict, tuple[str, .
     Raises:
       ValueError: the folder is not a run's.
     """
-    config = ml_collections.ConfigDict(SINCE | as_tuples(read_json(workdir, "config.json")))
+    config = ml_collections.ConfigDict(SINCE | as_tuples(upgrade(read_json(workdir, "config.json"))))
     classes = read_json(workdir, "classes.json")
     return config, tuple(classes["class_names"]), np.asarray(classes["palette"], np.uint8)
 

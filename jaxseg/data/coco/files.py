@@ -18,7 +18,7 @@ FILES = (
     "{split}.json",
 )
 FOLDERS = ("{split}2017", "{split}", "images/{split}", "images", ".")
-# The same where there is one file for all images, which config.data.splits=seed_1337 divides.
+# The same where there is one file for all images, which config.data.split_seed divides.
 UNDIVIDED = (
     "annotations/instances_default.json",
     "annotations/instances_all.json",
@@ -26,7 +26,6 @@ UNDIVIDED = (
     "annotations.json",
     "result.json",
 )
-WAYS = ("official", "seed_1337")
 ORIGIN = (
     "COCO's images and annotations are at https://cocodataset.org, to be unpacked side by side as train2017/, val2017/ "
     "and annotations/. A data set of your own in COCO's format has train/ and val/ with the images and "
@@ -36,7 +35,7 @@ ORIGIN = (
 
 
 def annotation_path(folder: Path, data_config: ml_collections.ConfigDict, split: str) -> Path:
-    usual = UNDIVIDED if data_config.splits == "seed_1337" else FILES
+    usual = UNDIVIDED if data_config.split_seed is not None else FILES
     places = (data_config.annotations,) if data_config.annotations else usual
     paths = [folder / place.replace("{split}", split) for place in places]
     found = [path for path in paths if path.is_file()]
@@ -47,11 +46,11 @@ def annotation_path(folder: Path, data_config: ml_collections.ConfigDict, split:
 
 def chosen_images(file: AnnotationFile, data_config: ml_collections.ConfigDict, split: str) -> list[Image]:
     """The images of a split."""
-    if data_config.splits != "seed_1337" or split == "all":
+    if data_config.split_seed is None or split == "all":
         return file.images
-    parts = divide([image.file_name for image in file.images], data_config.val_share)
+    parts = divide([image.file_name for image in file.images], data_config.val_fraction, data_config.split_seed)
     if split not in parts:
-        raise ValueError(f"with config.data.splits=seed_1337 there is no split {split!r}; expected train, val or all")
+        raise ValueError(f"with config.data.split_seed there is no split {split!r}; expected train, val or all")
     chosen = set(parts[split])
     return [image for image in file.images if image.file_name in chosen]
 

@@ -11,7 +11,7 @@ import numpy as np
 from jaxseg.data.coco import classes as coco_classes
 from jaxseg.data.coco import rle
 from jaxseg.data.coco.annotations import Annotation, Image, read_annotations
-from jaxseg.data.coco.files import ORIGIN, WAYS, annotation_path, check_headers, chosen_images, image_paths
+from jaxseg.data.coco.files import ORIGIN, annotation_path, check_headers, chosen_images, image_paths
 from jaxseg.data.colors import distinct_colors
 from jaxseg.data.exif import turn_upright
 from jaxseg.data.images import read_header, read_image
@@ -26,9 +26,9 @@ def open_split(data_config: ml_collections.ConfigDict, split: str) -> Source:
     for the name of the split; where they are empty, the usual places are looked into (``FILES``, ``FOLDERS``), the
     folder being the first of them that has the first image.
 
-    Splits: whatever the files are called after. With ``config.data.splits = "seed_1337"``, one file for all images
-    (``UNDIVIDED``) is divided: ``config.data.val_share`` of the images, drawn with that seed, are ``val``, the others
-    ``train``; ``all`` is every image.
+    Splits: whatever the files are called after. With ``config.data.split_seed``, one file for all images
+    (``UNDIVIDED``) is divided: ``config.data.val_fraction`` of the images, drawn with that seed, are ``val``, and
+    the others ``train``; ``all`` is every image.
 
     Classes: a file with the 80 categories of COCO itself keeps their numbers, so that weights of detectors trained on
     COCO fit; of any other file, the categories are numbered from 1 in the order of their ids. ``catalogue`` has the
@@ -40,8 +40,6 @@ def open_split(data_config: ml_collections.ConfigDict, split: str) -> Source:
       ValueError: a file is missing or is not what it should be.
     """
     folder = source_folder(data_config, ORIGIN)
-    if data_config.splits not in WAYS:
-        raise ValueError(f"config.data.splits is {data_config.splits!r}; coco knows {', '.join(WAYS)}")
     file = read_annotations(annotation_path(folder, data_config, split))
     images = chosen_images(file, data_config, split)
     if not images:

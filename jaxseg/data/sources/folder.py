@@ -19,11 +19,10 @@ from jaxseg.data.sources.pairs import (
     read_list,
     source_folder,
 )
-from jaxseg.data.splits import divide
+from jaxseg.data.splits import SEED, divide
 from jaxseg.types import IGNORE, Source
 
 LISTS = ("train", "val", "test")
-WAYS = ("official", "seed_1337")
 BINARY = {0: 0, IGNORE: 1}
 ORIGIN = (
     "A data set of your own has images/NAME.jpg, or another ending, and for each masks/NAME.png: one number a pixel, "
@@ -37,9 +36,9 @@ def open_split(data_config: ml_collections.ConfigDict, split: str) -> Source:
 
     Masks are gray or palette images of class numbers; images without a mask are left out.
 
-    Splits: with ``config.data.splits = "official"`` the lists ``train.txt``, ``val.txt`` and ``test.txt`` where there
-    is any of them. Without, or with ``"seed_1337"``, ``config.data.val_share`` of the images, drawn with that seed,
-    are ``val`` and the others ``train``. ``all`` is every image.
+    Splits: the lists ``train.txt``, ``val.txt`` and ``test.txt`` where there is any of them. Without, or with
+    ``config.data.split_seed``, ``config.data.val_fraction`` of the images, drawn with that seed, are ``val`` and the
+    others ``train``. ``all`` is every image.
 
     Classes: the lines of ``classes.txt``; without it the numbers that the masks hold, which must then be 0, 1, 2 ...
     without a gap (all masks are read once for that). 255 is ignored, but for one common case: where no mask holds
@@ -70,22 +69,20 @@ def _pairs(folder: Path) -> dict[str, Pair]:
 
 
 def _select(folder: Path, names: list[str], data_config: ml_collections.ConfigDict, split: str) -> list[str]:
-    if data_config.splits not in WAYS:
-        raise ValueError(f"config.data.splits is {data_config.splits!r}; folder knows {', '.join(WAYS)}")
     if split == "all":
         return names
     lists = [which for which in LISTS if (folder / f"{which}.txt").exists()]
-    if lists and data_config.splits == "official":
+    if lists and data_config.split_seed is None:
         check_split("folder", split, (*lists, "all"))
         return read_list(folder / f"{split}.txt", ORIGIN)
     check_split("folder", split, ("train", "val", "all"))
-    share = data_config.val_share
+    share = data_config.val_fraction
     if not 0 < share < 1 or len(names) < 2:
         raise ValueError(
-            f"config.data.val_share is {share} of {len(names)} image(s); expected more than 0 and less than 1, of two "
-            "images or more"
+            f"config.data.val_fraction is {share} of {len(names)} image(s); expected more than 0 and less than 1, of "
+            "two images or more"
         )
-    return divide(names, share)[split]
+    return divide(names, share, SEED if data_config.split_seed is None else data_config.split_seed)[split]
 
 
 def _data_set(folder: Path, pairs: Sequence[Pair]) -> DataSet:

@@ -23,17 +23,17 @@ from jaxseg.types import Record, Source
 
 CLASS_NAMES = ("pet", "background", "border")  # trimap values 1, 2, 3
 PALETTE = np.array([[230, 120, 50], [40, 60, 90], [250, 240, 200]], np.uint8)
-SPLITS = {"official": ("train", "val", "trainval", "test", "all"), "seed_1337": ("train", "val", "all")}
+OFFICIAL, DIVIDED = ("train", "val", "trainval", "test", "all"), ("train", "val", "all")
 
 
 def open_split(data_config: ml_collections.ConfigDict, split: str) -> Source:
     """The source ``oxford_pets``, from ``config.data.source_dir`` or, without one, from the official archives.
 
-    ``config.data.splits`` is one of:
+    Splits, by ``config.data.split_seed``:
 
-    - ``official``: ``trainval`` and ``test`` as the authors' lists have them; ``train`` and ``val`` divide trainval,
+    - None: ``trainval`` and ``test`` as the authors' lists have them; ``train`` and ``val`` divide trainval,
       nine to one; ``all``.
-    - ``seed_1337``: of all names sorted and shuffled with ``random.Random(1337)``, the last 1000 of 7,390 are ``val``,
+    - a seed: of all names sorted and shuffled with ``random.Random(seed)``, the last 1000 of 7,390 are ``val``,
       of a subset as large a share; the others are ``train``; ``all``.
 
     With ``config.data.instances``, records have objects instead of label maps, see ``pet_instances``.
@@ -41,20 +41,19 @@ def open_split(data_config: ml_collections.ConfigDict, split: str) -> Source:
     A record's tags are ``breed``, ``species`` ("cat" or "dog"), ``list`` ("trainval", "test" or "none") and
     ``head_box``, float32 ``[4]`` or None.
     """
-    if data_config.splits not in SPLITS:
-        raise ValueError(f"config.data.splits is {data_config.splits!r}; oxford_pets knows {', '.join(SPLITS)}")
-    if split not in SPLITS[data_config.splits]:
+    seed = data_config.split_seed
+    known = OFFICIAL if seed is None else DIVIDED
+    if split not in known:
         raise ValueError(
-            f"oxford_pets has no split {split!r} with config.data.splits={data_config.splits}; "
-            f"expected one of {', '.join(SPLITS[data_config.splits])}"
+            f"oxford_pets has no split {split!r} with config.data.split_seed={seed}; expected one of {', '.join(known)}"
         )
     directory = _prepared(data_config)
     index = _read_index(directory)
-    chosen = set(_select(index["names"], index["lists"], data_config.splits, split))
+    chosen = set(_select(index["names"], index["lists"], seed, split))
     if not chosen:
         raise ValueError(f"none of the {len(index['names'])} images of oxford_pets is in the split {split!r}")
     positions = [position for position, name in enumerate(index["names"]) if name in chosen]
-    fingerprint = f"oxford_pets {directory.name} {data_config.splits} {split}"
+    fingerprint = f"oxford_pets {directory.name} {seed} {split}"
     records = PetRecords(directory, positions)
     if data_config.get("instances", ""):
         return as_instances(records, index["names"], data_config)
@@ -134,17 +133,17 @@ def _read_index(directory: Path) -> dict[str, Any]:
         raise _damaged(directory, error) from error
 
 
-def _select(names: list[str], lists: dict[str, list[str] | None], way: str, split: str) -> list[str]:
+def _select(names: list[str], lists: dict[str, list[str] | None], seed: int | None, split: str) -> list[str]:
     """The names of a split; ``lists`` are the official ones, None where there is no such file."""
     if split == "all":
         return names
-    if way == "seed_1337":
-        return divide(names, 1000 / 7390)[split]
+    if seed is not None:
+        return divide(names, 1000 / 7390, seed)[split]
     official = "test" if split == "test" else "trainval"
     if lists[official] is None:
         raise ValueError(
-            f"annotations/{official}.txt is missing, which config.data.splits=official needs; "
-            "add it or divide the images by config.data.splits=seed_1337"
+            f"annotations/{official}.txt is missing, which the official splits need; "
+            "add it or set config.data.split_seed=1337"
         )
     listed = sorted(set(names) & set(lists[official]))
     return divide(listed, 0.1)[split] if split in ("train", "val") else listed

@@ -252,7 +252,7 @@ def test_other_places(data, files):
 def test_one_file_divided(data, files):
     names = [f"{number}.png" for number in range(10)]
     write(files, content([annotation(1)], names), "annotations/instances_default.json", "images")
-    data.splits = "seed_1337"
+    data.split_seed = 1337
     parts = [{record.name for record in open_source(data, split).records} for split in ("train", "val", "all")]
     assert [len(part) for part in parts] == [8, 2, 10]
     assert parts[0] | parts[1] == parts[2]

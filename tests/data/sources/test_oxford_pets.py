@@ -129,10 +129,10 @@ def test_without_official_lists(data, folder, lists):
     for which in {"trainval", "test", "list"} - set(lists):
         (folder / "annotations" / f"{which}.txt").unlink()
     for split, missing in (("trainval", "trainval"), ("val", "trainval"), ("test", "test")):
-        with pytest.raises(ValueError, match=rf"annotations/{missing}\.txt is missing.*seed_1337"):
+        with pytest.raises(ValueError, match=rf"annotations/{missing}\.txt is missing.*split_seed=1337"):
             open_source(data, split)
     assert len(names(data, "all")) == 14
-    data.splits = "seed_1337"
+    data.split_seed = 1337
     train, val = names(data, "train"), names(data, "val")
     assert len(val) == 2
     assert sorted(train + val) == sorted(TRAINVAL + TEST + UNLISTED)
@@ -141,13 +141,13 @@ def test_without_official_lists(data, folder, lists):
 
 def test_seed_1337_is_the_well_known_division():
     all_names = [f"pet_{number}" for number in range(7390)]
-    chosen = oxford_pets._select(all_names, {}, "seed_1337", "val")
+    chosen = oxford_pets._select(all_names, {}, 1337, "val")
     expected = sorted(all_names)
     random.Random(1337).shuffle(expected)
     assert chosen == expected[-1000:]
-    assert oxford_pets._select(all_names, {}, "seed_1337", "train") == expected[:-1000]
-    assert len(oxford_pets._select(all_names[:600], {}, "seed_1337", "val")) == 81
-    assert len(oxford_pets._select(all_names[:2], {}, "seed_1337", "val")) == 1
+    assert oxford_pets._select(all_names, {}, 1337, "train") == expected[:-1000]
+    assert len(oxford_pets._select(all_names[:600], {}, 1337, "val")) == 81
+    assert len(oxford_pets._select(all_names[:2], {}, 1337, "val")) == 1
 
 
 def test_a_split_without_images(data, folder):
@@ -156,10 +156,10 @@ def test_a_split_without_images(data, folder):
         open_source(data, "test")
 
 
-@pytest.mark.parametrize(("splits", "split"), [("official", "dev"), ("seed_1337", "test"), ("seed_1", "train")])
-def test_unknown_splits(data, splits, split):
-    data.splits = splits
-    with pytest.raises(ValueError, match=r"expected one of|knows official, seed_1337"):
+@pytest.mark.parametrize(("seed", "split"), [(None, "dev"), (1337, "test")])
+def test_unknown_splits(data, seed, split):
+    data.split_seed = seed
+    with pytest.raises(ValueError, match="expected one of"):
         open_source(data, split)
 
 
@@ -369,9 +369,9 @@ def test_real_pets(data, shared_data):
         assert set(np.unique(record.label)) <= {0, 1, 2}
         head = record.tags["head_box"]
         assert head is None or (head[:2] < head[2:]).all()
-    data.splits = "seed_1337"
+    data.split_seed = 1337
     assert [len(open_source(data, split).records) for split in ("train", "val")] == [519, 81]
-    data.update(splits="official", instances="breed", heads=True)
+    data.update(split_seed=None, instances="breed", heads=True)
     pets = open_source(data, "all")
     assert pets.class_names == ("background", "Abyssinian", "Bengal", "american_bulldog", "head")
     for index in range(0, 600, 50):

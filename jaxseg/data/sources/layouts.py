@@ -1,0 +1,257 @@
+"""Finds images and their masks in a folder, in the layouts in which people have them.
+
+    images/ masks/                        flat, or nested per scene
+    images/train masks/train ...          and val, test
+    train/images train/masks ...
+    train/ train_masks/ ...
+    train/a.jpg train/a_mask.png ...      as Roboflow exports them; also without splits
+    JPEGImages/ SegmentationClass/        PASCAL VOC, with lists in ImageSets/Segmentation
+
+``IMAGE_FOLDERS``, ``MASK_FOLDERS`` and ``SPLITS`` have the names that are known; capitals do not matter. Masks have the
+names of their images, or all of them one of ``SUFFIXES`` in addition.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from jaxseg.data.images import printable
+from jaxseg.data.report import Notices
+from jaxseg.data.text_files import composed
+
+IMAGE_FOLDERS = ("images", "image", "imgs", "img", "jpegimages", "img_dir", "photos", "frames", "inputs", "input", "x")
+MASK_FOLDERS = (
+    *("masks", "mask", "labels", "label", "annotations", "annotation", "segmentationclass", "ann_dir", "ann", "annot"),
+    *("gt", "groundtruth", "ground_truth", "targets", "target", "segmentations", "segmentation", "seg", "y"),
+)
+SPLITS = {
+    "train": ("train", "training"),
+    "val": ("val", "valid", "validation", "dev"),
+    "test": ("test", "testing"),
+}
+SUFFIXES = ("", "_mask", "_masks", "_label", "_labels", "_gt", "_seg", "_segmentation", "_annotation", "-mask", "_m")
+IMAGE_SUFFIXES = ("", "_image", "_img", "_sat", "_rgb")
+ENDINGS = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm"),
+    *(".pnm", ".jp2", ".avif", ".heic", ".heif"),
+)
+
+
+class Part(NamedTuple):
+    """Images and masks of one split, or of all; as paths by key, see ``list_images``."""
+
+    images: Mapping[str, Path]
+    masks: Mapping[str, Path]
+
+
+class Layout(NamedTuple):
+    """What a folder has.
+
+    Attributes:
+      parts: by split; the key "" has images that no folder divides.
+      places: the folders of images and masks that were found, for messages.
+    """
+
+    parts: Mapping[str, Part]
+    places: str
+
+
+def find_layout(folder: Path, images: str, masks: str, notices: Notices) -> Layout | None:
+    """Finds the images and masks of a folder; None where no known layout fits.
+
+    Args:
+      folder: the data set.
+      images: ``config.data.images``, the image folder under ``folder`` with ``{split}``; "" searches for it.
+      masks: ``config.data.annotations``, the mask folder likewise.
+      notices: get the files that are passed over.
+    """
+    if images or masks:
+        return _given(folder, images or "images", masks or "masks", notices)
+    inside = _folders(folder)
+    pair = _image_and_mask_folder(inside)
+    if pair is not None:
+        return _two_folders(*pair, notices)
+    for find in (_split_folders, _sibling_folders, _one_folder):
+        layout = find(folder, inside, notices)
+        if layout is not None:
+            return layout
+    return None
+
+
+def split_of(name: str) -> str:
+    """Returns the split that a name stands for, "" for none: "valid" and "Validation" are "val"."""
+    return next((split for split, names in SPLITS.items() if name.lower() in names), "")
+
+
+def list_images(folder: Path, notices: Notices) -> dict[str, Path]:
+    """Lists the image files of a folder and its subfolders by key, sorted.
+
+    A key is the path relative to the folder without the ending, with composed letters and slashes.
+
+    Raises:
+      ValueError: two files have the same key.
+    """
+    found: dict[str, Path] = {}
+    for path in _walk(folder):
+        ending = path.suffix.lower()
+        if path.name.startswith(".") or ending not in ENDINGS:
+            notices.add("that are no images are passed over", "files", path)
+            continue
+        key = composed(path.relative_to(folder).as_posix()[: -len(path.suffix)])
+        if key in found:
+            raise ValueError(
+                f"{printable(found[key])} and {printable(path)} have the same name without the ending; expected one "
+                "file per name. Rename or remove one of them"
+            )
+        found[key] = path
+    return found
+
+
+def match(part: Part, notices: Notices) -> tuple[dict[str, tuple[Path, Path]], list[Path], list[Path]]:
+    """Matches images and masks by their names.
+
+    All masks have one of ``SUFFIXES``, or the whole name of the image as in ``a.jpg.png``. The choice with the most
+    matches counts. Where no path matches, the names without their folders decide, if they are unique.
+
+    Returns:
+      (image, mask) by the key of the image, images without a mask, and masks without an image.
+    """
+    best: dict[str, str] = {}
+    for image_suffix in IMAGE_SUFFIXES:
+        stems = {key.removesuffix(image_suffix): key for key in part.images if key.endswith(image_suffix)}
+        for to_stem in _stem_functions():
+            fits = {stems[stem]: key for key in part.masks if (stem := to_stem(key)) in stems}
+            best = fits if len(fits) > len(best) else best
+        if len(best) == min(len(part.images), len(part.masks)):
+            break
+    if not best and part.images and part.masks:
+        flat = [{key.rsplit("/", 1)[-1]: path for key, path in paths.items()} for paths in part]
+        nested = any("/" in key for paths in part for key in paths)
+        if nested and all(len(short) == len(paths) for short, paths in zip(flat, part, strict=True)):
+            return match(Part(*flat), notices)
+    used = set(best.values())
+    pairs = {key: (part.images[key], part.masks[best[key]]) for key in sorted(best)}
+    return (
+        pairs,
+        [path for key, path in part.images.items() if key not in best],
+        [path for key, path in part.masks.items() if key not in used],
+    )
+
+
+def _stem_functions() -> list:
+    def without(suffix: str):
+        return lambda key: key.removesuffix(suffix) if key.endswith(suffix) else None
+
+    def without_inner_ending(key: str) -> str | None:
+        stem, dot, ending = key.rpartition(".")
+        return stem if dot + ending.lower() in ENDINGS else None
+
+    def without_prefix(key: str) -> str | None:
+        folder, slash, name = key.rpartition("/")
+        return folder + slash + name.removeprefix("mask_") if name.startswith("mask_") else None
+
+    return [*(without(suffix) for suffix in SUFFIXES), without_inner_ending, without_prefix]
+
+
+def _given(folder: Path, images: str, masks: str, notices: Notices) -> Layout:
+    if "{split}" not in images + masks:
+        return _two_folders(_there(folder / images, "images"), _there(folder / masks, "annotations"), notices)
+    parts, places = {}, f"{folder / images} and {folder / masks}"
+    for split, names in SPLITS.items():
+        for name in names:
+            both = [folder / place.replace("{split}", name) for place in (images, masks)]
+            if all(place.is_dir() for place in both):
+                parts[split] = Part(*(list_images(place, notices) for place in both))
+    if not parts:
+        raise ValueError(
+            f"config.data.images is {images} and config.data.annotations {masks}; expected folders in {folder}"
+        )
+    return Layout(parts, places)
+
+
+def _there(folder: Path, field: str) -> Path:
+    if not folder.is_dir():
+        raise ValueError(f"config.data.{field} names {printable(folder)}; expected a folder in config.data.source_dir")
+    return folder
+
+
+def _two_folders(images: Path, masks: Path, notices: Notices) -> Layout:
+    """Returns the layout of a folder of images and one of masks, which may both have a folder per split."""
+    places = f"{printable(images)} and {printable(masks)}"
+    splits = [{split_of(name): path for name, path in _folders(place).items()} for place in (images, masks)]
+    common = [split for split in SPLITS if all(split in of for of in splits)]
+    is_divided = common and all(
+        len(names) == len(_folders(place)) for names, place in zip(splits, (images, masks), strict=True)
+    )
+    if not is_divided:
+        return Layout({"": Part(list_images(images, notices), list_images(masks, notices))}, places)
+    return Layout({split: Part(*(list_images(of[split], notices) for of in splits)) for split in common}, places)
+
+
+def _split_folders(folder: Path, inside: Mapping[str, Path], notices: Notices) -> Layout | None:
+    """Returns the layout of folders ``train``, ``val`` and ``test`` that have images and masks in them."""
+    parts = {}
+    for name, place in inside.items():
+        pair = _image_and_mask_folder(_folders(place)) if split_of(name) else None
+        if pair is not None:
+            parts[split_of(name)] = Part(*(list_images(one, notices) for one in pair))
+        elif split_of(name) and (mixed := _mixed(place, notices)) is not None:
+            parts[split_of(name)] = mixed
+    return Layout(parts, f"{printable(folder)}/{{{','.join(parts)}}}") if parts else None
+
+
+def _sibling_folders(folder: Path, inside: Mapping[str, Path], notices: Notices) -> Layout | None:
+    """Returns the layout of folders such as ``train`` and ``train_masks``."""
+    parts = {}
+    for name, place in inside.items():
+        images = next((name.removesuffix(f"_{end}") for end in IMAGE_FOLDERS if name.endswith(f"_{end}")), name)
+        others = [inside[f"{images}_{end}"] for end in MASK_FOLDERS if f"{images}_{end}" in inside]
+        others += [inside[f"{images}{end}"] for end in MASK_FOLDERS if f"{images}{end}" in inside]
+        if split_of(images) and others:
+            parts[split_of(images)] = Part(list_images(place, notices), list_images(others[0], notices))
+    return Layout(parts, printable(folder)) if parts else None
+
+
+def _one_folder(folder: Path, inside: Mapping[str, Path], notices: Notices) -> Layout | None:
+    """Returns the layout of images and masks in one folder, told apart by a suffix of the masks."""
+    del inside
+    mixed = _mixed(folder, notices)
+    return None if mixed is None else Layout({"": mixed}, printable(folder))
+
+
+def _mixed(folder: Path, notices: Notices) -> Part | None:
+    files = list_images(folder, notices) if _has_images(folder) else {}
+    for suffix in SUFFIXES[1:]:
+        masks = {key: path for key, path in files.items() if key.endswith(suffix)}
+        if masks and any(key.removesuffix(suffix) in files for key in masks):
+            return Part({key: path for key, path in files.items() if key not in masks}, masks)
+    return None
+
+
+def _has_images(folder: Path) -> bool:
+    return any(path.suffix.lower() in ENDINGS for path in folder.iterdir())
+
+
+def _image_and_mask_folder(inside: Mapping[str, Path]) -> tuple[Path, Path] | None:
+    images = next((inside[name] for name in IMAGE_FOLDERS if name in inside), None)
+    masks = next((inside[name] for name in MASK_FOLDERS if name in inside), None)
+    return (images, masks) if images and masks else None
+
+
+def _folders(folder: Path) -> dict[str, Path]:
+    """Returns the folders in a folder by their names in small letters; hidden ones are left out."""
+    return {
+        entry.name.lower(): Path(entry.path)
+        for entry in sorted(os.scandir(folder), key=lambda entry: entry.name)
+        if entry.is_dir() and not entry.name.startswith(".")
+    }
+
+
+def _walk(folder: Path) -> Sequence[Path]:
+    """Returns all files in a folder and in its subfolders that are not hidden, sorted."""
+    found = []
+    for place, folders, files in os.walk(folder, followlinks=True):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [Path(place) / name for name in files]
+    return sorted(found)

@@ -16,6 +16,7 @@ from jaxseg.configs import unet_pets
 
 def get_config():
     config = unet_pets.get_config()
+    config.data.split_seed = None  # the official lists
     config.data.train = "trainval"
     config.data.val = ""  # every training image is trained on, and nothing is chosen by a score
     config.data.test = "test"

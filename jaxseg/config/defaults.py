@@ -18,6 +18,7 @@ def semantic() -> ml_collections.ConfigDict:
             "train_size": _size(()),  # Height and width of training crops; () uses data.image_size.
             "border_weight": 0.0,  # Extra loss weight of pixels between touching objects; 0 disables it.
             "border_width": 5.0,  # Standard deviation of that weight around a border, in pixels.
+            "as_semantic": False,  # Draw the objects of a data set of objects into label maps.
             "cache": True,  # Keep decoded, resized images in a file under data.dir.
         }
     )
@@ -54,6 +55,7 @@ def detector() -> ml_collections.ConfigDict:
             "max_size": 1333,  # Upper limit of the longer side. It takes precedence over data.min_size.
             "image_size": _size((160, 160)),  # Height and width of training images under data.augment.scale_jitter.
             "max_objects": 100,  # Maximum number of objects per image; the smallest are dropped first.
+            "crowds": "auto",  # What iscrowd means: "crowd", "object", or "auto", which asks where most are crowds.
             "empty_images": False,  # Train on images without objects too. Evaluation always includes them.
             "instances": "",  # For oxford_pets: classes are "species" or "breed"; "" reads label maps instead.
             "heads": False,  # For oxford_pets: the head of an animal is an object too.
@@ -105,6 +107,7 @@ def _shared() -> ml_collections.ConfigDict:
         "train": "train",  # Split to train on.
         "val": "val",  # Split scored every train.evaluate_every steps; "" disables it.
         "test": "",  # Split scored once at the end of the run; "" disables it.
+        "missing": "error",  # Images that annotations name and no file has: "error", or "skip" leaves them out.
         "select": {
             "first": 0,  # Keep only the first images of each split; 0 keeps all.
             "most_objects": 0,  # Keep only images with 1 to this many objects; 0 keeps all.

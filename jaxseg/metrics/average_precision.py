@@ -142,7 +142,7 @@ def mean_curve(curves: Sequence[Curves], iou: float) -> np.ndarray:
 def _matched(truth: dict[str, Any], found: Sequence[dict[str, Any]], image_id: int, kind: str) -> COCOeval:
     """Returns the evaluator after it has matched one image. It prints nothing and leaves its arguments as they are."""
     with contextlib.redirect_stdout(io.StringIO()):
-        right = _dataset(truth, [dict(annotation) for annotation in truth["annotations"]])
+        right = _dataset(truth, [_scored(annotation, kind) for annotation in truth["annotations"]])
         # Each kind of result is as in a file of its own: a mask's area is not that of its box.
         fields = ("category_id", "score", KINDS[kind])
         entries = [{"image_id": image_id} | {field: one[field] for field in fields} for one in found]
@@ -150,6 +150,11 @@ def _matched(truth: dict[str, Any], found: Sequence[dict[str, Any]], image_id: i
         evaluator = COCOeval(right, given, kind)
         evaluator.evaluate()
     return evaluator
+
+
+def _scored(annotation: Mapping[str, Any], kind: str) -> dict[str, Any]:
+    """Returns a copy of an annotation. For masks, one of which only the box is known is ignored like a crowd region."""
+    return dict(annotation) | ({"iscrowd": 1} if kind == "segm" and annotation.get("box_only") else {})
 
 
 def _dataset(truth: dict[str, Any], annotations: list[dict[str, Any]]) -> COCO:

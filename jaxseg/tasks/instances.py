@@ -63,12 +63,13 @@ def five_losses(outputs: TrainingOutputs) -> dict[str, Mean]:
     anchors, regions = outputs.anchors, outputs.regions
     first = outputs.mask_logits.shape[1]
     classes, valid = regions.gt_classes, regions.valid
+    with_mask = valid[:, :first] & outputs.has_mask
     return {
         "loss_objectness": losses.objectness(anchors.logits, anchors.positive, anchors.valid),
         "loss_rpn_box_reg": losses.rpn_boxes(anchors.deltas, anchors.gt_deltas, anchors.positive, anchors.valid),
         "loss_classifier": losses.classification(outputs.class_logits, classes, valid),
         "loss_box_reg": losses.head_boxes(outputs.box_deltas, regions.gt_deltas, classes, valid),
-        "loss_mask": losses.masks(outputs.mask_logits, outputs.gt_masks, classes[:, :first], valid[:, :first]),
+        "loss_mask": losses.masks(outputs.mask_logits, outputs.gt_masks, classes[:, :first], with_mask),
     }
 
 

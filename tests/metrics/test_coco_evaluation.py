@@ -99,6 +99,21 @@ def test_what_lies_in_a_crowd_is_no_mistake():
     assert scores["bbox_AP"] == scores["segm_AP"] == pytest.approx(0.5)
 
 
+def test_masks_are_not_scored_where_only_boxes_are_known():
+    """The box of the second object counts; its mask is neither to be found nor a mistake."""
+    truth = truth_of((3, 5, 0, (10, 10, 40, 40)), (3, 5, 0, (100, 100, 40, 40)))
+    truth["annotations"][1]["box_only"] = True
+    first, second = ((3, 5, 0.9, (10, 10, 40, 40)), (3, 5, 0.95, (100, 100, 40, 40)))
+    for given, box, mask in (((first, second), 1.0, 1.0), ((first,), 51 / 101, 1.0)):
+        found = [
+            {"image_id": image, "category_id": category, "score": score, **rectangle(*corners)}
+            for image, category, score, corners in given
+        ]
+        scores = average_precision(truth, found, IDS)
+        assert scores["bbox_AP"] == pytest.approx(box)
+        assert scores["segm_AP"] == pytest.approx(mask)
+
+
 def test_nothing_found_scores_nothing():
     scores = average_precision(truth_of((3, 5, 0, (0, 0, 50, 50))), [], IDS)
     assert scores["bbox_AP"] == scores["segm_AR100"] == 0

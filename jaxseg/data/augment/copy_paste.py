@@ -7,7 +7,7 @@ import ml_collections
 import numpy as np
 
 from jaxseg.data.augment.options import check_fraction
-from jaxseg.data.geometry import boxes_of_masks
+from jaxseg.data.geometry import boxes_of_masks, occupied
 from jaxseg.data.instances.transforms import drop_vanished, select_objects
 from jaxseg.types import InstanceExample, Objects
 
@@ -48,8 +48,12 @@ class CopyPaste(NamedTuple):
 
 
 def random_copy_paste(rng: np.random.Generator, below: InstanceExample, above: InstanceExample) -> InstanceExample:
-    """Pastes each object of ``above`` onto ``below`` with probability 0.5; crowd regions are never pasted."""
+    """Pastes each object of ``above`` onto ``below`` with probability 0.5.
+
+    Crowd regions and objects without a mask are never pasted.
+    """
     chosen = ~above.objects.crowd & (rng.random(len(above.objects.crowd)) < 0.5)
+    chosen &= occupied(above.objects.masks)
     return paste_objects(below, above._replace(objects=select_objects(above.objects, chosen)))
 
 
@@ -71,7 +75,8 @@ def _behind(objects: Objects, hidden: np.ndarray) -> Objects:
     seen = objects.masks * ~hidden
     before, after = (np.count_nonzero(masks, axis=(1, 2)) for masks in (objects.masks, seen))
     boxes = np.where((before != after)[:, None], boxes_of_masks(seen), objects.boxes)
-    return select_objects(objects._replace(boxes=boxes, masks=seen), after >= np.maximum(LEAST_VISIBLE * before, 1))
+    enough = (after >= np.maximum(LEAST_VISIBLE * before, 1)) | (before == 0)  # an object may have a box only
+    return select_objects(objects._replace(boxes=boxes, masks=seen), enough)
 
 
 def _fitted(example: InstanceExample, size: tuple[int, int]) -> InstanceExample:
@@ -84,4 +89,4 @@ def _fitted(example: InstanceExample, size: tuple[int, int]) -> InstanceExample:
     masks[:, :height, :width] = objects.masks[:, :height, :width]
     cut = (objects.boxes[:, 2:] > np.array([width, height])).any(axis=1, keepdims=True)
     boxes = np.where(cut, boxes_of_masks(masks), objects.boxes)
-    return InstanceExample(image, drop_vanished(objects._replace(boxes=boxes, masks=masks)))
+    return InstanceExample(image, drop_vanished(objects._replace(boxes=boxes, masks=masks), objects.masks))

@@ -1,196 +1,215 @@
-"""Annotation files in COCO's format: read once, and checked before anything is learnt from them.
-
-What a file says of its images and categories must be right, or it is an error. An annotation that is of no use is left
-out; one warning for each kind of fault counts them and names the first, so that nothing can go wrong in mid-run.
-"""
+"""Annotation files in COCO's format: categories, images, and the annotations of each image."""
 
 import json
-import warnings
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jaxseg.data.coco import rle
+from jaxseg.data.coco.reading import Annotation, AnnotationReader
+from jaxseg.data.instances.locating import ImageEntry
+from jaxseg.data.report import Notices
 
 Size = tuple[int, int]
-Annotation = dict[str, Any]
+Key = int | str  # an id as the file has it, with text and floats that are whole numbers as numbers
 
-KEPT = ("id", "image_id", "category_id", "bbox", "area", "iscrowd", "segmentation")
-TOLERANCE = 1.0  # pixels by which a box may leave its image without a warning, as rounding makes it
-CORNERS = 6  # numbers that a polygon has at least: three points
-CUT = "its box leaves the image"
-THIN = "a polygon of it has not three points"
-AREA = "its area is not a number"
-# Faults with which an annotation is still of use, and what becomes of it.
-MENDED = {CUT: "cut off", THIN: "kept without it", AREA: "given the area of the mask"}
-FAR = 2  # times an image's longer side; a polygon that goes farther is a mistake
-
-
-class Image(NamedTuple):
-    """What the file says of an image."""
-
-    number: int
-    file_name: str
-    size: Size
+PARTS = ("images", "annotations", "categories")
+TEXT_IDS = "have ids that are text or floats, which are read"
 
 
 class AnnotationFile(NamedTuple):
-    """What a file holds that can be used.
+    """An annotation file, of which the annotations are not checked yet.
 
     Attributes:
       path: the file.
-      categories: the name of each category, by its number, in the order of numbers.
+      categories: the name of each category by its number, in the order of numbers.
       images: in the order of the file.
-      annotations: those of each image, by its number.
+      entries: the annotations of each image by its number, as the file has them.
+      category_numbers: the number of each category by its id.
+      from_cvat: whether CVAT has written the file. It marks brush masks with ``iscrowd``.
     """
 
     path: Path
     categories: Mapping[int, str]
-    images: list[Image]
-    annotations: Mapping[int, list[Annotation]]
+    images: list[ImageEntry]
+    entries: Mapping[int, list[Annotation]]
+    category_numbers: Mapping[Key, int]
+    from_cvat: bool
+
+    def annotations(self, images: Iterable[ImageEntry], notices: Notices) -> list[list[Annotation]]:
+        """Returns what can be used of the annotations of images, see ``AnnotationReader``; their sizes are known."""
+        reader = AnnotationReader(self.categories, notices)
+        found = []
+        for image in images:
+            read = (
+                reader.read(
+                    entry, image.number, self.category_numbers.get(key_of(entry.get("category_id"))), image.size
+                )
+                for entry in self.entries.get(image.number, ())
+            )
+            found.append([annotation for annotation in read if annotation is not None])
+        return found
 
 
-def read_annotations(path: Path) -> AnnotationFile:
-    """Reads and checks an annotation file.
+def read_annotations(path: Path, notices: Notices) -> AnnotationFile:
+    """Reads an annotation file.
 
     Raises:
       ValueError: it is not in COCO's format, or images or categories contradict each other.
     """
-    content = _load(path)
-    categories = _categories(content["categories"], path)
-    images = _images(content["images"], path)
-    sizes = {image.number: image.size for image in images}
-    used, faults = defaultdict(list), defaultdict(list)
-    for annotation in content["annotations"]:
-        fault = fault_of(annotation, sizes, categories)
-        if fault:
-            faults[fault].append(annotation.get("id"))
-            continue
-        kept = {key: annotation[key] for key in KEPT if key in annotation}
-        kept["bbox"] = [float(number) for number in annotation["bbox"]]
-        if _leaves(kept["bbox"], sizes[annotation["image_id"]]):
-            faults[CUT].append(annotation.get("id"))
-        if isinstance(annotation["segmentation"], list):
-            kept["segmentation"] = [polygon for polygon in annotation["segmentation"] if len(polygon) >= CORNERS]
-            if len(kept["segmentation"]) < len(annotation["segmentation"]):
-                faults[THIN].append(annotation.get("id"))
-        if not _is_area(kept.get("area", 0)):
-            faults[AREA].append(annotation.get("id"))
-            del kept["area"]
-        used[annotation["image_id"]].append(kept)
-    _warn(path, faults, [str(annotation.get("id")) for annotation in content["annotations"]])
-    return AnnotationFile(path, categories, images, used)
+    content = load(path)
+    entries = content["annotations"]
+    categories, numbers = _categories(content, path, notices)
+    images, image_numbers = _images(content["images"], path, notices)
+    by_image = defaultdict(list)
+    for entry in entries:
+        number = image_numbers.get(key_of(entry.get("image_id")))
+        if number is None:
+            notices.add("are left out: their image_id is that of no image", "annotations", str(entry.get("id")))
+        else:
+            by_image[number].append(entry)
+    times = Counter(str(entry.get("id")) for entry in entries if "id" in entry)
+    if len(times) < len(entries):
+        repeated = [number for number, count in times.items() if count > 1]
+        if repeated:
+            notices.add(
+                "share their id with another annotation; all are kept", "annotations", repeated[0], count=len(repeated)
+            )
+    odd = [
+        entry
+        for entry in entries
+        if isinstance(entry.get("image_id"), str | float) or isinstance(entry.get("category_id"), str | float)
+    ]
+    if odd:
+        notices.add(TEXT_IDS, "annotations", str(odd[0].get("id")), count=len(odd))
+    from_cvat = bool(entries) and all("occluded" in (entry.get("attributes") or ()) for entry in entries)
+    return AnnotationFile(path, categories, images, by_image, numbers, from_cvat)
 
 
-def fault_of(annotation: Annotation, sizes: Mapping[int, Size], categories: Mapping[int, str]) -> str:
-    """Why an annotation is of no use; "" where it is."""
-    image, category = annotation.get("image_id"), annotation.get("category_id")
-    if not isinstance(image, int) or image not in sizes:
-        return "its image_id is that of no image"
-    if not isinstance(category, int) or category not in categories:
-        return "its category_id is that of no category"
-    height, width = sizes[image]
-    try:
-        x, y, box_width, box_height = (float(number) for number in annotation["bbox"])
-    except (KeyError, TypeError, ValueError):
-        return "its bbox is not four numbers"
-    if not (box_width > 0 and box_height > 0):
-        return "its box has no area"
-    if not (x < width and y < height and x + box_width > 0 and y + box_height > 0):
-        return "its box is outside the image"
-    if annotation.get("iscrowd", 0) not in (0, 1):
-        return "its iscrowd is neither 0 nor 1"
-    segmentation = annotation.get("segmentation")
-    if not segmentation:
-        return "it has no segmentation"
-    if isinstance(segmentation, dict):
-        return _fault_of_runs(segmentation, (height, width))
-    return _fault_of_polygons(segmentation, FAR * max(height, width))
+def key_of(value: Any) -> Key | None:
+    """Returns an id as a whole number where it is one, written as text or as a float too.
+
+    Example:
+      >>> [key_of(value) for value in (7, "7", 7.0, "a1", None)]
+      [7, 7, 7, 'a1', None]
+    """
+    if isinstance(value, int):
+        return value
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else str(value)
+    if isinstance(value, str):
+        try:
+            number = float(value)
+        except ValueError:
+            return value
+        return int(number) if number.is_integer() else value
+    return None
 
 
-def _fault_of_polygons(polygons: Any, far: float) -> str:
-    try:
-        whole = [polygon for polygon in polygons if len(polygon) >= CORNERS]
-        if any(len(polygon) % 2 for polygon in whole):
-            return "a polygon of it has an odd number of numbers"
-        if any(min(polygon) < -far or max(polygon) > far for polygon in whole):
-            return "a polygon of it is far outside the image"
-    except TypeError:
-        return "a polygon of it is not a list of numbers"
-    return "" if whole else "no polygon of it has three points"
+def load(path: Path) -> dict[str, Any]:
+    """Reads the JSON of an annotation file.
 
-
-def _fault_of_runs(code: Mapping[str, Any], size: Size) -> str:
-    try:
-        if tuple(code["size"]) != size:
-            return "its run-length code has another size than the image"
-        lengths = rle.run_lengths(code["counts"])
-    except (KeyError, TypeError, ValueError, IndexError):
-        return "its run-length code cannot be read"
-    if lengths.ndim != 1 or (lengths < 0).any() or lengths.sum() != size[0] * size[1]:
-        return "its run lengths do not add up to the image"
-    return ""
-
-
-def _is_area(number: Any) -> bool:
-    return isinstance(number, int | float) and number >= 0
-
-
-def _leaves(box: list[float], size: Size) -> bool:
-    x, y, width, height = box
-    return min(x, y, size[1] - x - width, size[0] - y - height) < -TOLERANCE
-
-
-def _warn(path: Path, faults: Mapping[str, list], numbers: list) -> None:
-    for fault, named in faults.items():
-        done = MENDED.get(fault, "left out")
-        warnings.warn(f"{path}: {len(named)} annotation(s) {done}, the first is {named[0]}: {fault}", stacklevel=3)
-    twice = [number for number, times in Counter(numbers).items() if times > 1]
-    if twice:
-        warnings.warn(
-            f"{path}: {len(twice)} id(s) stand for several annotations, the first is {twice[0]}; all of them are kept",
-            stacklevel=3,
-        )
-
-
-def _load(path: Path) -> dict[str, Any]:
+    Raises:
+      ValueError: it is not JSON, or lacks one of the three lists.
+    """
     try:
         # What is not a number comes as None, which no check lets pass.
         content = json.loads(path.read_bytes(), parse_constant=lambda name: None)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not JSON ({error}); expected annotations in COCO's format") from error
-    parts = ("images", "annotations", "categories")
-    whole = isinstance(content, dict) and all(isinstance(content.get(part), list) for part in parts)
-    if not whole or not all(isinstance(entry, dict) for part in parts for entry in content[part]):
-        raise ValueError(f"{path} is not in COCO's format; expected the lists {', '.join(parts)}")
+    whole = isinstance(content, dict) and all(isinstance(content.get(part), list) for part in PARTS)
+    if not whole or not all(isinstance(entry, dict) for part in PARTS for entry in content[part]):
+        raise ValueError(f"{path} is not in COCO's format; expected the lists {', '.join(PARTS)}")
     return content
 
 
-def _categories(entries: list[dict[str, Any]], path: Path) -> dict[int, str]:
-    categories = {}
+def _numbered(keys: list[Key]) -> dict[Key, int]:
+    """Returns a number for each id: itself where all are whole numbers, otherwise its place from 1."""
+    if all(isinstance(key, int) for key in keys):
+        return {key: key for key in keys}
+    return {key: place for place, key in enumerate(dict.fromkeys(keys), start=1)}
+
+
+def _categories(content: dict[str, Any], path: Path, notices: Notices) -> tuple[dict[int, str], dict[Key, int]]:
+    """Returns the names of categories by number, and their numbers by id; empty root categories are left out."""
+    entries, names = content["categories"], {}
     for entry in entries:
-        number, name = entry.get("id"), entry.get("name")
-        if not isinstance(number, int) or not isinstance(name, str):
+        key, name = key_of(entry.get("id")), entry.get("name")
+        if key is None or not isinstance(name, str):
             raise ValueError(f"{path}: the category {entry} has not both an id, a whole number, and a name")
-        if number in categories:
-            raise ValueError(f"{path}: the categories {categories[number]!r} and {name!r} have the same id {number}")
-        categories[number] = name
-    if not categories:
+        if key in names:
+            raise ValueError(f"{path}: the categories {names[key]!r} and {name!r} have the same id {key}")
+        names[key] = name
+    for key in _roots(entries, content["annotations"]):
+        notices.add("are left out: a root category without objects", "categories", names.pop(key))
+    if not names:
         raise ValueError(f"{path} has no categories; expected one for each class of objects")
-    return dict(sorted(categories.items()))
+    numbers = _numbered(list(names))
+    return dict(sorted((numbers[key], name) for key, name in names.items())), numbers
 
 
-def _images(entries: list[dict[str, Any]], path: Path) -> list[Image]:
-    images, files = {}, {}
-    for entry in entries:
-        number, name, size = entry.get("id"), entry.get("file_name"), (entry.get("height"), entry.get("width"))
-        if not isinstance(number, int) or not isinstance(name, str):
+def _roots(entries: list[dict[str, Any]], annotations: list[Annotation]) -> list[Key]:
+    """Returns the categories that only group the others, as Roboflow writes one, and have no annotation."""
+    above = {entry.get("supercategory") for entry in entries if entry.get("supercategory") != entry.get("name")}
+    suspects = [key_of(entry.get("id")) for entry in entries if entry.get("name") in above]
+    if not suspects or len(suspects) == len(entries):
+        return []
+    used = {key_of(annotation.get("category_id")) for annotation in annotations}
+    return [key for key in suspects if key not in used]
+
+
+def _images(entries: list[dict[str, Any]], path: Path, notices: Notices) -> tuple[list[ImageEntry], dict[Key, int]]:
+    """Returns the images, and their numbers by id; entries of the same file are joined."""
+    keys = [key_of(entry.get("id")) for entry in entries]
+    for entry, key in zip(entries, keys, strict=True):
+        if key is None or not isinstance(entry.get("file_name"), str):
             raise ValueError(f"{path}: the image {entry} has not both an id, a whole number, and a file_name")
-        if not all(isinstance(side, int) and side > 0 for side in size):
-            raise ValueError(f"{path}: image {number}, {name}, has height and width {size}; expected whole numbers")
-        if number in images or name in files:
-            other = images[number].file_name if number in images else files[name]
-            raise ValueError(f"{path}: image {number}, {name}, stands there twice, also as {other}")
-        images[number], files[name] = Image(number, name, size), number
-    return list(images.values())
+    numbers = _numbered(keys)
+    images, by_file = {}, {}
+    for entry, key in zip(entries, keys, strict=True):
+        name, size = normal_name(entry["file_name"]), _size(entry, path)
+        if name != entry["file_name"]:
+            notices.add(
+                "have a file_name with back-slashes, a drive or ../, which is read", "images", entry["file_name"]
+            )
+        number = numbers[key]
+        if number in images and images[number].file_name != name:
+            raise ValueError(f"{path}: image {key}, {name}, has the id of another image, {images[number].file_name}")
+        if name in by_file:
+            if size not in (None, by_file[name].size):
+                raise ValueError(f"{path}: image {key}, {name}, stands there twice, with different sizes")
+            notices.add("stand there more than once; their annotations are joined", "images", name)
+            numbers[key] = by_file[name].number
+            continue
+        images[number] = by_file[name] = ImageEntry(number, name, size)
+    return list(images.values()), numbers
+
+
+def normal_name(file_name: str) -> str:
+    r"""Returns a file name as a path relative to a folder.
+
+    Example:
+      >>> normal_name("..\\..\\data\\a b.jpg")
+      'data/a b.jpg'
+      >>> normal_name("C:\\photos\\1.jpg")
+      'photos/1.jpg'
+    """
+    name = file_name.replace("\\", "/")
+    if "://" in name:
+        name = name.split("://", 1)[1].split("?", 1)[0].partition("/")[2]
+    if name[1:3] == ":/":
+        name = name[3:]
+    parts = [part for part in name.split("/") if part not in ("", ".", "..")]
+    return "/".join(parts)
+
+
+def _size(entry: dict[str, Any], path: Path) -> Size | None:
+    """Returns (height, width) of an image; None where it is not given."""
+    size = tuple(key_of(entry.get(side)) for side in ("height", "width"))
+    if size == (None, None):
+        return None
+    if not all(isinstance(side, int) and side > 0 for side in size):
+        raise ValueError(
+            f"{path}: image {entry['id']}, {entry['file_name']}, has height and width {size}; expected whole numbers"
+        )
+    return size

@@ -1,29 +1,30 @@
-"""Where annotation files in COCO's format and their images are found, and which of the images are of a split."""
+"""Where annotation files in COCO's format are, as COCO itself and annotation programs write them."""
 
-import os
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import ml_collections
-from PIL import Image as PillowImage
 
-from jaxseg.data.coco.annotations import AnnotationFile, Image
-from jaxseg.data.splits import divide
+from jaxseg.data.instances.splits import ALL, NAMES, names_of
 
-# Where annotations and images are looked for: as COCO itself has them, then as annotation programs write them.
+# Where annotations and images of a split are looked for.
 FILES = (
     "annotations/instances_{split}2017.json",
     "annotations/instances_{split}.json",
     "{split}/_annotations.coco.json",
+    "annotations/{split}.json",
+    "{split}/annotations.json",
     "{split}.json",
 )
-FOLDERS = ("{split}2017", "{split}", "images/{split}", "images", ".")
-# The same where there is one file for all images, which config.data.split_seed divides.
+FOLDERS = ("{split}2017", "{split}", "{split}/images", "images/{split}", "images", ".")
+# The same where there is one file for all images.
 UNDIVIDED = (
     "annotations/instances_default.json",
     "annotations/instances_all.json",
     "_annotations.coco.json",
     "annotations.json",
+    "annotations/annotations.json",
+    "instances_default.json",
     "result.json",
 )
 ORIGIN = (
@@ -34,64 +35,69 @@ ORIGIN = (
 )
 
 
-def annotation_path(folder: Path, data_config: ml_collections.ConfigDict, split: str) -> Path:
-    usual = UNDIVIDED if data_config.split_seed is not None else FILES
-    places = (data_config.annotations,) if data_config.annotations else usual
-    paths = [folder / place.replace("{split}", split) for place in places]
-    found = [path for path in paths if path.is_file()]
-    if not found:
-        raise ValueError(f"{' or '.join(map(str, paths))} is missing. {ORIGIN}")
-    return found[0]
+def annotation_files(folder: Path, data_config: ml_collections.ConfigDict, split: str) -> dict[str, Path]:
+    """Returns the annotation files of a data set by split; "all" for one file for all images.
 
-
-def chosen_images(file: AnnotationFile, data_config: ml_collections.ConfigDict, split: str) -> list[Image]:
-    """The images of a split."""
-    if data_config.split_seed is None or split == "all":
-        return file.images
-    parts = divide([image.file_name for image in file.images], data_config.val_fraction, data_config.split_seed)
-    if split not in parts:
-        raise ValueError(f"with config.data.split_seed there is no split {split!r}; expected train, val or all")
-    chosen = set(parts[split])
-    return [image for image in file.images if image.file_name in chosen]
-
-
-def image_paths(
-    folder: Path, file: AnnotationFile, images: list[Image], data_config: ml_collections.ConfigDict, split: str
-) -> tuple[Path, ...]:
-    """The files of the images.
+    Args:
+      folder: of the data set.
+      data_config: ``config.data``.
+      split: one that is looked for, in addition to the usual ones.
 
     Raises:
-      ValueError: one of them is missing.
+      ValueError: there is none.
     """
+    given = data_config.annotations
+    wanted = dict.fromkeys([*names_of(split), *(name for names in NAMES.values() for name in names)])
+    if given and "{split}" not in given:
+        places = {ALL: (given,)}
+    elif given:
+        places = {name: (given.replace("{split}", name),) for name in wanted}
+    else:
+        divided = {name: [place.replace("{split}", name) for place in FILES] for name in wanted if name != ALL}
+        places = {**({} if data_config.split_seed is not None else divided), ALL: UNDIVIDED}
+    found = {
+        name: next((folder / place for place in own if (folder / place).is_file()), None)
+        for name, own in places.items()
+    }
+    found = {name: path for name, path in found.items() if path is not None}
+    if len(found) > 1:
+        found.pop(ALL, None)
+    if not found and not given:
+        alone = [path for path in _json_files(folder) if is_coco(path)]
+        found = {ALL: alone[0]} if len(alone) == 1 else {}
+    if not found:
+        tried = [folder / place for place in (places.get(split) or places[next(iter(places))])]
+        raise ValueError(f"{' or '.join(map(str, tried))} is missing. {ORIGIN}")
+    return found
+
+
+def image_folders(folder: Path, path: Path, data_config: ml_collections.ConfigDict, names: Iterable[str]) -> list[Path]:
+    """Returns the folders in which images of an annotation file may be, the most likely first.
+
+    Args:
+      folder: of the data set.
+      path: the annotation file.
+      data_config: ``config.data``.
+      names: of the split.
+    """
+    names = [*names, "default"]
     places = (data_config.images,) if data_config.images else FOLDERS
-    folders = [folder / place.replace("{split}", split) for place in places] + [file.path.parent]
-    having = [place for place in folders if (place / images[0].file_name).is_file()]
-    chosen = having[0] if having else folders[0]
-    paths = tuple(chosen / image.file_name for image in images)
-    # Folders are listed, for to ask for each of 118,287 files takes longer.
-    listed = {parent: set(os.listdir(parent)) for parent in {path.parent for path in paths} if parent.is_dir()}
-    missing = [i for i, path in enumerate(paths) if path.name not in listed.get(path.parent, ())]
-    if missing:
-        image = images[missing[0]]
-        concerned = [entry.get("id") for entry in file.annotations.get(image.number, [])]
-        raise ValueError(
-            f"{paths[missing[0]]} is missing, the first of {len(missing)} image(s) that are; {file.path} has it as "
-            f"image {image.number} with the annotation(s) {concerned}. {ORIGIN}"
-        )
-    return paths
+    expanded = [place.replace("{split}", name) for place in places for name in names]
+    return list(dict.fromkeys([*(folder / place for place in expanded), path.parent, path.parent / "images"]))
 
 
-def check_headers(paths: Sequence[Path], images: Sequence[Image]) -> None:
-    """Sees that each image has the size for which it is annotated, as it lies or turned upright."""
-    for path, image in zip(paths, images, strict=True):
-        try:
-            with PillowImage.open(path) as opened:
-                width, height = opened.size
-                turned = opened.getexif().get(0x0112, 1) >= 5
-        except (OSError, SyntaxError) as error:
-            raise ValueError(f"{path} cannot be decoded ({error}); expected a whole image file") from error
-        if image.size not in ((height, width), (width, height) if turned else (height, width)):
-            raise ValueError(
-                f"{path} is {width}x{height}; image {image.number} of the annotations expects "
-                f"{image.size[1]}x{image.size[0]}"
-            )
+def is_coco(path: Path) -> bool:
+    """Returns whether a file looks like one in COCO's format, without reading all of it."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(4096)
+            file.seek(0)
+            rest = file.read(1 << 26) if start.lstrip()[:1] == b"{" else b""
+    except OSError:
+        return False
+    return all(f'"{part}"'.encode() in rest for part in ("images", "annotations", "categories"))
+
+
+def _json_files(folder: Path) -> list[Path]:
+    """Returns the JSON files of a folder and of its folder ``annotations``."""
+    return sorted([*folder.glob("*.json"), *(folder / "annotations").glob("*.json")])

@@ -71,7 +71,14 @@ def annotations_of(source: Source, index: int) -> list[dict[str, Any]]:
 
 
 def _completed(annotation: dict[str, Any], image_size: tuple[int, int]) -> dict[str, Any]:
-    """With what the evaluator asks for and not every program writes."""
+    """Returns an annotation with what the evaluator needs and not every program writes.
+
+    An object without a mask has ``box_only``, and its box as the segmentation.
+    """
+    if "segmentation" not in annotation:
+        x, y, width, height = annotation["bbox"]
+        box = [x, y, x + width, y, x + width, y + height, x, y + height]
+        return {"iscrowd": 0, "area": width * height} | annotation | {"segmentation": [box], "box_only": True}
     if "area" in annotation and "iscrowd" in annotation:
         return annotation
     code = rle.encode_segmentation(annotation["segmentation"], image_size)

@@ -81,3 +81,21 @@ def run_lengths(counts: list[int] | str | bytes) -> np.ndarray:
     lengths[1::2] = np.cumsum(lengths[1::2])
     lengths[2::2] = np.cumsum(lengths[2::2])
     return lengths
+
+
+def box_of(code: dict[str, Any], image_size: tuple[int, int]) -> list[float]:
+    """Returns the tight box ``[x, y, width, height]`` of a run-length code in either form; zeros for an empty mask.
+
+    Args:
+      code: ``{"size": [h, w], "counts": ...}``.
+      image_size: (height, width).
+
+    Example:
+      >>> box_of({"size": [3, 4], "counts": [4, 1, 7]}, (3, 4))
+      [1.0, 1.0, 1.0, 1.0]
+    """
+    (mask,) = decode([code], image_size)
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not len(rows):
+        return [0.0, 0.0, 0.0, 0.0]
+    return [float(columns[0]), float(rows[0]), float(np.ptp(columns) + 1), float(np.ptp(rows) + 1)]

@@ -72,8 +72,8 @@ def jittered_view(rng: np.random.Generator, size: Size, scale: tuple[float, floa
 def apply_view(example: InstanceExample, view: View) -> InstanceExample:
     """Resamples image, boxes and masks for a view.
 
-    A box that the window cuts becomes the tight box of what remains of its mask. Objects with an empty mask, or with a
-    box without area, are dropped.
+    A box that the window cuts becomes the tight box of what remains of its mask, or, for an object without a mask, what
+    remains of the box. Objects that vanish are dropped.
     """
     (top, left), (height, width) = view.corner, view.size
     objects, old = example.objects, example.image.shape[:2]
@@ -92,15 +92,28 @@ def apply_view(example: InstanceExample, view: View) -> InstanceExample:
         boxes = np.stack([x1, height - y2, x2, height - y1], axis=1)
     masks = pick(objects.masks, rows, columns)
     cut = (boxes < 0).any(axis=1) | (boxes > np.array([width, height, width, height])).any(axis=1)
-    boxes[cut] = boxes_of_masks(masks[cut])
-    objects = Objects(boxes.astype(np.float32), objects.classes, masks, objects.crowd)
-    return InstanceExample(np.ascontiguousarray(image), drop_vanished(objects))
+    if cut.any():
+        boxes[cut] = np.where(
+            occupied(objects.masks[cut])[:, None],
+            boxes_of_masks(masks[cut]),
+            np.clip(boxes[cut], 0, np.array([width, height, width, height])),
+        )
+    resampled = Objects(boxes.astype(np.float32), objects.classes, masks, objects.crowd)
+    return InstanceExample(np.ascontiguousarray(image), drop_vanished(resampled, objects.masks))
 
 
-def drop_vanished(objects: Objects) -> Objects:
-    """Drops objects with an empty mask, or with a box without area."""
+def drop_vanished(objects: Objects, before: np.ndarray) -> Objects:
+    """Drops objects with a box without area, and those that had a mask and have none any more.
+
+    Args:
+      objects: as they are now.
+      before: the masks ``[m, h, w]`` that they had.
+    """
     x1, y1, x2, y2 = objects.boxes.T
-    remain = (x1 < x2) & (y1 < y2) & occupied(objects.masks)
+    seen = occupied(objects.masks)
+    if not seen.all():
+        seen[~seen] = ~occupied(before[~seen])
+    remain = (x1 < x2) & (y1 < y2) & seen
     return objects if remain.all() else select_objects(objects, remain)
 
 

@@ -184,7 +184,8 @@ class MaskRCNN(nn.Module):
         first = targets.positive_slots(regions, self.box_sampling.positive_fraction)
         mask_logits = self.mask_logits(pyramid, first.boxes, first.positive, extents)
         gt_masks = targets.mask_targets(first, truth, sizes, mask_logits.shape[2], image.shape[2], self.cpu_kernels)
-        return TrainingOutputs(rpn_samples, regions, logits, deltas, mask_logits, gt_masks)
+        has_mask = targets.mask_known(first, truth)
+        return TrainingOutputs(rpn_samples, regions, logits, deltas, mask_logits, gt_masks, has_mask)
 
     def pyramid(self, image: jax.Array, extents: jax.Array | None = None) -> tuple[jax.Array, ...]:
         """Computes P2 to P6 of a batch: ``[b, h / s, w / s, channels]`` for s = 4 to 64."""

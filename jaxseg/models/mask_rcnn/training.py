@@ -40,6 +40,7 @@ class GroundTruth(NamedTuple):
       boxes: float32 ``[b, m, 4]``, in pixels of the resized images.
       classes: int32 ``[b, m]``, from 1.
       masks: uint8 ``[b, m, h, w]``, 1 on the object; or ``[b, m, h, w / 8]``, a bit a pixel, as np.packbits packs rows.
+        All zero for an object whose box alone is annotated.
       usable: bool ``[b, m]``, False on padding and on crowd regions.
     """
 
@@ -98,6 +99,7 @@ class TrainingOutputs(NamedTuple):
       mask_logits: float32 ``[b, r', 28, 28, k]`` (or ``[b, r', 28, 28, 1]``), of the first r' regions, among which are
         all that are positive.
       gt_masks: float32 ``[b, r', 28, 28]``, in 0..1, meaningful where positive.
+      has_mask: bool ``[b, r']``, False for regions of objects whose boxes alone are annotated.
     """
 
     anchors: AnchorSamples
@@ -106,6 +108,7 @@ class TrainingOutputs(NamedTuple):
     box_deltas: jax.Array
     mask_logits: jax.Array
     gt_masks: jax.Array
+    has_mask: jax.Array
 
 
 def sample_anchors(
@@ -201,6 +204,12 @@ def mask_targets(
         return crop_targets(masks, boxes, objects, size, extent, packed_width, cpu_kernels)
 
     return jax.vmap(crop)(truth.masks, regions.boxes, regions.objects, sizes)
+
+
+def mask_known(regions: Regions, truth: GroundTruth) -> jax.Array:
+    """Returns which regions ``[b, r']`` are matched to an object that has a mask."""
+    known = jnp.any(truth.masks != 0, axis=(2, 3))
+    return jnp.take_along_axis(known, regions.objects, axis=1)
 
 
 def _candidates(proposals: Proposals, truth: GroundTruth) -> tuple[jax.Array, jax.Array]:

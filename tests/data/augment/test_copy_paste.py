@@ -63,3 +63,13 @@ def test_objects_are_pasted_with_even_chance_and_crowds_never():
     shares = np.bincount(np.concatenate(pasted), minlength=5) / 200
     assert shares[4] == 0
     assert (abs(shares[1:4] - 0.5) < 0.12).all()
+
+
+def test_objects_without_a_mask_stay_below_and_are_never_pasted():
+    below, above = example(0, (8, 40), (0, 0, 5, 5)), example(9, (8, 40), (2, 0, 9, 5))
+    boxed = below._replace(objects=below.objects._replace(masks=0 * below.objects.masks))
+    result = paste_objects(boxed, above)
+    np.testing.assert_array_equal(result.objects.boxes, [[0, 0, 5, 5], [2, 0, 9, 5]])
+    above = above._replace(objects=above.objects._replace(masks=0 * above.objects.masks))
+    pasted = [random_copy_paste(np.random.default_rng(seed), below, above) for seed in range(10)]
+    assert all(len(each.objects.classes) == 1 for each in pasted)

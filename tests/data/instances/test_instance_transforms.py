@@ -128,3 +128,16 @@ def test_sides_that_contradict_each_other(data):
     data.min_size = 100
     with pytest.raises(ValueError, match="min_size is 100 and max_size 96; expected 0 < min_size <= max_size"):
         augmentation(data)
+
+
+def test_an_object_without_a_mask_keeps_its_box():
+    boxes = np.array([[2, 3, 10, 8], [12, 1, 18, 9], [15, 15, 19, 19]], np.float32)
+    masks = np.zeros((3, 20, 20), np.uint8)
+    masks[0, 3:8, 2:10] = 1
+    objects = Objects(boxes, np.array([1, 2, 3], np.int32), masks, np.zeros(3, bool))
+    example = InstanceExample(np.zeros((20, 20, 3), np.uint8), objects)
+    whole = apply_view(example, View((40, 40), (0, 0), (40, 40), flip=True))
+    np.testing.assert_array_equal(whole.objects.boxes, [[20, 6, 36, 16], [4, 2, 16, 18], [2, 30, 10, 38]])
+    window = apply_view(example, View((20, 20), (0, 5), (12, 10)))  # cuts the first two; the third is outside
+    np.testing.assert_array_equal(window.objects.boxes, [[0, 3, 5, 8], [7, 1, 10, 9]])
+    np.testing.assert_array_equal(window.objects.masks.any(axis=(1, 2)), [True, False])

@@ -290,6 +290,14 @@ def test_whatever_the_objects_losses_and_gradients_are_finite(training_step, ima
         assert all(np.any(leaf != 0) for leaf in jax.tree.leaves(grads["rpn_head"]))
 
 
+def test_objects_without_a_mask_train_the_box_branch_only(training_step, image):
+    truth = ground_truth(*OBJECTS["two objects"])
+    (_, (losses, _)), grads = training_step(image, truth._replace(masks=0 * truth.masks))
+    assert losses["loss_mask"] == 0
+    assert all(np.all(leaf == 0) for leaf in jax.tree.leaves(grads["mask_head"]))
+    assert losses["loss_box_reg"] > 0
+
+
 @pytest.mark.slow
 def test_padding_further_changes_no_loss(image):
     """Neither activations, nor batch statistics, nor which anchors may be drawn."""

@@ -117,6 +117,12 @@ def _shared() -> ml_collections.ConfigDict:
         "mean": (),  # Mean per channel; () uses that of the initial weights, or else of the data set.
         "std": (),  # Standard deviation per channel; () as for data.mean. (image / scale - mean) / std is the input.
         "scale": 255.0,  # Divisor of pixel values before the mean is subtracted.
+        # Meaning of mask files: "classes", "instances" (one number per object), or "auto" to look at them.
+        "masks": "auto",
+        "unlabeled": "skip",  # Images without a mask: "skip" leaves them out, "background" trains on them.
+        "bad_files": "error",  # Damaged files: "error" ends the run before step 1, "skip" leaves them out.
+        "tolerate_size_difference": 0,  # Pixels by which the sizes of mask and image may differ; 0 allows none.
+        "allow_overlap": False,  # Allow images that are in the lists of several splits.
         "value_range": "auto",  # Values that become black and white in 16-bit and float images, such as "0,4095".
         "page": 0,  # Page to read of image files with several pages, from 0.
         "max_pixels": 1_000_000_000,  # Largest number of pixels of an image that is read.

@@ -84,6 +84,11 @@ class Notices:
         first, remedy = (before.first, before.remedy) if before else (name, remedy)
         self._found[noun, text] = Notice(text, noun, count + (before.count if before else 0), of, first, remedy)
 
+    def extend(self, other: "Notices") -> None:
+        """Counts all that another one has counted."""
+        for notice in other.all():
+            self.add(notice.text, notice.noun, notice.first, count=notice.count, of=notice.total, remedy=notice.remedy)
+
     def all(self) -> tuple[Notice, ...]:
         """Returns the notices in the order in which their kinds were first added."""
         return tuple(self._found.values())

@@ -68,6 +68,12 @@ class Coding(NamedTuple):
             raise ValueError(f"{name} has the value {_shown(unknown, self.by_color)}; expected only {known}")
         return classes[places]
 
+    def class_of(self, key: int) -> int:
+        """Returns the meaning of one value, ``IGNORE`` for a value without one."""
+        if self.threshold:
+            return int(key >= HALF * (GRAY if self.by_color else 1))
+        return self.classes[self.keys.index(key)] if key in self.keys else IGNORE
+
     def _values(self, mask: Mask) -> np.ndarray:
         if mask.kind == "bits":
             return mask.values.astype(np.int32) * (self.bit * (GRAY if self.by_color else 1))
@@ -133,7 +139,7 @@ def decide(
             first={key // GRAY: path for key, path in found.first.items()},
             scale=GRAY,
         )
-    return _decide_numbers(grays, listed, notices, _palette_of(summaries, grays))
+    return _decide_numbers(grays, listed, notices, _palette_of(summaries, paths, grays))
 
 
 def keys_of(summary: MaskSummary, coding: Coding) -> tuple[int, ...]:
@@ -362,11 +368,13 @@ def _decision(
     return Decision(coding, names, palette[: len(names)])
 
 
-def _palette_of(summaries: Sequence[MaskSummary], found: _Values) -> Colors:
+def _palette_of(summaries: Sequence[MaskSummary], paths: Sequence[Path], found: _Values) -> Colors:
     """Returns the colors of indices where palettes agree; no colors of other masks."""
     if found.by_color or not found.is_indexed:
         return {}
-    return {value: code_color(color) for s in summaries for value, color in zip(s.values, s.colors, strict=False)}
+    whole = dict(enumerate(tuple(color) for color in read_mask(paths[0]).palette.tolist()))
+    used = {value: code_color(color) for s in summaries for value, color in zip(s.values, s.colors, strict=False)}
+    return whole | used
 
 
 def _places(keys: np.ndarray, values: np.ndarray) -> np.ndarray:

@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from jaxseg.data.images import printable
+from jaxseg.data.masks.class_lists import CLASSES, CVAT, LABELS, ROBOFLOW
 from jaxseg.data.report import Notices
 from jaxseg.data.text_files import composed
 
 IMAGE_FOLDERS = ("images", "image", "imgs", "img", "jpegimages", "img_dir", "photos", "frames", "inputs", "input", "x")
 MASK_FOLDERS = (
-    *("masks", "mask", "labels", "label", "annotations", "annotation", "segmentationclass", "ann_dir", "ann", "annot"),
+    *("segmentationclass", "masks", "mask", "labels", "label", "annotations", "annotation", "ann_dir", "ann", "annot"),
     *("gt", "groundtruth", "ground_truth", "targets", "target", "segmentations", "segmentation", "seg", "y"),
 )
 SPLITS = {
@@ -38,11 +39,15 @@ ENDINGS = (
 )
 
 
+# Text files that say something about the images; they are not counted as passed over.
+KNOWN = (CLASSES, CVAT, ROBOFLOW, LABELS, *(f"{name}.txt" for names in SPLITS.values() for name in names))
+
+
 class Part(NamedTuple):
     """Images and masks of one split, or of all; as paths by key, see ``list_images``."""
 
-    images: Mapping[str, Path]
-    masks: Mapping[str, Path]
+    images: dict[str, Path]
+    masks: dict[str, Path]
 
 
 class Layout(NamedTuple):
@@ -72,7 +77,7 @@ def find_layout(folder: Path, images: str, masks: str, notices: Notices) -> Layo
     pair = _image_and_mask_folder(inside)
     if pair is not None:
         return _two_folders(*pair, notices)
-    for find in (_split_folders, _sibling_folders, _one_folder):
+    for find in (_split_folders, _sibling_folders, _scene_folders, _one_folder):
         layout = find(folder, inside, notices)
         if layout is not None:
             return layout
@@ -96,7 +101,8 @@ def list_images(folder: Path, notices: Notices) -> dict[str, Path]:
     for path in _walk(folder):
         ending = path.suffix.lower()
         if path.name.startswith(".") or ending not in ENDINGS:
-            notices.add("that are no images are passed over", "files", path)
+            if path.name.lower() not in KNOWN:
+                notices.add("that are no images are passed over", "files", path)
             continue
         key = composed(path.relative_to(folder).as_posix()[: -len(path.suffix)])
         if key in found:
@@ -213,6 +219,17 @@ def _sibling_folders(folder: Path, inside: Mapping[str, Path], notices: Notices)
     return Layout(parts, printable(folder)) if parts else None
 
 
+def _scene_folders(folder: Path, inside: Mapping[str, Path], notices: Notices) -> Layout | None:
+    """Returns the layout of folders with any names that each have images and masks in them."""
+    whole = Part({}, {})
+    for place in inside.values():
+        pair = _image_and_mask_folder(_folders(place))
+        for paths, found in zip(whole, pair or (), strict=False):
+            scene = composed(place.name)
+            paths.update({f"{scene}/{key}": path for key, path in list_images(found, notices).items()})
+    return Layout({"": whole}, printable(folder)) if whole.images else None
+
+
 def _one_folder(folder: Path, inside: Mapping[str, Path], notices: Notices) -> Layout | None:
     """Returns the layout of images and masks in one folder, told apart by a suffix of the masks."""
     del inside
@@ -221,10 +238,12 @@ def _one_folder(folder: Path, inside: Mapping[str, Path], notices: Notices) -> L
 
 
 def _mixed(folder: Path, notices: Notices) -> Part | None:
-    files = list_images(folder, notices) if _has_images(folder) else {}
+    passed_over = Notices()
+    files = list_images(folder, passed_over) if _has_images(folder) else {}
     for suffix in SUFFIXES[1:]:
         masks = {key: path for key, path in files.items() if key.endswith(suffix)}
         if masks and any(key.removesuffix(suffix) in files for key in masks):
+            notices.extend(passed_over)
             return Part({key: path for key, path in files.items() if key not in masks}, masks)
     return None
 
@@ -235,7 +254,9 @@ def _has_images(folder: Path) -> bool:
 
 def _image_and_mask_folder(inside: Mapping[str, Path]) -> tuple[Path, Path] | None:
     images = next((inside[name] for name in IMAGE_FOLDERS if name in inside), None)
-    masks = next((inside[name] for name in MASK_FOLDERS if name in inside), None)
+    # PASCAL VOC's Annotations, for example, has no masks in it.
+    named = [inside[name] for name in MASK_FOLDERS if name in inside]
+    masks = next((place for place in named if any(path.suffix.lower() in ENDINGS for path in _walk(place))), None)
     return (images, masks) if images and masks else None
 
 

@@ -6,15 +6,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import cv2
 import ml_collections
 import numpy as np
 
 from jaxseg.data.exif import turn_upright
-from jaxseg.data.images import DEFAULTS, ReadOptions, read_header, read_image
-from jaxseg.data.masks import read_values
+from jaxseg.data.images import DEFAULTS, ReadOptions, printable, read_header, read_image
+from jaxseg.data.masks.instances import to_label, to_objects
+from jaxseg.data.masks.reading import read_values
+from jaxseg.data.report import Findings
 from jaxseg.types import Record, Source
 
-VERSION = 1  # changes whenever the same files are read in another way, so that nothing kept is taken for new
+VERSION = 2  # changes whenever the same files are read in another way, so that nothing kept is taken for new
 UNKNOWN = -1
 
 
@@ -25,7 +28,7 @@ class DataSet(NamedTuple):
       name: as ``config.data.name`` has it.
       classes: the name of each class, in order, and its color.
       values: the values that label files may hold, and what they mean: a class, or ``IGNORE``.
-      origin: a sentence that says where the data set is to be had, for those who lack some of it.
+      origin: a sentence that says where to get the data set.
     """
 
     name: str
@@ -35,11 +38,37 @@ class DataSet(NamedTuple):
 
 
 class Pair(NamedTuple):
-    """One image of a data set, by its files."""
+    """One image of a data set, by its files; without a label file, all of it is class 0."""
 
     name: str
     image: Path
-    label: Path
+    label: Path | None
+
+
+class TableReader(NamedTuple):
+    """Reads label files by a table of their values.
+
+    Attributes:
+      read: a label file -> its values, uint8 ``[h, w]``; a function that pickles.
+      table: int16 ``[256]``, the meaning of each value: a class, ``IGNORE`` or ``UNKNOWN``.
+    """
+
+    read: Callable[[Path], np.ndarray]
+    table: np.ndarray
+
+    def __call__(self, path: Path) -> np.ndarray:
+        """Reads the label map, uint8 ``[h, w]``.
+
+        Raises:
+          ValueError: the file cannot be read, or has a value that the table does not know.
+        """
+        values = self.read(path)
+        label = self.table[values]
+        unknown = values[label == UNKNOWN]
+        if unknown.size:
+            known = ", ".join(map(str, np.flatnonzero(self.table != UNKNOWN)))
+            raise ValueError(f"{printable(path)} has the value {unknown[0]}; expected only {known}")
+        return label.astype(np.uint8)
 
 
 class PairedRecords(Sequence):
@@ -47,36 +76,58 @@ class PairedRecords(Sequence):
 
     Args:
       pairs: the files.
-      table: int16 ``[256]``, what each value of a label file means: a class, ``IGNORE`` or ``UNKNOWN``.
       options: how to read images.
-      read: a label file -> its values, uint8 ``[h, w]``; a function that pickles.
+      read: a label file -> class numbers, uint8 ``[h, w]``, or instance numbers; a function that pickles.
+      tolerance: difference in pixels up to which a label map is resized to its image.
+      are_instances: ``read`` returns instance numbers, which become objects and a label map.
     """
 
     def __init__(
-        self, pairs: Sequence[Pair], table: np.ndarray, options: ReadOptions, read: Callable[[Path], np.ndarray]
+        self,
+        pairs: Sequence[Pair],
+        options: ReadOptions,
+        read: Callable[[Path], np.ndarray],
+        tolerance: int = 0,
+        are_instances: bool = False,
     ):
         self.pairs = tuple(pairs)
-        self.table = table
         self.options = options
         self.read = read
+        self.tolerance = tolerance
+        self.are_instances = are_instances
 
     def __len__(self) -> int:
         return len(self.pairs)
 
     def __getitem__(self, index: int) -> Record:
         pair = self.pairs[index]
-        image, values = read_image(pair.image, self.options, notes=[]), self.read(pair.label)
-        if values.shape != image.shape[:2]:
-            # Labels may be drawn on the pixels as the file stores them: then they are turned like the image.
-            header = read_header(pair.image, self.options)
-            if values.shape == header.stored_size:
-                values = turn_upright(values, header.orientation)
-        if values.shape != image.shape[:2]:
-            raise ValueError(
-                f"{pair.label} is {values.shape[1]}x{values.shape[0]}, its image {pair.image} "
-                f"{image.shape[1]}x{image.shape[0]}; expected the same size"
-            )
-        return Record(pair.name, image, _to_classes(values, self.table, pair.label))
+        image = read_image(pair.image, self.options, notes=[])
+        if pair.label is None:
+            values = np.zeros(image.shape[:2], np.uint8)
+        else:
+            values = self._fit(self.read(pair.label), image.shape[:2], pair)
+        if self.are_instances:
+            return Record(pair.name, image, to_label(values), to_objects(values))
+        return Record(pair.name, image, values)
+
+    def _fit(self, values: np.ndarray, size: tuple[int, int], pair: Pair) -> np.ndarray:
+        """Returns a label map in the size of its image.
+
+        A label map that is drawn on the pixels as the file stores them is turned upright like the image.
+        """
+        if values.shape == size:
+            return values
+        header = read_header(pair.image, self.options)
+        if values.shape == header.stored_size:
+            return turn_upright(values, header.orientation)
+        if max(abs(a - b) for a, b in zip(values.shape, size, strict=True)) <= self.tolerance:
+            kind = values.dtype if values.dtype == np.uint8 else np.float32
+            resized = cv2.resize(values.astype(kind), size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
+            return resized.astype(values.dtype)
+        raise ValueError(
+            f"{printable(pair.label)} is {values.shape[1]}x{values.shape[0]}, its image {printable(pair.image)} "
+            f"{size[1]}x{size[0]}; expected the same size"
+        )
 
 
 def open_pairs(
@@ -85,7 +136,7 @@ def open_pairs(
     options: ReadOptions = DEFAULTS,
     read: Callable[[Path], np.ndarray] = read_values,
 ) -> Source:
-    """The source of some pairs of files.
+    """Returns the source of some pairs of files.
 
     Args:
       data_set: what the files belong to.
@@ -98,44 +149,34 @@ def open_pairs(
     """
     table = np.full(256, UNKNOWN, np.int16)
     table[list(data_set.values)] = list(data_set.values.values())
-    mark = _fingerprint(pairs, table, data_set.origin)
+    mark = fingerprint(pairs, f"{table.tolist()} {tuple(options)}", data_set.origin)
     palette = np.array(list(data_set.classes.values()), np.uint8)
-    records = PairedRecords(pairs, table, options, read)
-    return Source(
-        records,
-        tuple(data_set.classes),
-        palette,
-        f"{data_set.name} {mark} {tuple(options)}",
-        files=tuple(str(pair.image) for pair in pairs),
-    )
+    records = PairedRecords(pairs, options, TableReader(read, table))
+    findings = Findings(len(pairs), class_names=tuple(data_set.classes))
+    return Source(records, tuple(data_set.classes), palette, f"{data_set.name} {mark}", findings=findings)
 
 
-def _fingerprint(pairs: Sequence[Pair], table: np.ndarray, origin: str) -> str:
-    """A short name for the files and what their values mean: another one when a file changes."""
-    digest = hashlib.sha256(f"{VERSION} {table.tolist()}".encode())
+def fingerprint(pairs: Sequence[Pair], meaning: str, origin: str) -> str:
+    """Returns a short name for files and what their values mean: another one when a file changes.
+
+    Raises:
+      ValueError: a file is missing. The message ends with ``origin``.
+    """
+    digest = hashlib.sha256(f"{VERSION} {meaning}".encode())
     for pair in pairs:
         for path in (pair.image, pair.label):
+            if path is None:
+                digest.update(b"no label\n")
+                continue
             try:
                 state = path.stat()
             except FileNotFoundError:
-                missing = sum(not path.exists() for pair in pairs for path in (pair.image, pair.label))
-                raise ValueError(f"{path} is missing, the first of {missing} file(s) that are. {origin}") from None
-            digest.update(f"{pair.name} {path.name} {state.st_size} {state.st_mtime_ns}\n".encode())
+                missing = sum(not one.exists() for pair in pairs for one in (pair.image, pair.label) if one)
+                raise ValueError(
+                    f"{printable(path)} is missing, the first of {missing} file(s) that are. {origin}"
+                ) from None
+            digest.update(os.fsencode(f"{pair.name} {path.name} {state.st_size} {state.st_mtime_ns}\n"))
     return digest.hexdigest()[:16]
-
-
-def _to_classes(values: np.ndarray, table: np.ndarray, path: Path) -> np.ndarray:
-    """The label map, uint8 ``[h, w]``, of a file's values.
-
-    Raises:
-      ValueError: a value that the table does not know.
-    """
-    label = table[values]
-    unknown = values[label == UNKNOWN]
-    if unknown.size:
-        known = ", ".join(map(str, np.flatnonzero(table != UNKNOWN)))
-        raise ValueError(f"{path} has the value {unknown[0]}; expected only {known}")
-    return label.astype(np.uint8)
 
 
 def source_folder(data_config: ml_collections.ConfigDict, origin: str) -> Path:

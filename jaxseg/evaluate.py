@@ -134,10 +134,11 @@ def evaluate(
     with main_process_first():
         sources = {kind: open_source(saved.data, saved.data[kind]) for kind in kinds}
     check_scored(sources, saved.task)
-    scored = {kind: score_with_details(experiment, state, source) for kind, source in sources.items()}
-    scores = {kind: found for kind, (found, _) in scored.items()}
-    if report:
-        make_report(experiment, state, sources[kinds[0]], kinds[0], scores, scored[kinds[0]][1], folder)
+    if not report:
+        return {kind: score(experiment, state, source) for kind, source in sources.items()}
+    evaluated = {kind: score_with_details(experiment, state, source) for kind, source in sources.items()}
+    scores = {kind: found for kind, (found, _) in evaluated.items()}
+    make_report(experiment, state, sources[kinds[0]], kinds[0], scores, evaluated[kinds[0]][1], folder)
     return scores
 
 

@@ -1,6 +1,5 @@
 """Makes the report of a run: collects facts, chooses images, predicts them and writes ``report.html``."""
 
-import os
 import pathlib
 from collections.abc import Mapping
 from functools import partial
@@ -15,6 +14,7 @@ from jaxseg.metrics.details import Details
 from jaxseg.metrics.per_image import choose_extremes
 from jaxseg.parallel.processes import is_main_process
 from jaxseg.reporting.console import duration
+from jaxseg.reporting.html import relative_path
 from jaxseg.reporting.log import read_lines
 from jaxseg.reporting.report import Example, Facts, write_report
 from jaxseg.run import workdir
@@ -147,11 +147,3 @@ def _equal(page: Any, run: Any) -> bool:
     if page is None or page == ():
         return True
     return (list(page) if isinstance(page, tuple) else page) == (list(run) if isinstance(run, tuple) else run)
-
-
-def relative_path(file: str, folder: pathlib.Path) -> str:
-    """Returns the path of a file from a folder; the path itself where there is none, as between drives."""
-    try:
-        return pathlib.Path(os.path.relpath(file, folder.resolve())).as_posix()
-    except ValueError:
-        return pathlib.Path(file).as_posix()

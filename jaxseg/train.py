@@ -11,6 +11,7 @@ import jax
 import ml_collections
 
 from jaxseg.config.resolution import notes
+from jaxseg.data.report import describe, findings_of, to_json, write_data_json
 from jaxseg.data.sources import open_source
 from jaxseg.evaluate import check_scored, draw_examples, score, scored_splits
 from jaxseg.metrics.details import Details
@@ -18,6 +19,7 @@ from jaxseg.parallel.mesh import batch_share
 from jaxseg.parallel.processes import is_main_process, main_process_first
 from jaxseg.report import make_report
 from jaxseg.reporting import curves, pictures
+from jaxseg.reporting.console import announce
 from jaxseg.reporting.log import Report, read_lines
 from jaxseg.reporting.model_table import write_model_table
 from jaxseg.reporting.trackers import check_trackers
@@ -106,6 +108,7 @@ def train(
             if is_main_process():
                 stack.enter_context(locked(folder))
                 workdir.write(folder, config, classes)
+                say_what_was_read(folder, {"train": source, **scored}, console)
                 write_model_table(folder / "model.txt", experiment.task.model, experiment.task.example)
         compiling = stack.enter_context(costs.CompileTime())
         stopped = stack.enter_context(signals.watched())
@@ -158,6 +161,15 @@ def train(
     if is_main_process():
         curves.draw(folder / "curves.png", read_lines(folder / "metrics.jsonl"))
     return scores
+
+
+def say_what_was_read(folder: pathlib.Path, sources: Mapping[str, Source], console: str) -> None:
+    """Prints a line per split with what was found in its files, and writes it to ``data.json``."""
+    found = {kind: findings_of(source) for kind, source in sources.items()}
+    write_data_json(folder, {kind: dict(to_json(one)) for kind, one in found.items()})
+    for kind, one in found.items():
+        for line in describe(kind, one):
+            announce(console, line)
 
 
 def initial_weights_of(experiment: Experiment, folder: pathlib.Path) -> InitialWeights:

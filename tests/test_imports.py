@@ -7,7 +7,7 @@ ROWS = (
     ("commands",),
     ("train", "benchmarks"),
     ("evaluate",),
-    ("report",),
+    ("report", "inspection"),
     ("inference",),
     ("run",),
     ("tasks",),

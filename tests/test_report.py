@@ -9,7 +9,8 @@ import pytest
 from experiments import tiny_config
 
 from jaxseg.evaluate import evaluate
-from jaxseg.report import nearest_page, relative_path
+from jaxseg.report import nearest_page
+from jaxseg.reporting.html import relative_path
 from jaxseg.reporting.log import read_lines
 from jaxseg.run.sessions import Session, read_sessions
 from jaxseg.run.workdir import flatten

@@ -54,6 +54,7 @@ def test_a_run_leaves_what_it_promises(trained):
         "per_image.csv",
         "confusion_matrix.csv",
         "sessions.json",
+        "data.json",
     }
     lines = read_lines(folder / "metrics.jsonl")
     assert [(line["step"], line["split"]) for line in lines] == [

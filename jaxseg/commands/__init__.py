@@ -43,6 +43,7 @@ from jaxseg.commands import errors
 COMMANDS = {
     "train": "Train a config, then evaluate it.",
     "evaluate": "Score a checkpoint of a run.",
+    "inspect": "Show what is in the data before training.",
     "predict": "Segment images with a run or with weights from elsewhere.",
     "benchmark": "Measure the speed of a config on this machine.",
     "plan": "Say what a config needs on a machine that you do not have.",

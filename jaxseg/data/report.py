@@ -16,13 +16,16 @@ which prints::
       12 of 240 images have no mask and are left out, the first is images/a.jpg. data.unlabeled=background ...
 """
 
+import json
 import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from jaxseg.data.images import printable
+from jaxseg.types import Source
 
 
 class Notice(NamedTuple):
@@ -118,6 +121,21 @@ class Findings(NamedTuple):
     crowds: int = 0
     empty: int = 0
     notices: tuple[Notice, ...] = ()
+
+
+def findings_of(source: Source) -> Findings:
+    """Returns what a source found in its files; where it did not look, what it knows without its files."""
+    if source.findings is not None:
+        return source.findings
+    sizes = None if source.catalogue is None else source.catalogue.sizes
+    return Findings(images=len(source.records), sizes=sizes, class_names=source.class_names)
+
+
+def write_data_json(folder: Path, content: Mapping[str, Any]) -> None:
+    """Writes what was read as ``data.json``, whole or not at all."""
+    new = folder / "data.json.tmp"
+    new.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    new.replace(folder / "data.json")
 
 
 def describe(split: str, findings: Findings) -> list[str]:

@@ -102,6 +102,14 @@ class Console:
         _print(json.dumps({"event": event, **content}), sys.stdout)
 
 
+def announce(mode: str, message: str) -> None:
+    """Prints a message before the run has a console, see ``Console`` for the modes."""
+    if mode == "json":
+        print(json.dumps({"event": "message", "text": message}), flush=True)
+    elif mode != "quiet":
+        print(message, flush=True)
+
+
 def score_table(scores: Mapping[str, Any], before: Mapping[str, Any] | None, class_names: Sequence[str]) -> list[str]:
     """Returns the lines of a table: a row per score, with its change since the scores ``before``.
 

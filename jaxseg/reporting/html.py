@@ -1,9 +1,12 @@
 """Parts of self-contained pages: one file, no network, light and dark, readable on a phone."""
 
 import base64
+import os
+import pathlib
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
+from urllib.parse import quote
 
 import cv2
 import numpy as np
@@ -167,6 +170,12 @@ def panels(pictures: Sequence[np.ndarray], titles: Sequence[str], name: str) -> 
 
 def link(path: str, text: str) -> Markup:
     """Returns a link to a file; plain text where there is no path."""
-    from urllib.parse import quote
-
     return Markup(f'<a href="{escape(quote(path))}">{escape(text)}</a>' if path else escape(text))
+
+
+def relative_path(file: str, folder: pathlib.Path) -> str:
+    """Returns the path of a file from a folder; the path itself where there is none, as between drives."""
+    try:
+        return pathlib.Path(os.path.relpath(file, folder.resolve())).as_posix()
+    except ValueError:
+        return pathlib.Path(file).as_posix()

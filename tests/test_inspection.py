@@ -1,0 +1,73 @@
+"""``jaxseg inspect``: what a folder holds, as a page and as numbers."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+from experiments import tiny_config, tiny_detector
+from tiny_datasets import write_folder
+
+from jaxseg.commands import run
+from jaxseg.data.instances import batches as instance_batches
+from jaxseg.data.semantic import batches as semantic_batches
+from jaxseg.data.sources import open_source
+from jaxseg.inspection import DRAW, draw_augmented, inspect_config
+from jaxseg.run.experiment import resolve
+
+NAMES = [f"photo {number}" for number in range(10)]
+
+
+def test_a_page_and_numbers_of_generated_shapes(tmp_path):
+    config = tiny_config(data__select__first=20)
+    found = inspect_config(config, tmp_path / "inspection")
+    page = found.page.read_text(encoding="utf-8")
+    assert page.count("data:image/jpeg") == 24
+    for outside in ("http://", "https://", "<script", "@import", "url("):
+        assert outside not in page
+    data = json.loads((tmp_path / "inspection/data.json").read_text(encoding="utf-8"))
+    assert data["train"]["images"] == data["val"]["images"] == 20
+    assert data["train"]["class_names"] == ["background", "disc", "square", "triangle"]
+    labels = [record.label for record in open_source(config.data, "train").records]
+    shares = np.bincount(np.concatenate(labels, axis=None), minlength=4) / (20 * 160 * 160)
+    np.testing.assert_allclose(data["train"]["shares"], shares, atol=1e-6)
+    assert found.lines[0].startswith("train: 20 images of 160x160 pixels; pixels: background")
+
+
+@pytest.mark.parametrize(("config", "module"), [(tiny_config(), semantic_batches), (tiny_detector(), instance_batches)])
+def test_augmented_examples_are_those_of_the_first_steps(config, module):
+    config.data.augment.flip = True
+    source = open_source(config.data, "train")
+    shown = draw_augmented(config, {"train": source})
+    assert len(shown) == 12
+    size = config.train.batch_size
+    data = resolve(config, source).data
+    with module.train_batches(source, data, batch_size=size, seed=config.seed, start_step=0) as batches:
+        first, second = next(batches), next(batches)
+    np.testing.assert_array_equal(shown[1].image, DRAW[config.task](first, 1, source))
+    np.testing.assert_array_equal(shown[size + 1].image, DRAW[config.task](second, 1, source))
+    assert shown[size + 1].title == "step 2, example 2"
+
+
+def test_a_folder_is_inspected_without_a_config_and_strict_returns_1_on_a_problem(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_folder(tmp_path / "own", NAMES, values=(0, 1))
+    arguments = ["inspect", str(tmp_path / "own"), "--output", "out"]
+    assert run([*arguments, "--strict"]) in (0, 1)
+    assert (tmp_path / "out/index.html").exists()
+    said = capsys.readouterr().out
+    assert said.startswith("train: 8 images")
+    # The same photograph in all places: the validation images are in the training split, too.
+    image = cv2.resize(np.random.default_rng(0).integers(0, 256, (6, 8, 3), np.uint8), (40, 32))
+    for path in (tmp_path / "own/images").iterdir():
+        cv2.imwrite(str(path), image)
+    assert run([*arguments, "--strict"]) == 1
+    assert "images of val look like an image of train" in capsys.readouterr().out
+    assert run(arguments) == 0
+    assert "problems" in (tmp_path / "out/index.html").read_text(encoding="utf-8")
+
+
+def test_what_was_read_is_in_the_workdir(trained):
+    data = json.loads((trained[0] / "data.json").read_text(encoding="utf-8"))
+    assert data["train"]["images"] == 2000
+    assert data["val"]["largest"] == [160, 160]

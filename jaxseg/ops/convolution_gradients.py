@@ -3,6 +3,8 @@
 ``convolution.py`` chooses between these, Winograd's algorithm and XLA's own gradients.
 """
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -29,16 +31,15 @@ def kernel_gradient_3x3(x: jax.Array, dy: jax.Array, padding: int) -> jax.Array:
     images, rows = _block(b, h, w)
     blocks = h // rows
 
-    def add_block(total, i):
+    def product_of_block(i):
         start = (i // blocks * images, i % blocks * rows, 0, 0)
         x_block = lax.dynamic_slice(x, start, (images, rows, w + 2, c))
         dy_block = lax.dynamic_slice(dy, start, (images, rows + 2, w, f))
         by_columns = jnp.concatenate([x_block[:, :, s : s + w] for s in range(3)], axis=-1)
         by_rows = jnp.concatenate([dy_block[:, 2 - r : 2 - r + rows] for r in range(3)], axis=-1)
-        product = jnp.einsum("bhwf,bhwc->fc", by_rows, by_columns, preferred_element_type=jnp.float32)
-        return total + product, None
+        return jnp.einsum("bhwf,bhwc->fc", by_rows, by_columns, preferred_element_type=jnp.float32)
 
-    total, _ = lax.scan(add_block, jnp.zeros((3 * f, 3 * c), jnp.float32), jnp.arange(b // images * blocks))
+    total = _sum_over_blocks(product_of_block, b // images * blocks, (3 * f, 3 * c))
     return total.reshape(3, f, 3, c).transpose(0, 2, 3, 1).astype(x.dtype)
 
 
@@ -65,7 +66,7 @@ def kernel_gradient(
     blocks = h // rows
     height, width = stride * (rows - 1) + 1, stride * (w - 1) + 1  # from the first window's corner to the last's
 
-    def add_block(total, i):
+    def product_of_block(i):
         image, row = i // blocks * images, i % blocks * rows
         x_rows = height + dilation * (size[0] - 1)
         x_block = lax.dynamic_slice(x, (image, stride * row, 0, 0), (images, x_rows, x.shape[2], c))
@@ -76,10 +77,9 @@ def kernel_gradient(
             for left in range(0, dilation * size[1], dilation)
         ]
         windows = jnp.concatenate(windows, axis=-1)
-        return total + jnp.einsum("bhwc,bhwf->cf", windows, dy_block, preferred_element_type=jnp.float32), None
+        return jnp.einsum("bhwc,bhwf->cf", windows, dy_block, preferred_element_type=jnp.float32)
 
-    zeros = jnp.zeros((size[0] * size[1] * c, f), jnp.float32)
-    total, _ = lax.scan(add_block, zeros, jnp.arange(b // images * blocks))
+    total = _sum_over_blocks(product_of_block, b // images * blocks, (size[0] * size[1] * c, f))
     return total.reshape(*size, c, f).astype(x.dtype)
 
 
@@ -137,6 +137,14 @@ def spread(x: jax.Array, stride: int, size: tuple[int, int]) -> jax.Array:
     rows, columns = (length - stride * (n - 1) - 1 for length, n in zip(size, x.shape[1:3], strict=True))
     zero = jnp.zeros((), x.dtype)
     return lax.pad(x, zero, [(0, 0, 0), (0, rows, stride - 1), (0, columns, stride - 1), (0, 0, 0)])
+
+
+def _sum_over_blocks(product: Callable[[jax.Array | int], jax.Array], count: int, shape: tuple[int, int]) -> jax.Array:
+    """Sums the products of all blocks; a single one, such as the huge one of FCN-VGG's fc6, needs no sum."""
+    if count == 1:
+        return product(0)
+    total, _ = lax.scan(lambda total, i: (total + product(i), None), jnp.zeros(shape, jnp.float32), jnp.arange(count))
+    return total
 
 
 def _block(images: int, height: int, width: int) -> tuple[int, int]:

@@ -3,19 +3,38 @@
 import ml_collections
 
 from jaxseg.data.selection import select
-from jaxseg.data.sources import camvid, cityscapes, coco, folder, isbi, oxford_pets, shapes, voc
+from jaxseg.data.sources import (
+    auto,
+    camvid,
+    cityscapes,
+    coco,
+    cvat,
+    folder,
+    isbi,
+    labelme,
+    oxford_pets,
+    shapes,
+    voc,
+    voc_objects,
+    yolo,
+)
 from jaxseg.types import Source
 
 # name -> function of (config.data, split name)
 SOURCES = {
+    "auto": auto.open_split,
     "camvid": camvid.open_split,
     "cityscapes": cityscapes.open_split,
     "coco": coco.open_split,
+    "cvat": cvat.open_split,
     "folder": folder.open_split,
     "isbi": isbi.open_split,
+    "labelme": labelme.open_split,
     "oxford_pets": oxford_pets.open_split,
     "shapes": shapes.open_split,
     "voc": voc.open_split,
+    "voc_objects": voc_objects.open_split,
+    "yolo": yolo.open_split,
 }
 
 

@@ -1,0 +1,187 @@
+"""LabelMe: a JSON file of shapes beside each image."""
+
+import base64
+import io
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import ml_collections
+import numpy as np
+from PIL import Image
+
+from jaxseg.data.coco import rle
+from jaxseg.data.coco.annotations import normal_name
+from jaxseg.data.coco.reading import Annotation, AnnotationReader
+from jaxseg.data.images import read_header, read_options
+from jaxseg.data.instances.annotated import AnnotatedImage, classes_of, open_annotated
+from jaxseg.data.instances.locating import ImageEntry, find_images, locate
+from jaxseg.data.instances.splits import ALL, NAMES, choose, find_part
+from jaxseg.data.report import Notices
+from jaxseg.data.sources.pairs import source_folder
+from jaxseg.types import Source
+
+ORIGIN = "A LabelMe data set has a file NAME.json beside each image NAME.jpg, in one folder or in one per split"
+NOT_CLASSES = ("__ignore__", "_background_", "background")
+
+
+def open_split(data_config: ml_collections.ConfigDict, split: str) -> Source:
+    """Opens the source ``labelme``: JSON files beside images in ``config.data.source_dir``.
+
+    Shapes are polygons, rectangles, circles and masks; shapes with the same label and ``group_id`` are one object.
+    Splits are folders; without any, images are divided at random. Classes are those of ``labels.txt``, or all labels
+    in alphabetical order.
+
+    Raises:
+      ValueError: a file is missing or is not what it should be.
+    """
+    folder = source_folder(data_config, ORIGIN)
+    found = find_splits(folder)
+    if not found:
+        raise ValueError(f"{folder} has no JSON file with shapes. {ORIGIN}")
+    notices = Notices()
+    contents = {path: read_file(path) for paths in found.values() for path in paths}
+    categories = dict(enumerate(class_names(folder, contents.values()), start=1))
+    numbers = {name: number for number, name in categories.items()}
+    part = find_part(list(found), split, data_config)
+    paths = {str(path): path for place in part.places for path in found[place]}
+    chosen = choose(paths, part, data_config, notices)
+    reader, options, images = AnnotationReader(categories, notices), read_options(data_config), []
+    for number, path in enumerate(chosen, start=1):
+        content = contents[path]
+        image = _image_of(path, content, number, data_config, notices)
+        if image is None:
+            continue
+        size = read_header(image, options).size
+        entries = (
+            reader.read(entry, number, numbers.get(label), size)
+            for label, entry in _entries(path, content["shapes"], size, notices)
+            if label not in NOT_CLASSES
+        )
+        images.append(AnnotatedImage(number, path.stem, image, size, [one for one in entries if one is not None]))
+    return open_annotated(images, classes_of(categories), data_config, notices)
+
+
+def find_splits(folder: Path) -> dict[str, list[Path]]:
+    """Returns the JSON files with shapes of each split; "all" where nobody has divided them."""
+    splits = [name for names in NAMES.values() for name in names]
+    found = {split: _files(folder / split) or _files(folder / "images" / split) for split in splits}
+    found = {split: paths for split, paths in found.items() if paths}
+    if not found:
+        paths = _files(folder)
+        found = {ALL: paths} if paths else {}
+    return found
+
+
+def read_file(path: Path) -> dict[str, Any]:
+    """Reads one JSON file.
+
+    Raises:
+      ValueError: it is not LabelMe's.
+    """
+    try:
+        content = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"{path} is not JSON ({error}); expected a file of LabelMe") from error
+    if not isinstance(content, dict) or not isinstance(content.get("shapes"), list):
+        raise ValueError(f"{path} has no list of shapes; expected a file of LabelMe")
+    content.pop("imageData", None)  # the image itself, which is large
+    return content
+
+
+def class_names(folder: Path, contents: Any) -> list[str]:
+    """Returns the names of ``labels.txt``, or all labels in alphabetical order."""
+    for name in ("labels.txt", "classes.txt"):
+        if (folder / name).is_file():
+            lines = (folder / name).read_text(encoding="utf-8-sig").splitlines()
+            return [line.strip() for line in lines if line.strip() and line.strip() not in NOT_CLASSES]
+    labels = {str(shape.get("label")) for content in contents for shape in content["shapes"]}
+    if not labels - set(NOT_CLASSES):
+        raise ValueError(f"{folder} has no shape with a label. {ORIGIN}")
+    return sorted(labels - set(NOT_CLASSES))
+
+
+def is_labelme(path: Path) -> bool:
+    """Returns whether a JSON file looks like one of LabelMe's, without reading all of it."""
+    with path.open("rb") as file:
+        start = file.read(1 << 16)
+    return b'"shapes"' in start
+
+
+def _files(folder: Path) -> list[Path]:
+    """Returns LabelMe's JSON files of a folder and of its folders; the first one tells whether they are LabelMe's."""
+    paths = sorted(path for path in folder.rglob("*.json") if not path.name.startswith("."))
+    return [path for path in paths if is_labelme(path)]
+
+
+def _image_of(
+    path: Path, content: dict[str, Any], number: int, data_config: ml_collections.ConfigDict, notices: Notices
+) -> Path | None:
+    """Returns the image of a JSON file: the one that it names, or one with the same name beside it."""
+    name = normal_name(str(content.get("imagePath") or f"{path.stem}.jpg"))
+    folders = [path.parent, path.parent.parent / "images"]
+    for folder in folders:
+        if (folder / name).is_file():
+            return folder / name
+    beside = [image for image in find_images(path.parent) if image.stem == path.stem]
+    if beside:
+        return beside[0]
+    return locate([ImageEntry(number, name, None)], folders, data_config, notices, ORIGIN).get(number)
+
+
+def _entries(
+    path: Path, shapes: list[dict[str, Any]], size: tuple[int, int], notices: Notices
+) -> Iterator[tuple[str, Annotation]]:
+    """Yields the label and the annotation of each object."""
+    groups: dict[Any, tuple[str, Annotation]] = {}
+    for place, shape in enumerate(shapes, start=1):
+        label, group, kind = str(shape.get("label")), shape.get("group_id"), shape.get("shape_type") or "polygon"
+        entry: Annotation = {"id": f"{path.name}:{place}"}
+        segmentation = _segmentation(shape, kind, size)
+        if segmentation is None:
+            notices.add(f"are left out: they are of the kind {kind}, which has no area", "shapes", entry["id"])
+            continue
+        entry["segmentation"] = segmentation
+        together = groups.get((label, group)) if group is not None else None
+        if together and isinstance(segmentation, list) and isinstance(together[1]["segmentation"], list):
+            together[1]["segmentation"].extend(segmentation)
+        else:
+            groups[(label, group) if group is not None else place] = (label, entry)
+    yield from groups.values()
+
+
+def _segmentation(shape: dict[str, Any], kind: str, size: tuple[int, int]) -> list | dict[str, Any] | None:
+    """Returns a shape as polygons or as a run-length code; None for one without an area."""
+    points = [[float(x), float(y)] for x, y in shape.get("points") or ()]
+    if kind == "polygon":
+        return [[number for point in points for number in point]]
+    if len(points) < 2:
+        return None
+    (x1, y1), (x2, y2) = points[:2]
+    if kind == "rectangle":
+        return [[x1, y1, x2, y1, x2, y2, x1, y2]]
+    if kind == "circle":
+        radius = math.hypot(x2 - x1, y2 - y1)
+        return [ellipse(x1, y1, radius, radius)]
+    if kind == "mask" and shape.get("mask"):
+        mask = np.asarray(Image.open(io.BytesIO(base64.b64decode(shape["mask"])))) != 0
+        top, left = max(round(y1), 0), max(round(x1), 0)
+        return rle.encode_within(mask[: size[0] - top, : size[1] - left], (top, left), size)
+    return None
+
+
+def ellipse(x: float, y: float, radius_x: float, radius_y: float, degrees: float = 0.0) -> list[float]:
+    """Returns a polygon around an ellipse whose corners are at most about two pixels apart."""
+    count = max(16, math.ceil(math.pi * max(radius_x, radius_y)))
+    turn = math.radians(degrees)
+    polygon = []
+    for i in range(count):
+        angle = 2 * math.pi * i / count
+        across, down = radius_x * math.cos(angle), radius_y * math.sin(angle)
+        polygon += [
+            x + across * math.cos(turn) - down * math.sin(turn),
+            y + across * math.sin(turn) + down * math.cos(turn),
+        ]
+    return polygon

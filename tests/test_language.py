@@ -13,7 +13,6 @@ import pytest
 PENDING = (
     "jaxseg/data/",
     "jaxseg/evaluate.py",
-    "jaxseg/inference/",
     "jaxseg/metrics/",
     "jaxseg/parallel/",
     "jaxseg/reporting/",
@@ -21,7 +20,6 @@ PENDING = (
     "jaxseg/tasks/",
     "jaxseg/train.py",
     "jaxseg/types.py",
-    "jaxseg/weights/",
     "launch/",
     "configs/",
 )

@@ -12,6 +12,7 @@ from jaxseg.benchmarks import inputs, ours
 from jaxseg.benchmarks.classes import class_count
 from jaxseg.benchmarks.evaluation import evaluation_contenders
 from jaxseg.benchmarks.peaks import peak_contenders
+from jaxseg.benchmarks.predict_files import predict_files_contenders
 from jaxseg.benchmarks.random_batches import image_sizes
 from jaxseg.benchmarks.region_features import region_contenders
 from jaxseg.benchmarks.rows import block_rows
@@ -25,13 +26,14 @@ from jaxseg.types import Source
 
 MODES = ("eager", "channels_last", "compiled")
 NEED_DATA = ("input", "evaluate")
+ONLY_BY_NAME = ("predict_files",)  # It predicts a folder of 200 photographs per turn.
 
 
 class Options(NamedTuple):
     """What the command was asked for.
 
     Attributes:
-      what: "train", "predict", "input", "evaluate", "roi_align" or "all".
+      what: "train", "predict", "input", "evaluate", "roi_align", "predict_files" or "all".
       against_torch: whether to measure PyTorch too.
       modes: PyTorch's, some of ``MODES``.
       rounds: how many turns each contender has.
@@ -96,6 +98,7 @@ def _chosen(config: ml_collections.ConfigDict, options: Options) -> list[str]:
     known = [what for what in MEASURED if known.get(what, True)]
     if options.what == "all":
         # Without the data, all there is to measure is the network.
+        known = [what for what in known if what not in ONLY_BY_NAME]
         return [what for what in known if what not in NEED_DATA or not options.classes]
     if options.what not in known:
         raise ValueError(f"--what is {options.what!r}; known for this config are {', '.join([*known, 'all'])}")
@@ -149,6 +152,10 @@ def _evaluate(subject: Subject, resources: contextlib.ExitStack) -> list[Contend
     return evaluation_contenders(experiment, source, ours.lively_state(experiment))
 
 
+def _predict_files(subject: Subject, resources: contextlib.ExitStack) -> list[Contender]:
+    return predict_files_contenders(subject.experiment, ours.lively_state(subject.experiment), resources)
+
+
 def _roi_align(subject: Subject, resources: contextlib.ExitStack) -> list[Contender]:
     del resources
     return region_contenders(subject.experiment, against_torch=subject.options.against_torch)
@@ -160,6 +167,7 @@ MEASURED: dict[str, Callable[[Subject, contextlib.ExitStack], list[Contender]]] 
     "input": _input,
     "evaluate": _evaluate,
     "roi_align": _roi_align,
+    "predict_files": _predict_files,
 }
 
 

@@ -13,7 +13,7 @@ import pathlib
 from jaxseg.commands import process
 from jaxseg.commands.arguments import Parser
 
-WHAT = ["train", "predict", "input", "evaluate", "roi_align", "all"]
+WHAT = ["train", "predict", "input", "evaluate", "roi_align", "predict_files", "all"]
 
 
 def main(arguments: list[str]) -> None:
@@ -24,8 +24,8 @@ def main(arguments: list[str]) -> None:
         "--what",
         choices=WHAT,
         default="all",
-        help="Training step, predictions, input pipeline alone and with the step, scoring, or a detector's RoIAlign. "
-        "Default: all.",
+        help="Training step, predictions, input pipeline alone and with the step, scoring, a detector's RoIAlign, or a "
+        "folder of photographs. Default: all, without the folder.",
     )
     parser.add_argument("--against", choices=["torch"], help="Measure the same network in PyTorch too. Default: none.")
     parser.add_argument(

@@ -14,8 +14,8 @@ WRITING_SHARE = 0.1  # Of the time, at most this share is spent on writing the f
 class JsonList:
     """A JSON file of one list, or of an object with several lists.
 
-    The file is replaced as a whole. It is written again after each addition, but at most a tenth of the time is spent
-    on that, so that large folders do not slow down. Threads may share it.
+    The file is replaced as a whole, after each addition. At most a tenth of the time is spent on that, so that large
+    folders do not slow down. Threads may share it.
 
     Args:
       path: the file.

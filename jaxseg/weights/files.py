@@ -1,4 +1,4 @@
-"""Files of weights: read by their ending, downloaded by torchvision's names, recognized by their hash."""
+"""Reads files of weights by their ending, downloads them by torchvision's names, checks their hash."""
 
 import hashlib
 import os
@@ -47,9 +47,9 @@ DOWNLOADS = {
     "MaskRCNN_ResNet50_FPN_V2_Weights.COCO_V1": "maskrcnn_resnet50_fpn_v2_coco-73cbd019.pth",
 }
 
-CACHE = "~/.cache/jaxseg"  # where downloads are kept
+CACHE = "~/.cache/jaxseg"  # The folder for downloads.
 
-COCO_V1_DETECTOR = "bf2d0c1e"  # first digits of the SHA-256 of torchvision's maskrcnn_resnet50_fpn
+COCO_V1_DETECTOR = "bf2d0c1e"  # The first digits of the SHA-256 of torchvision's maskrcnn_resnet50_fpn.
 
 
 class Checkpoint(NamedTuple):
@@ -75,9 +75,9 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     """
     path = Path(path)
     if path.suffix not in READERS:
-        raise ValueError(f"Weights come as {', '.join(READERS)}; {path} ends in '{path.suffix}'.")
+        raise ValueError(f"weights is {path}, which ends in '{path.suffix}'; expected {', '.join(READERS)}.")
     if not path.is_file():
-        raise ValueError(f"There is no file {path}; give a file of weights or one of {', '.join(DOWNLOADS)}.")
+        raise ValueError(f"weights is {path}; expected an existing file, or one of {', '.join(DOWNLOADS)}.")
     return Checkpoint(*READERS[path.suffix](path))
 
 
@@ -87,7 +87,7 @@ def read_weights(path: str | Path) -> dict[str, np.ndarray]:
 
 
 def find_weights(name: str, cache: str | Path = CACHE) -> Path:
-    """The file of weights that ``name`` means: a path, or a torchvision name, downloaded to ``cache`` if need be.
+    """Returns the file of a path or of a torchvision name, which is downloaded to ``cache`` if it is not there.
 
     Raises:
       ValueError: the name means nothing, the file cannot be downloaded, or it does not have the hash in its name.
@@ -95,11 +95,11 @@ def find_weights(name: str, cache: str | Path = CACHE) -> Path:
     if name not in DOWNLOADS:
         if Path(name).is_file():
             return Path(name)
-        raise ValueError(f"There are no weights '{name}'; give a file, or one of {', '.join(DOWNLOADS)}.")
+        raise ValueError(f"There are no weights '{name}'; expected an existing file, or one of {', '.join(DOWNLOADS)}.")
     path = Path(cache).expanduser() / DOWNLOADS[name]
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(f".partial-{os.getpid()}")  # several processes may want it at once
+        partial = path.with_suffix(f".partial-{os.getpid()}")  # Several processes may download it at the same time.
         try:
             urllib.request.urlretrieve(ORIGIN + path.name, partial)
         except OSError as error:
@@ -118,14 +118,14 @@ def find_weights(name: str, cache: str | Path = CACHE) -> Path:
 
 
 def frozen_norm_epsilon(path: str | Path) -> float:
-    """The epsilon of the frozen norms that a file of weights was trained with.
+    """Returns the epsilon of the frozen norms that a file of weights was trained with.
 
-    torchvision's first Mask R-CNN was trained when its frozen norms had none; all others have 1e-5.
+    torchvision's first Mask R-CNN was trained when its frozen norms had none. All others have 1e-5.
     """
     return 0.0 if sha256(path).startswith(COCO_V1_DETECTOR) else 1e-5
 
 
 def sha256(path: str | Path) -> str:
-    """The SHA-256 of a file's bytes, in hexadecimal digits."""
+    """Returns the SHA-256 of the bytes of a file, in hexadecimal digits."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,8 +1,8 @@
-"""The weights of a Keras U-Net, as ``model.get_weights()`` lists them, become our variables.
+"""Converts the weights of a Keras U-Net, as ``model.get_weights()`` lists them, to variables of jaxseg.
 
-The network meant is the well-known one for the pets: 3x3 convolutions with biases, each followed by a batch norm and a
-ReLU, and transposed 2x2 convolutions. A norm subtracts whatever its convolution's bias adds, so the bias moves into the
-running mean: ``(y + bias) - mean = y - (mean - bias)``, and ours has none.
+The network is that of the Keras example for the pets: 3x3 convolutions with biases, each followed by a batch norm and a
+ReLU, and transposed 2x2 convolutions. Convolutions in front of a norm have no bias in jaxseg. The norm subtracts what a
+bias adds, so the bias moves into the running mean: ``(y + bias) - mean = y - (mean - bias)``.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,12 +15,12 @@ Arrays = dict[tuple[str, ...], np.ndarray]
 
 
 def from_keras(weights: Sequence[np.ndarray], template: dict[str, Any], *, skips_first: bool = True) -> dict[str, Any]:
-    """Our variables with the numbers of a Keras model.
+    """Returns the variables of a U-Net with the weights of a Keras model.
 
     Args:
       weights: the arrays of ``model.get_weights()``, in its order: the forward order of the layers.
       template: the variables, or their shapes, of the same U-Net with batch norms.
-      skips_first: whether the model concatenates ``[skip, upsampled]``, as ours does, or ``[upsampled, skip]``.
+      skips_first: whether the model concatenates ``[skip, upsampled]``, as jaxseg does, or ``[upsampled, skip]``.
 
     Returns:
       ``{"params": ..., "batch_stats": ...}`` like the template, of float32 arrays.
@@ -46,14 +46,14 @@ def from_keras(weights: Sequence[np.ndarray], template: dict[str, Any], *, skips
 
 
 def _layers(params: dict[str, Any]) -> list[str]:
-    """Names of the blocks in forward order."""
+    """Returns the names of the blocks in forward order."""
     depth = sum(name.startswith("encoder_") for name in params)
     encoder = [f"encoder_{level}" for level in range(depth)]
     decoder = [f"{kind}_{level}" for level in reversed(range(depth)) for kind in ("up", "decoder")]
     return [*encoder, "bottleneck", *decoder, "head"]
 
 
-def _take(remaining: Iterator[tuple[int, np.ndarray]], layer: str, *names: str) -> list[np.ndarray]:
+def _next_arrays(remaining: Iterator[tuple[int, np.ndarray]], layer: str, *names: str) -> list[np.ndarray]:
     taken = []
     for name in names:
         position, array = next(remaining, (None, None))
@@ -64,8 +64,8 @@ def _take(remaining: Iterator[tuple[int, np.ndarray]], layer: str, *names: str) 
 
 
 def _kernel_and_bias(layer: str, remaining: Iterator[tuple[int, np.ndarray]]) -> Arrays:
-    """The head, ``[1, 1, in, out]`` in Keras, or a transposed convolution, ``[2, 2, out, in]`` there."""
-    kernel, bias = _take(remaining, layer, "kernel", "bias")
+    """Converts the head, ``[1, 1, in, out]`` in Keras, or a transposed convolution, ``[2, 2, out, in]`` in Keras."""
+    kernel, bias = _next_arrays(remaining, layer, "kernel", "bias")
     if layer == "head" and kernel.shape[:2] == (1, 1):
         kernel = kernel[0, 0]
     if layer != "head" and kernel.ndim == 4:
@@ -77,8 +77,8 @@ def _double_conv(layer: str, remaining: Iterator[tuple[int, np.ndarray]]) -> Arr
     arrays: Arrays = {}
     for i in (1, 2):
         conv, norm = f"conv_{i}", f"norm_{i}"
-        kernel, bias = _take(remaining, f"{layer}/{conv}", "kernel", "bias")
-        scale, shift, mean, var = _take(remaining, f"{layer}/{norm}", "gamma", "beta", "mean", "variance")
+        kernel, bias = _next_arrays(remaining, f"{layer}/{conv}", "kernel", "bias")
+        scale, shift, mean, var = _next_arrays(remaining, f"{layer}/{norm}", "gamma", "beta", "mean", "variance")
         if mean.shape != bias.shape:
             raise ValueError(f"{layer}: the bias of {conv} is {bias.shape}, but the mean of {norm} is {mean.shape}.")
         arrays |= {

@@ -1,7 +1,7 @@
-"""What torchvision calls the layers that we have: one mapping a model, and nothing but names.
+"""Names of layers in torchvision: one mapping per model.
 
-A rule reads: a module of ours whose path matches ``ours`` is called ``theirs`` in a state dict. Names of leaves
-(kernel, scale, mean, ...) are alike for all models; ``kernel`` says how the axes of a kernel are ordered.
+A rule says: a module with a path that matches ``module`` is called ``entry`` in a state dict. Names of variables
+(kernel, scale, mean, ...) are the same for all models. ``kernel`` says how the axes of a kernel are ordered.
 """
 
 import re
@@ -16,23 +16,23 @@ class Rule(NamedTuple):
     r"""One line of a mapping.
 
     Attributes:
-      ours: a regular expression that matches a whole module path, its names joined by "/".
-      theirs: the prefix in a state dict, with ``\1``, ``\2`` for the expression's groups.
+      module: a regular expression that matches a whole module path, with names joined by "/".
+      entry: the prefix in a state dict, with ``\1``, ``\2`` for the expression's groups.
       kernel: "conv", "dense", "flattened" (a dense layer over a flattened map) or "transposed" (a convolution).
     """
 
-    ours: str
-    theirs: str
+    module: str
+    entry: str
     kernel: str = "conv"
 
 
 class Mapping(NamedTuple):
-    """How a model's variables and a state dict name the same things.
+    """How the names of variables and of a state dict belong together.
 
     Attributes:
-      rules: the first rule that matches counts.
-      heads: a regular expression of those of their names whose shape depends on the number of classes.
-      spare: a regular expression of those of their names that a model of ours may do without.
+      rules: the first one that matches counts.
+      heads: a regular expression of entries with shapes that depend on the number of classes.
+      spare: a regular expression of entries that a model of jaxseg may lack.
       old_names: (expression, replacement) for names that older versions of torchvision wrote.
     """
 
@@ -42,13 +42,13 @@ class Mapping(NamedTuple):
     old_names: tuple[tuple[str, str], ...] = ()
 
 
-def under(ours: str, theirs: str, rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
-    """The rules of a part, as rules of a whole that calls it ``ours`` where torchvision calls it ``theirs``.
+def under(module: str, entry: str, rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
+    """Returns the rules of a part as rules of a whole, which calls it ``module``, and ``entry`` in torchvision.
 
-    ``theirs`` is "" where torchvision has the part alone.
+    ``entry`` is "" if torchvision has the part alone.
     """
-    prefix = f"{theirs}." if theirs else ""
-    return tuple(Rule(f"{re.escape(ours)}/{r.ours}", prefix + r.theirs, r.kernel) for r in rules)
+    prefix = f"{entry}." if entry else ""
+    return tuple(Rule(f"{re.escape(module)}/{r.module}", prefix + r.entry, r.kernel) for r in rules)
 
 
 _RESNET = (
@@ -64,7 +64,7 @@ RESNET_AS_BACKBONE = Mapping(under("backbone", "", _RESNET), spare=r"fc\..*")
 
 
 def _vgg16_features(batch_norm: bool) -> tuple[Rule, ...]:
-    """The layers are numbered in a row: convolutions, norms, ReLUs and pools."""
+    """Returns the rules of layers that are numbered in a row: convolutions, norms, ReLUs and pools."""
     rules = []
     position = 0
     for i, convolutions in enumerate(STAGES, start=1):
@@ -88,7 +88,7 @@ def _vgg16(batch_norm: bool) -> Mapping:
 
 
 def _vgg16_as_fcn(batch_norm: bool) -> Mapping:
-    """The first two dense layers are the 7x7 and 1x1 convolutions of an FCN, if that has as many channels there."""
+    """Returns rules that take the first two dense layers as convolutions of an FCN with as many channels."""
     convolutions = (Rule("fc6", "classifier.0", "flattened"), Rule("fc7", "classifier.3", "flattened"))
     rules = under("backbone", "", _vgg16_features(batch_norm)) + convolutions
     return Mapping(rules, heads=r"classifier\.[03]\..*", spare=r"classifier\.6\..*")
@@ -111,7 +111,7 @@ FCN_RESNET = Mapping(
 
 
 def _mask_rcnn(version: int) -> Mapping:
-    """Version 2 has norms behind the convolutions of pyramid and heads, and numbers the box head in a row."""
+    """Returns the mapping of a version; the second has norms in pyramid and heads, and a numbered box head."""
     block = (Rule(r"conv", "0"), Rule(r"norm", "1"))
     box_head = {
         1: (Rule(r"fc6", "fc6", "flattened"), Rule(r"fc7", "fc7", "dense")),
@@ -132,9 +132,9 @@ def _mask_rcnn(version: int) -> Mapping:
     )
 
 
-def _numbered(ours: str, theirs: str, block: tuple[Rule, ...]) -> tuple[Rule, ...]:
-    """The rules of a block that occurs several times."""
-    return tuple(Rule(f"{ours}/{r.ours}", f"{theirs}.{r.theirs}", r.kernel) for r in block)
+def _numbered(module: str, entry: str, block: tuple[Rule, ...]) -> tuple[Rule, ...]:
+    """Returns the rules of a block that occurs several times."""
+    return tuple(Rule(f"{module}/{r.module}", f"{entry}.{r.entry}", r.kernel) for r in block)
 
 
 # Files from before torchvision 0.13 name a convolution itself where newer ones name the block that it is in.

@@ -1,8 +1,8 @@
 """Reads PyTorch's ``.pth`` files, in their zip and their legacy form, without PyTorch and without trust.
 
 A ``.pth`` file is a pickle, and a pickle is a program: it may name any function of any installed package and call it.
-The unpickler here knows five names, all of which build tensors and containers, and refuses every other one, so nothing
-in a file is ever executed. What it rebuilds are numpy arrays, within the bounds of the bytes that the file holds.
+The unpickler here knows a few names, which build tensors and containers or are ignored. It refuses all other names, so
+nothing in a file is executed. It returns numpy arrays, within the bounds of the bytes that the file holds.
 """
 
 import io
@@ -34,13 +34,13 @@ STORAGES = {
 
 
 class StorageType(NamedTuple):
-    """What a file's ``torch.FloatStorage`` becomes: a name and no behavior."""
+    """The substitute of ``torch.FloatStorage``: a type and no behavior."""
 
     dtype: np.dtype
 
 
 class Storage(NamedTuple):
-    """The flat memory under one or several tensors; ``fetch`` gives it, once it has been read."""
+    """The flat memory of one or several tensors; ``fetch`` returns it after it was read."""
 
     fetch: Callable[[], np.ndarray]
 
@@ -53,7 +53,7 @@ class PlainDict(dict):
 
 
 class LazyTensor(NamedTuple):
-    """A window on a storage; sizes and strides count elements."""
+    """A view of a storage; sizes and strides count elements."""
 
     storage: Storage
     offset: int
@@ -124,13 +124,13 @@ class TensorUnpickler(pickle.Unpickler):
         self._storage = storage
 
     def find_class(self, module: str, name: str) -> object:
-        """The stand-in of a name, or an error: no name is ever imported."""
+        """Returns the substitute of a name, or raises an error: no name is imported."""
         if (module, name) not in ADMITTED:
             raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is neither a tensor nor a container")
         return ADMITTED[module, name]
 
     def persistent_load(self, pid: tuple) -> Storage:
-        """The storage that a tensor names."""
+        """Returns the storage that a tensor names."""
         if not isinstance(pid, tuple) or len(pid) < 5 or pid[0] != "storage" or not isinstance(pid[1], StorageType):
             raise pickle.UnpicklingError(f"it refers to {pid!r}, which is not a tensor's storage")
         return self._storage(*pid[1:])
@@ -167,7 +167,7 @@ def read_pth_with_notes(path: str | Path) -> tuple[dict[str, np.ndarray], tuple[
 
 
 def _read_zip(path: Path) -> object:
-    """A file of the zip form: ``NAME/data.pkl`` and one ``NAME/data/KEY`` a storage."""
+    """Reads a file of the zip form: ``NAME/data.pkl`` and one ``NAME/data/KEY`` per storage."""
     with zipfile.ZipFile(path) as archive:
         pickles = [name for name in archive.namelist() if name.endswith("/data.pkl")]
         if len(pickles) != 1:
@@ -187,7 +187,7 @@ def _read_zip(path: Path) -> object:
 
 
 def _read_legacy(path: Path) -> object:
-    """A file of the form before PyTorch 1.6: five pickles, then each storage's length and bytes."""
+    """Reads a file of the form before PyTorch 1.6: five pickles, then the length and bytes of each storage."""
     kinds, arrays = {}, {}
 
     def storage(kind: StorageType, key: str, location: str, count: int, view: object) -> Storage:
@@ -208,7 +208,7 @@ def _read_legacy(path: Path) -> object:
 
 
 def _array(tensor: LazyTensor) -> np.ndarray:
-    """A tensor's own copy of its numbers, after a check that it stays within its storage."""
+    """Returns a copy of the numbers of a tensor, after a check that it stays within its storage."""
     flat = tensor.storage.fetch()
     offset, size, stride = tensor.offset, tensor.size, tensor.stride
     numbers = (offset, *size, *stride)

@@ -1,6 +1,6 @@
-"""torchvision's state dicts and our variables: each from the other, bit by bit.
+"""Converts state dicts of torchvision to variables of jaxseg and back, bit by bit.
 
-Layouts: PyTorch keeps the kernels of convolutions as (out, in, rows, columns), ours are (rows, columns, in, out).
+Kernels of convolutions are (out, in, rows, columns) in PyTorch and (rows, columns, in, out) in jaxseg.
 """
 
 import re
@@ -21,10 +21,15 @@ Path = tuple[str, ...]
 
 
 class KernelLayout(NamedTuple):
-    """The order of a kernel's axes: ``theirs(ours)`` and ``ours(theirs, shape)``, the shape being that of ours."""
+    """How the axes of a kernel are ordered.
 
-    theirs: Callable[[np.ndarray], np.ndarray]
-    ours: Callable[[np.ndarray, tuple[int, ...]], np.ndarray]
+    Attributes:
+      to_torch: ``kernel -> weight``.
+      from_torch: ``(weight, shape of the kernel) -> kernel``.
+    """
+
+    to_torch: Callable[[np.ndarray], np.ndarray]
+    from_torch: Callable[[np.ndarray, tuple[int, ...]], np.ndarray]
 
 
 KERNELS = {
@@ -36,7 +41,7 @@ KERNELS = {
         lambda kernel: kernel.transpose(1, 0),
         lambda weight, shape: weight.transpose(1, 0),
     ),
-    # A dense layer over a flattened map: theirs runs over (channel, row, column), ours keeps the map's axes.
+    # A dense layer over a map, which PyTorch flattens as (channel, row, column). jaxseg keeps the axes of the map.
     "flattened": KernelLayout(
         lambda kernel: kernel.transpose(3, 2, 0, 1).reshape(kernel.shape[3], -1),
         lambda weight, shape: weight.reshape(shape[3], shape[2], shape[0], shape[1]).transpose(2, 3, 1, 0),
@@ -50,31 +55,31 @@ KERNELS = {
 
 
 class Entry(NamedTuple):
-    """Where one of our leaves is found in a state dict: its name there and its layout there, None if it is the same."""
+    """The place of a variable in a state dict: its name there and its layout; None if the layout is the same."""
 
     name: str
     layout: KernelLayout | None
 
 
 class Imported(NamedTuple):
-    """What became of a state dict.
+    """A converted state dict.
 
     Attributes:
       variables: the template's tree, of numpy arrays.
-      reinitialised: names of the entries of heads that had another number of classes, where the template's values
-        were kept.
+      reinitialized: names of the entries of heads with another number of classes, which keep the values of the
+        template.
     """
 
     variables: dict[str, Any]
-    reinitialised: tuple[str, ...]
+    reinitialized: tuple[str, ...]
 
 
 def from_state_dict(state: dict[str, np.ndarray], template: dict[str, Any], mapping: Mapping) -> Imported:
-    """Our variables with a state dict's numbers.
+    """Returns variables with the numbers of a state dict.
 
     Args:
       state: arrays by torchvision's names. Counters of batches are ignored.
-      template: our variables; shapes are enough, but heads with another number of classes keep the template's values.
+      template: the variables. Shapes are enough, unless heads with another number of classes keep their values.
       mapping: how the two name the same things.
 
     Raises:
@@ -85,16 +90,16 @@ def from_state_dict(state: dict[str, np.ndarray], template: dict[str, Any], mapp
         mapping = mapping._replace(heads=NOTHING)  # there are no values that a head could keep
     taken = convert_leaves(state, template, mapping)
     kept = {path: np.asarray(leaf) for path, leaf in leaves.items() if path not in taken}
-    reinitialised = tuple(_entry(path, mapping.rules).name for path in kept)
-    return Imported(unflatten_dict(taken | kept), reinitialised)
+    reinitialized = tuple(_entry(path, mapping.rules).name for path in kept)
+    return Imported(unflatten_dict(taken | kept), reinitialized)
 
 
 def convert_leaves(state: dict[str, np.ndarray], template: dict[str, Any], mapping: Mapping) -> dict[Path, np.ndarray]:
-    """What a state dict has for our variables: arrays in our layouts, by path ``(collection, module, ..., leaf)``.
+    """Returns arrays of a state dict in the layouts of jaxseg, by path ``(collection, module, ..., leaf)``.
 
     Args:
       state: arrays by torchvision's names. Counters of batches are ignored.
-      template: our variables, or their shapes.
+      template: the variables, or their shapes.
       mapping: how the two name the same things; where the shape of a head differs, it is left out.
 
     Raises:
@@ -108,10 +113,10 @@ def convert_leaves(state: dict[str, np.ndarray], template: dict[str, Any], mappi
         name, layout = entries[path]
         if name not in state:
             continue
-        expected = jax.eval_shape(layout.theirs, leaf).shape if layout else tuple(leaf.shape)
+        expected = jax.eval_shape(layout.to_torch, leaf).shape if layout else tuple(leaf.shape)
         weight = state[name]
         if tuple(weight.shape) == expected:
-            weight = layout.ours(weight, leaf.shape) if layout else weight
+            weight = layout.from_torch(weight, leaf.shape) if layout else weight
             taken[path] = np.array(weight, leaf.dtype, order="C")
         elif not re.fullmatch(mapping.heads, name):
             problems.append(f"  {name}: shape {tuple(weight.shape)}, expected {expected}")
@@ -121,13 +126,13 @@ def convert_leaves(state: dict[str, np.ndarray], template: dict[str, Any], mappi
 
 
 def to_state_dict(variables: dict[str, Any], mapping: Mapping) -> dict[str, np.ndarray]:
-    """Our variables under torchvision's names and in its layouts; counters of batches are 0."""
+    """Returns variables under torchvision's names and in its layouts; counters of batches are 0."""
     leaves, entries = _entries(variables, mapping.rules)
     state = {}
     for path, leaf in leaves.items():
         name, layout = entries[path]
         leaf = np.asarray(leaf)
-        state[name] = np.ascontiguousarray(layout.theirs(leaf) if layout else leaf)
+        state[name] = np.ascontiguousarray(layout.to_torch(leaf) if layout else leaf)
         live_norm = path[-1] == "mean" and ("params", *path[1:-1], "scale") in leaves
         if live_norm:
             state[f"{name.rpartition('.')[0]}.{COUNTER}"] = np.zeros((), np.int64)
@@ -135,31 +140,31 @@ def to_state_dict(variables: dict[str, Any], mapping: Mapping) -> dict[str, np.n
 
 
 def _entries(variables: dict[str, Any], rules: Iterable[Rule]) -> tuple[dict[Path, Any], dict[Path, Entry]]:
-    """Our leaves by path, and where each is found in a state dict."""
+    """Returns the variables by path, and the entry of each in a state dict."""
     leaves = flatten_dict(variables)
     return leaves, {path: _entry(path, rules) for path in leaves}
 
 
 def _entry(path: Path, rules: Iterable[Rule]) -> Entry:
-    """Where the leaf at ``path``, ``(collection, module, ..., leaf)``, is found in a state dict."""
+    """Returns the entry of the variable at ``path``, ``(collection, module, ..., leaf)``, in a state dict."""
     module, leaf = "/".join(path[1:-1]), path[-1]
     for rule in rules:
-        match = re.fullmatch(rule.ours, module)
+        match = re.fullmatch(rule.module, module)
         if match:
-            name = f"{match.expand(rule.theirs)}.{LEAVES[leaf]}"
+            name = f"{match.expand(rule.entry)}.{LEAVES[leaf]}"
             return Entry(name, KERNELS[rule.kernel] if leaf == "kernel" else None)
     raise LookupError(f"No rule of the mapping names the module '{module}'.")
 
 
 def _new_name(name: str, mapping: Mapping) -> str:
-    """What today's torchvision calls an entry."""
+    """Returns the name that current versions of torchvision use for an entry."""
     for old, new in mapping.old_names:
         name = re.sub(rf"^{old}$", new, name)
     return name
 
 
 def _missing_and_extra(state: dict[str, np.ndarray], expected: set[str], mapping: Mapping) -> list[str]:
-    """One line an entry that is missing, and one an entry that is left over and not spare."""
+    """Returns a line per entry that is missing, and one per entry that is left over and not spare."""
     missing = [f"  {name}: missing" for name in sorted(expected - set(state))]
     left_over = sorted(set(state) - expected)
     return missing + [f"  {name}: not expected" for name in left_over if not re.fullmatch(mapping.spare, name)]

@@ -14,7 +14,9 @@ def test_safetensors_are_read(tmp_path):
     np.testing.assert_array_equal(read_weights(path)["conv1.weight"], np.arange(6))
 
 
-@pytest.mark.parametrize(("name", "message"), [("weights.ckpt", "ends in '.ckpt'"), ("absent.pth", "no file")])
+@pytest.mark.parametrize(
+    ("name", "message"), [("weights.ckpt", "ends in '.ckpt'"), ("absent.pth", "expected an existing")]
+)
 def test_other_files_are_refused(tmp_path, name, message):
     with pytest.raises(ValueError, match=message):
         read_weights(tmp_path / name)

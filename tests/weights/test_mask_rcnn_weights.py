@@ -72,7 +72,7 @@ def test_other_classes_start_only_the_heads_anew():
     state = to_state_dict(narrow(1, classes=4), MASK_RCNN_V1)
     variables = narrow(1, classes=7)
     loaded = from_state_dict(state, variables, MASK_RCNN_V1)
-    assert {name.rpartition(".")[0] for name in loaded.reinitialised} == {
+    assert {name.rpartition(".")[0] for name in loaded.reinitialized} == {
         "roi_heads.box_predictor.cls_score",
         "roi_heads.box_predictor.bbox_pred",
         "roi_heads.mask_predictor.mask_fcn_logits",

@@ -65,7 +65,7 @@ def test_another_number_of_classes_starts_the_head_anew_and_says_so():
     _, _, state = small()
     variables = random_variables(template(ResNet(18, width=4, classes=7), (1, 32, 32, 3)), seed=5)
     loaded = from_state_dict(state, variables, RESNET)
-    assert sorted(loaded.reinitialised) == ["fc.bias", "fc.weight"]
+    assert sorted(loaded.reinitialized) == ["fc.bias", "fc.weight"]
     chex.assert_trees_all_equal(loaded.variables["params"]["fc"], variables["params"]["fc"])
     np.testing.assert_array_equal(loaded.variables["params"]["bn1"]["scale"], state["bn1.weight"])
 

@@ -49,11 +49,16 @@ def select_images(source: Source, indices: Sequence[int]) -> Source:
             annotations=None if own is None else Taken(own, indices),
         )
     fingerprint = source.fingerprint and f"{source.fingerprint} {list(indices)}"
+    findings = source.findings
+    if findings is not None:  # what was counted over all images is not known of some
+        sizes = None if findings.sizes is None else np.asarray(findings.sizes)[indices]
+        findings = findings._replace(images=len(indices), sizes=sizes, shares=(), objects=(), crowds=0, empty=0)
     return source._replace(
         records=Records(source.records, indices),
         fingerprint=fingerprint,
         catalogue=catalogue,
         files=[source.files[index] for index in indices] if source.files else (),
+        findings=findings,
     )
 
 

@@ -4,7 +4,9 @@ import json
 
 import pytest
 
-from jaxseg.data.report import Findings, Notices, describe, size_span, to_json
+from jaxseg import config as defaults
+from jaxseg.data.report import Findings, Notices, describe, findings_of, size_span, to_json
+from jaxseg.data.sources import open_source
 
 
 def test_notices_count_and_keep_the_first(tmp_path):
@@ -47,3 +49,11 @@ def test_many_classes_are_shortened():
 @pytest.mark.parametrize("findings", [Findings(0), Findings(1, [(2, 3)], ("a",), (1.0,))])
 def test_findings_are_json(findings):
     assert json.loads(json.dumps(to_json(findings)))["images"] == findings.images
+
+
+def test_a_source_without_findings_says_what_it_knows():
+    source = open_source(defaults.semantic().data, "val")
+    assert describe("val", findings_of(source)) == ["val: 200 images of 160x160 pixels"]
+    config = defaults.semantic().data
+    config.select.first = 3
+    assert findings_of(open_source(config, "val")).images == 3

@@ -17,7 +17,7 @@ from jaxseg.data.report import Findings, Notices
 from jaxseg.data.sources import folder_splits
 from jaxseg.data.sources.layouts import Layout, find_layout, match
 from jaxseg.data.sources.pair_checks import CheckedPair, check_sizes, leave_out_bad, note_images, note_unmatched
-from jaxseg.data.sources.pairs import Pair, PairedRecords, fingerprint, source_folder
+from jaxseg.data.sources.pairs import Pair, PairedRecords, fingerprint, image_files, source_folder
 from jaxseg.types import IGNORE, Catalogue, Source
 
 ORIGIN = (
@@ -85,7 +85,7 @@ def open_split(data_config: ml_collections.ConfigDict, split: str) -> Source:
     records = PairedRecords(pairs, read_options(data_config), decision.coding, tolerance)
     mark = fingerprint(pairs, f"{decision.coding} {tuple(records.options)} {tolerance}", ORIGIN)
     findings = _findings(own, decision, notices)
-    return Source(records, decision.class_names, decision.palette, f"folder {mark}", findings=findings)
+    return Source(records, decision.class_names, decision.palette, f"folder {mark}", None, findings, image_files(pairs))
 
 
 def find_files(folder: Path, data_config: ml_collections.ConfigDict, notices: Notices) -> Files:
@@ -205,7 +205,7 @@ def _open_instances(
     records = PairedRecords(pairs, options, instances.read_instances, tolerance, are_instances=True)
     mark = fingerprint(pairs, f"instances {tuple(options)} {tolerance}", ORIGIN)
     palette = instances.PALETTE[: len(class_names)]
-    return Source(records, class_names, palette, f"folder {mark}", catalogue, findings)
+    return Source(records, class_names, palette, f"folder {mark}", catalogue, findings, image_files(pairs))
 
 
 def _findings(own: Sequence[CheckedPair], decision: Decision, notices: Notices) -> Findings:

@@ -153,7 +153,14 @@ def open_pairs(
     palette = np.array(list(data_set.classes.values()), np.uint8)
     records = PairedRecords(pairs, options, TableReader(read, table))
     findings = Findings(len(pairs), class_names=tuple(data_set.classes))
-    return Source(records, tuple(data_set.classes), palette, f"{data_set.name} {mark}", findings=findings)
+    return Source(
+        records, tuple(data_set.classes), palette, f"{data_set.name} {mark}", None, findings, image_files(pairs)
+    )
+
+
+def image_files(pairs: Sequence[Pair]) -> tuple[str, ...]:
+    """Returns the image file of each pair, as ``types.Source.files`` has them."""
+    return tuple(str(pair.image) for pair in pairs)
 
 
 def fingerprint(pairs: Sequence[Pair], meaning: str, origin: str) -> str:

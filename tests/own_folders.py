@@ -48,11 +48,6 @@ def phone_photographs(shared, folder):
     """Number 3: EXIF orientations, masks drawn on the upright view, and odd names and endings."""
     turns = Image.Transpose
     stored_from_upright = {1: (), 3: (turns.ROTATE_180,), 6: (turns.ROTATE_90,), 8: (turns.ROTATE_270,)}
-        1: (),
-        3: (Image.Transpose.ROTATE_180,),
-        6: (Image.Transpose.ROTATE_90,),
-        8: (Image.Transpose.ROTATE_270,),
-    }
     for number, (_, image, label) in enumerate(pets(shared)):
         orientation = (1, 3, 6, 8)[number % 4]
         for operation in stored_from_upright[orientation]:

@@ -45,6 +45,7 @@ COMMANDS = {
     "evaluate": "Score a checkpoint of a run.",
     "inspect": "Show what is in the data before training.",
     "predict": "Segment images with a run or with weights from elsewhere.",
+    "export": "Write a run's model as one file that runs without jaxseg.",
     "benchmark": "Measure the speed of a config on this machine.",
     "plan": "Say what a config needs on a machine that you do not have.",
 }

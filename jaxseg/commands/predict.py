@@ -22,6 +22,7 @@ def main(arguments: list[str]) -> int:
         "--weights",
         help="Weights for --config, without a run: a .pth or .safetensors file, or torchvision's name of one.",
     )
+    parser.add_argument("--model", help="File of `jaxseg export`, instead of a run, such as pets.jaxseg.")
     parser.add_argument("--input", action="extend", nargs="+", default=[], help="Images, and folders of images.")
     parser.add_argument("more", nargs="*", metavar="INPUT", help=argparse.SUPPRESS)
     parser.add_argument(
@@ -37,14 +38,17 @@ def main(arguments: list[str]) -> int:
     inputs = options.input + options.more
     if not inputs:
         parser.error("--input is missing. Give an image or a folder of images.")
-    if bool(options.workdir) == bool(options.weights) or bool(options.weights) != (options.config is not None):
-        parser.error("give either --workdir, or --config and --weights")
+    given = [bool(options.workdir), bool(options.weights), bool(options.model)]
+    if sum(given) != 1 or bool(options.weights) != (options.config is not None):
+        parser.error("give either --workdir, or --config and --weights, or --model")
     process.prepare()
 
     from jaxseg.commands import prediction
     from jaxseg.inference.formats import Outputs
 
-    if options.workdir:
+    if options.model:
+        make = partial(prediction.of_export, options.model)
+    elif options.workdir:
         make = partial(prediction.of_run, pathlib.Path(options.workdir).expanduser(), options.checkpoint)
     else:
         make = partial(prediction.of_weights, options.config, options.weights, options.class_names)

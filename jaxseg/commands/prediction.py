@@ -128,3 +128,10 @@ def of_weights(config: Any, weights: str, class_names: str | None = None) -> "Pr
     from jaxseg.inference import load
 
     return load(config, weights, class_names=class_names)
+
+
+def of_export(path: str) -> "Predictor":
+    """Returns the predictor of a file of ``jaxseg export``."""
+    from jaxseg.inference.exported import load_export
+
+    return load_export(path)

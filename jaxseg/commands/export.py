@@ -1,0 +1,63 @@
+"""Exports a trained model as one file that runs without jaxseg.
+
+jaxseg export --workdir runs/unet_pets --output pets.jaxseg
+jaxseg export --workdir runs/unet_pets --checkpoint best --size 480,640 --output pets.jaxseg
+jaxseg predict --model pets.jaxseg --input photo.jpg
+
+The file runs on CPUs, CUDA GPUs and TPUs with jax and numpy alone; jaxseg/inference/stablehlo.py shows the ten lines.
+It is written only if it answers as the run does on ten images.
+"""
+
+import pathlib
+
+from jaxseg.commands import process
+from jaxseg.commands.arguments import Parser
+
+# Largest differences between a run and its export that are accepted, see inference.stablehlo.compare_results.
+LIMITS = {"pixels": 0.01, "missing": 0.02, "score": 0.02}
+
+
+def main(arguments: list[str]) -> None:
+    """Exports a run, compares the export with it, and writes the file."""
+    parser = Parser("export", __doc__)
+    parser.add_argument("--workdir", help="Folder of a trained run, such as runs/unet_pets.")
+    parser.add_argument("--output", help="File to write, such as model.jaxseg. Default: WORKDIR/model.jaxseg.")
+    parser.add_argument("--checkpoint", default="latest", help="Checkpoint: latest, best or a step. Default: latest.")
+    parser.add_argument("--size", help="Height and width of all images, such as 480,640. Default: images of any size.")
+    options = parser.parse(arguments)
+    if not options.workdir:
+        parser.error("--workdir is missing. Give the folder of a trained run.")
+    size = _pair(parser, options.size)
+    process.prepare()
+
+    from jaxseg.inference import load
+    from jaxseg.inference.stablehlo import compare_results, export_model, write_export
+    from jaxseg.inference.exported import ExportedPredictor
+    from jaxseg.inference.trial_images import trial_images
+
+    folder = pathlib.Path(options.workdir).expanduser()
+    output = pathlib.Path(options.output).expanduser() if options.output else folder / "model.jaxseg"
+    model = load(folder, checkpoint=options.checkpoint)
+    export = export_model(model.trained, size)
+    images, origin = trial_images(model.trained.config.data, size)
+    differences = compare_results(model.predict(images), ExportedPredictor(export).predict(images))
+    shown = ", ".join(f"{name} {value:.2g}" for name, value in differences.items())
+    print(f"largest differences on {len(images)} {origin}: {shown}")
+    for name, value in differences.items():
+        if value > LIMITS[name]:
+            raise ValueError(
+                f"the export differs from the run: {name} is {value:.3g}; expected at most {LIMITS[name]}."
+            )
+    export.description["differences"] = {"images": f"{len(images)} {origin}", **differences}
+    write_export(output, export)
+    print(f"{output}: {output.stat().st_size / 1e6:.1f} MB, input {export.description['input']}")
+
+
+def _pair(parser: Parser, text: str | None) -> tuple[int, int] | None:
+    """Returns the two numbers of ``--size``."""
+    if text is None:
+        return None
+    sides = text.split(",")
+    if len(sides) != 2 or not all(side.isdigit() and int(side) for side in sides):
+        parser.error(f"--size is {text}; expected height and width, such as 480,640")
+    return int(sides[0]), int(sides[1])

@@ -1,0 +1,105 @@
+"""Exports answer as their runs do: through the API, the command, and ten lines of jax and numpy."""
+
+import json
+import zipfile
+
+import chex
+import cv2
+import jax
+import numpy as np
+import pytest
+
+from jaxseg.commands import run
+from jaxseg.inference import load
+from jaxseg.inference import stablehlo as export
+from jaxseg.inference.exported import load_export
+
+
+@pytest.fixture(scope="module")
+def photo():
+    rng = np.random.default_rng(0)
+    return np.clip(np.cumsum(rng.integers(-9, 10, (45, 70, 3)), axis=1) + 128, 0, 255).astype(np.uint8)
+
+
+def test_the_command_writes_a_file_that_answers_as_the_run_does(trained, tmp_path, capsys, photo):
+    folder, _ = trained
+    path = tmp_path / "model.jaxseg"
+    assert run(["export", "--workdir", str(folder), "--output", str(path)]) == 0
+    assert "largest differences on 10 images of shapes: pixels" in capsys.readouterr().out
+    photo = photo[:32, :32]  # the size of the run's images, so that nothing is resized
+    expected, found = load(folder).predict(photo), load_export(path).predict(photo)
+    assert np.mean(expected.mask != found.mask) <= 0.001
+    assert found.class_names == expected.class_names
+    assert json.loads(zipfile.ZipFile(path).read("model.json"))["differences"]["pixels"] <= 0.01
+
+
+def test_jax_and_numpy_run_a_file_on_batches_of_any_size(trained, tmp_path, photo):
+    folder, _ = trained
+    path = tmp_path / "model.jaxseg"
+    export.write_export(path, export.export_model(load(folder).trained))
+    program = jax.export.deserialize(bytearray(zipfile.ZipFile(path).read("program.bin")))
+    assert program.platforms == ("cpu", "cuda", "tpu")
+    two = np.asarray(program.call(np.stack([photo, photo[:, ::-1]]))["label"])
+    chex.assert_shape(two, (2, 45, 70))
+    one = np.asarray(program.call(photo[None, :33, :20])["label"])
+    chex.assert_shape(one, (1, 33, 20))
+
+
+def test_images_are_resized_as_in_training_within_one_gray_level(photo):
+    resized = np.asarray(export._resize(photo[None].astype(np.float32), (32, 32), (32, 32)))[0]
+    expected = cv2.resize(photo, (32, 32), interpolation=cv2.INTER_LINEAR)
+    np.testing.assert_allclose(np.rint(resized), expected, atol=1)
+    double = np.asarray(export._resize(np.array([0.0, 4.0])[None, :, None, None], (4, 1), (4, 1)))
+    np.testing.assert_allclose(double.ravel(), [0, 1, 3, 4])  # half-pixel centers
+
+
+def test_files_that_are_no_exports_are_named(tmp_path):
+    path = tmp_path / "model.jaxseg"
+    with pytest.raises(ValueError, match="does not exist"):
+        load_export(path)
+    path.write_bytes(b"not a zip")
+    with pytest.raises(ValueError, match="model.jaxseg, which cannot be read"):
+        load_export(path)
+
+
+def test_an_exported_model_refuses_options_of_runs(trained, tmp_path):
+    path = tmp_path / "model.jaxseg"
+    export.write_export(path, export.export_model(load(trained[0]).trained, (32, 32)))
+    with pytest.raises(ValueError, match="no option except batch"):
+        load_export(path).predict(np.zeros((32, 32, 3), np.uint8), flips=True)
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"), [((600, 800), (800, 1066)), ((300, 900), (444, 1333)), ((1000, 1000), (800, 800))]
+)
+def test_detectors_resize_in_whole_numbers_as_in_training(size, expected):
+    from jaxseg.data.resize import resized_size
+
+    sizes = np.asarray(export._detector_sizes(size, 800, 1333, 2))
+    assert sizes.tolist() == [list(expected)] * 2
+    assert resized_size(size, 800, 1333) == expected
+
+
+@pytest.mark.slow
+def test_a_detectors_export_finds_what_the_run_finds(photo):
+    import jax.numpy as jnp
+    from experiments import tiny_detector, tiny_experiment
+
+    from jaxseg.inference.engine import TrainedModel
+    from jaxseg.inference.exported import ExportedPredictor
+    from jaxseg.inference.predictor import Predictor
+    from jaxseg.run.state import eval_variables
+
+    config = tiny_detector(model__detection={"max_detections": 8, "score_threshold": 0.0})
+    experiment, source = tiny_experiment(config, jax.devices()[:1])
+    variables = jax.tree.map(jnp.asarray, eval_variables(experiment.steps.init()))
+    ids = tuple(range(len(source.class_names)))
+    trained = TrainedModel(experiment.config, experiment.task.model, variables, source.class_names, source.palette, ids)
+    expected = Predictor(trained).predict(photo)
+    found = ExportedPredictor(export.export_model(trained)).predict(photo)
+    np.testing.assert_allclose(np.sort(found.scores), np.sort(expected.scores), atol=2e-3)
+    assert len(found.boxes) == len(expected.boxes) > 0
+
+
+def test_box_iou_of_halves_is_a_third():
+    assert export.box_iou(np.array([0, 0, 2, 2]), np.array([1, 0, 3, 2])) == pytest.approx(1 / 3)

@@ -2,6 +2,7 @@
 
 jaxseg export --workdir runs/unet_pets --output pets.jaxseg
 jaxseg export --workdir runs/unet_pets --checkpoint best --size 480,640 --output pets.jaxseg
+jaxseg export --workdir runs/mask_rcnn --format torchvision --output mask_rcnn.pth
 jaxseg predict --model pets.jaxseg --input photo.jpg
 
 The file runs on CPUs, CUDA GPUs and TPUs with jax and numpy alone; jaxseg/inference/stablehlo.py shows the ten lines.
@@ -9,9 +10,13 @@ It is written only if it answers as the run does on ten images.
 """
 
 import pathlib
+from typing import TYPE_CHECKING
 
 from jaxseg.commands import process
 from jaxseg.commands.arguments import Parser
+
+if TYPE_CHECKING:
+    from jaxseg.inference import Predictor
 
 # Largest differences between a run and its export that are accepted, see inference.stablehlo.compare_results.
 LIMITS = {"pixels": 0.01, "missing": 0.02, "score": 0.02}
@@ -20,24 +25,51 @@ LIMITS = {"pixels": 0.01, "missing": 0.02, "score": 0.02}
 def main(arguments: list[str]) -> None:
     """Exports a run, compares the export with it, and writes the file."""
     parser = Parser("export", __doc__)
+    parser.add_config(required=False, positional=False)
     parser.add_argument("--workdir", help="Folder of a trained run, such as runs/unet_pets.")
-    parser.add_argument("--output", help="File to write, such as model.jaxseg. Default: WORKDIR/model.jaxseg.")
+    parser.add_argument("--weights", help="Weights for --config, instead of a run, such as model.pth.")
+    parser.add_argument(
+        "--format",
+        choices=["stablehlo", "torchvision"],
+        default="stablehlo",
+        help="A program of jax.export, or a state dict (.pth, .safetensors) for torchvision. Default: stablehlo.",
+    )
+    parser.add_argument("--output", help="File to write, such as model.jaxseg or model.pth.")
     parser.add_argument("--checkpoint", default="latest", help="Checkpoint: latest, best or a step. Default: latest.")
     parser.add_argument("--size", help="Height and width of all images, such as 480,640. Default: images of any size.")
     options = parser.parse(arguments)
-    if not options.workdir:
-        parser.error("--workdir is missing. Give the folder of a trained run.")
+    if not options.output:
+        parser.error("--output is missing. Give the file to write, such as model.jaxseg.")
+    if bool(options.workdir) == bool(options.weights) or bool(options.weights) != (options.config is not None):
+        parser.error("give either --workdir, or --config and --weights")
     size = _pair(parser, options.size)
     process.prepare()
 
     from jaxseg.inference import load
-    from jaxseg.inference.stablehlo import compare_results, export_model, write_export
+
+    output = pathlib.Path(options.output).expanduser()
+    if options.workdir:
+        model = load(options.workdir, checkpoint=options.checkpoint)
+    else:
+        model = load(options.config, weights=options.weights)
+    if options.format == "torchvision":
+        from jaxseg.inference.export import export_torchvision
+
+        print(export_torchvision(model, output))
+    else:
+        write_checked(model, output, size)
+
+
+def write_checked(model: "Predictor", output: pathlib.Path, size: tuple[int, int] | None) -> None:
+    """Writes a StableHLO export after comparing it with the model.
+
+    Raises:
+      ValueError: their answers differ by more than ``LIMITS``.
+    """
     from jaxseg.inference.exported import ExportedPredictor
+    from jaxseg.inference.stablehlo import compare_results, export_model, write_export
     from jaxseg.inference.trial_images import trial_images
 
-    folder = pathlib.Path(options.workdir).expanduser()
-    output = pathlib.Path(options.output).expanduser() if options.output else folder / "model.jaxseg"
-    model = load(folder, checkpoint=options.checkpoint)
     export = export_model(model.trained, size)
     images, origin = trial_images(model.trained.config.data, size)
     differences = compare_results(model.predict(images), ExportedPredictor(export).predict(images))
@@ -45,9 +77,7 @@ def main(arguments: list[str]) -> None:
     print(f"largest differences on {len(images)} {origin}: {shown}")
     for name, value in differences.items():
         if value > LIMITS[name]:
-            raise ValueError(
-                f"the export differs from the run: {name} is {value:.3g}; expected at most {LIMITS[name]}."
-            )
+            raise ValueError(f"the export's {name} differ by {value:.3g}; expected at most {LIMITS[name]}.")
     export.description["differences"] = {"images": f"{len(images)} {origin}", **differences}
     write_export(output, export)
     print(f"{output}: {output.stat().st_size / 1e6:.1f} MB, input {export.description['input']}")

@@ -67,7 +67,7 @@ def test_a_folder_trains_in_one_command(written, files, tmp_path, root):
         "data.workers": 0,
         "model.features": 4,
         "model.depth": 2,
-        "train.batch_size": 4,
+        "train.batch_size": 8,
         "train.steps": 3,
         "optimizer.warmup_steps": 0,
     }

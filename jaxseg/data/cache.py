@@ -2,7 +2,7 @@
 
 One file a source and size, ``n`` slots of equal length, filled as examples are first asked for. All workers map it, so
 what one has decoded the others have. A slot counts only if its checksum fits: a slot that is empty, half-written by
-another worker, or torn by a crash is decoded anew, and no locks are needed. The files may be deleted at any time.
+another worker, or torn by a crash is decoded again, so no locks are needed. The files may be deleted at any time.
 """
 
 import hashlib

@@ -80,7 +80,7 @@ def check_size(size: tuple[int, int], options: ReadOptions) -> None:
 
 
 def _is_ordinary(image: Image.Image, encoded: bytes) -> bool:
-    """Whether OpenCV decodes a file as Pillow would, and the file is whole as far as its end tells."""
+    """Returns whether OpenCV decodes a file as Pillow would, and the file ends as a whole one does."""
     if image.format in ("JPEG", "MPO"):
         return image.mode in ("L", "RGB") and encoded.rstrip(b"\0").endswith(END_OF_JPEG)
     return (

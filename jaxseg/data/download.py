@@ -25,7 +25,7 @@ class Archive(NamedTuple):
 
 
 def fetch(archive: Archive, folder: Path) -> Path:
-    """The archive as a file in ``folder``: one that is there and whole, or else a fresh download.
+    """Returns the archive as a file in ``folder``: a whole one that is there, or else a fresh download.
 
     Raises:
       ValueError: the server cannot be reached, or what it sent is not the archive.
@@ -43,7 +43,7 @@ def fetch(archive: Archive, folder: Path) -> Path:
 
 
 def unpack(path: Path, folder: Path) -> None:
-    """Unpacks a tar archive, whatever its compression, into ``folder``.
+    """Unpacks a tar archive of any compression into ``folder``.
 
     Raises:
       ValueError: the file is not an archive, or not a whole one.

@@ -4,7 +4,7 @@ import numpy as np
 
 
 def boxes_of_masks(masks: np.ndarray) -> np.ndarray:
-    """The tight box of each mask.
+    """Returns the tight box of each mask.
 
     Args:
       masks: ``[m, h, w]``, nonzero on the object.
@@ -20,7 +20,7 @@ def boxes_of_masks(masks: np.ndarray) -> np.ndarray:
 
 
 def _extent(hit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The first True and one past the last True of each row of ``[m, n]``; 0 and 0 for a row without one."""
+    """Returns the first True and one past the last True of each row of ``[m, n]``; 0 and 0 for a row without one."""
     if hit.shape[1] == 0:
         return np.zeros(len(hit)), np.zeros(len(hit))
     start = np.argmax(hit, axis=1)
@@ -29,5 +29,5 @@ def _extent(hit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def occupied(masks: np.ndarray) -> np.ndarray:
-    """Which of the masks ``[m, h, w]`` are not empty: bool ``[m]``."""
+    """Returns which of the masks ``[m, h, w]`` are not empty: bool ``[m]``."""
     return masks.max(axis=2, initial=0).max(axis=1, initial=0) != 0

@@ -108,7 +108,7 @@ class Findings(NamedTuple):
       counted: number of label maps that ``shares`` is taken from; 0 means all images.
       objects: number of objects of each class; empty for semantic data. Class 0 is the background.
       crowds: number of crowd regions.
-      empty: number of images without an object, or whose mask is all background.
+      empty: number of images without an object, or with a mask of background only.
       notices: what is unusual, with counts.
     """
 

@@ -22,7 +22,7 @@ class Statistics(NamedTuple):
     Attributes:
       images: number of images.
       sizes: int32 ``[n, 2]``, height and width of the images, or of those that were read.
-      read: number of images whose pixels were read, evenly spread over the split.
+      read: number of images with pixels that were read, evenly spread over the split.
       class_names: one per class.
       palette: uint8 ``[k, 3]``.
       shares: float64 ``[k]``, share of each class in the labeled pixels that were read; None without label maps.

@@ -30,7 +30,7 @@ class BatchStream:
       timeout: seconds to wait for one batch before giving up.
 
     Raises:
-      ValueError: what the pipeline itself raised, in whatever process; when the next batch is asked for.
+      ValueError: an error of the pipeline itself, in any process; when the next batch is asked for.
       RuntimeError: a worker has died or does not answer.
     """
 
@@ -74,7 +74,7 @@ class BatchStream:
         self.close()
 
     def close(self) -> None:
-        """Ends workers and threads; further batches are not to be had."""
+        """Ends workers and threads; no further batches follow."""
         if self._closed:
             return
         self._closed = True
@@ -115,7 +115,7 @@ def _following(iterator: grain.DatasetIterator) -> AnyBatch | None:
 
 
 def _first(iterator: grain.DatasetIterator) -> AnyBatch | None:
-    """The first batch, for which the workers are started: in an environment in which they find no accelerator."""
+    """Returns the first batch. Its workers start in an environment in which they find no accelerator."""
     before = os.environ.get("JAX_PLATFORMS")
     os.environ["JAX_PLATFORMS"] = "cpu"
     try:
@@ -128,6 +128,6 @@ def _first(iterator: grain.DatasetIterator) -> AnyBatch | None:
 
 
 def _start_worker(index: int, count: int) -> None:
-    """Called in each worker before its first batch."""
+    """Prepares a worker process before its first batch."""
     del index, count
     begin_work()

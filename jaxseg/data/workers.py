@@ -1,4 +1,4 @@
-"""What every worker process does first, whatever it is to work on."""
+"""The first steps of every worker process."""
 
 import multiprocessing
 import os
@@ -20,6 +20,6 @@ def begin_work() -> None:
 
 
 def _die_with_parent() -> None:
-    """A parent that is killed cannot end its workers."""
+    """Ends this worker when its parent ends. A parent that is killed cannot do that."""
     connection.wait([multiprocessing.parent_process().sentinel])
     os._exit(1)

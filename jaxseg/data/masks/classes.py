@@ -173,7 +173,7 @@ def _collect(summaries: Sequence[MaskSummary], paths: Sequence[Path], by_color: 
 
 
 def _palettes_differ(summaries: Iterable[MaskSummary]) -> bool:
-    """Whether one index has different colors in different files; unused indices do not count."""
+    """Returns whether one index has different colors in different files; unused indices do not count."""
     colors: dict[int, int] = {}
     for summary in summaries:
         for value, color in zip(summary.values, summary.colors, strict=False):
@@ -183,7 +183,7 @@ def _palettes_differ(summaries: Iterable[MaskSummary]) -> bool:
 
 
 def _is_gray_palette(summaries: Iterable[MaskSummary], kinds: set[str]) -> bool:
-    """Whether indexed files next to gray files have nothing but grays in their palettes."""
+    """Returns whether indexed files next to gray files have nothing but grays in their palettes."""
     return "indexed" in kinds and len(kinds) > 1 and not any(code % GRAY for s in summaries for code in s.colors)
 
 
@@ -285,7 +285,7 @@ def _without_name(found: _Values, value: int, names: tuple[str, ...], listed: Cl
 
 
 def _has_edges(found: _Values) -> bool:
-    """Whether masks are black and white with gray edges, as resizing, feathering and JPEG make them."""
+    """Returns whether masks are black and white with gray edges, as resizing, feathering and JPEG make them."""
     values, total = sorted(found.counts), sum(found.counts.values())
     if found.is_indexed or values[-1] < LIGHT or values[0] > DARK or values[-1] > WHITE:
         return False

@@ -19,7 +19,7 @@ MOST_CLASSES = 32  # more different numbers than that are not classes
 
 
 def are_instances(summaries: Sequence[MaskSummary]) -> bool:
-    """Whether masks look like instance numbers.
+    """Returns whether masks look like instance numbers.
 
     Nearly every number forms one connected region. The numbers are many, or the files have more than 8 bits and the
     highest number differs from file to file, as it does with cells.

@@ -1,4 +1,4 @@
-"""Reads one mask file: an image whose pixels are numbers or colors."""
+"""Reads one mask file: an image with a number or a color per pixel."""
 
 import io
 from pathlib import Path

@@ -31,7 +31,7 @@ class MaskSummary(NamedTuple):
       is_lossy: see ``reading.Mask``.
       values: the different values, rising.
       counts: number of pixels of each value.
-      inner: number of those pixels whose four neighbors have the same value.
+      inner: number of those pixels with four neighbors of the same value.
       colors: the color code of each value of an indexed image; () of another.
       single: how many values above 0 form one connected region each; -1 where nobody has looked.
     """

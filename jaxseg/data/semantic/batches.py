@@ -1,7 +1,7 @@
 """From records to batches. Batch t is a pure function of (seed, t).
 
-The order of examples is new in each epoch, a batch may straddle two, and nothing depends on how many workers or
-processes share the work, so the number of the step is all that resuming needs.
+The order of examples is new in each epoch, and a batch may straddle two epochs. Nothing depends on the number of
+workers or processes that share the work, so resuming needs the number of the step only.
 """
 
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ def train_batches(
     process_index: int = 0,
     process_count: int = 1,
 ) -> BatchStream:
-    """Augmented batches without end, from step ``start_step`` on.
+    """Returns augmented batches without end, from step ``start_step`` on.
 
     Args:
       source: what to learn from.
@@ -66,7 +66,7 @@ def eval_batches(
     process_index: int = 0,
     process_count: int = 1,
 ) -> BatchStream:
-    """Every image of the source exactly once over all processes, unaltered but for its size; all pixels count alike.
+    """Returns batches with every image of the source once over all processes, only resized; all pixels count alike.
 
     All processes get equally many batches, all of ``batch_size / process_count`` rows; the last ones are filled up
     with rows that are not ``valid``. The arguments are those of ``train_batches``.
@@ -82,7 +82,7 @@ def eval_batches(
 
 
 class TrainBatch(NamedTuple):
-    """Makes the batch of a step from the numbers of its records, in whatever process it is called."""
+    """Makes the batch of a step from the numbers of its records, in any process."""
 
     examples: Sequence[Example]
     pipeline: Pipeline
@@ -92,7 +92,7 @@ class TrainBatch(NamedTuple):
     share: slice
 
     def __call__(self, step: int, indices: np.ndarray) -> Batch:
-        """The rows ``share`` of the batch of ``step``, which consists of the records ``indices`` ``[b]``."""
+        """Returns the rows ``share`` of the batch of ``step``, which consists of the records ``indices`` ``[b]``."""
         rows = range(self.batch_size)[self.share]
         return _stack([self._example(step * self.batch_size + row, int(indices[row])) for row in rows])
 
@@ -112,7 +112,7 @@ class EvalBatch(NamedTuple):
     share: slice
 
     def __call__(self, step: int) -> Batch:
-        """The rows ``share`` of batch ``step``, those beyond the end of the data not ``valid``."""
+        """Returns the rows ``share`` of batch ``step``, those beyond the end of the data not ``valid``."""
         rows = range(step * self.batch_size, (step + 1) * self.batch_size)[self.share]
         examples = [self.examples[row] for row in rows if row < len(self.examples)]
         filler = Example(np.zeros((*self.size, 3), np.uint8), np.full(self.size, IGNORE, np.uint8))
@@ -143,7 +143,7 @@ def _examples(source: Source, data_config: ml_collections.ConfigDict, size: tupl
 
 
 def share_of(batch_size: int, process_index: int, process_count: int) -> slice:
-    """The rows of each batch that are a process' own.
+    """Returns the rows of each batch that belong to a process.
 
     Raises:
       ValueError: the processes cannot share a batch evenly.

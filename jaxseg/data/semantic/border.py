@@ -20,7 +20,7 @@ class Border(NamedTuple):
 
 
 def border_of(data_config: ml_collections.ConfigDict) -> Border | None:
-    """What the config says of borders; None where they weigh no more than anything else.
+    """Returns the border weight of the config; None where it is 0.
 
     Raises:
       ValueError: a weight below 0, or a width that is not above.
@@ -35,7 +35,7 @@ def border_of(data_config: ml_collections.ConfigDict) -> Border | None:
 
 
 def border_weights(label: np.ndarray, border: Border) -> np.ndarray:
-    """``1 + w0 exp(-(d1 + d2)^2 / (2 sigma^2))`` on the background, 1 elsewhere: float32 ``[h, w]``.
+    """Returns ``1 + w0 exp(-(d1 + d2)^2 / (2 sigma^2))`` on the background, 1 elsewhere: float32 ``[h, w]``.
 
     d1 and d2 are the distances to the nearest and to the second nearest object; an object is a connected region,
     without diagonals, of classes other than 0. The paper's w_c, which balances the classes, is not in it: the loss
@@ -52,7 +52,7 @@ def border_weights(label: np.ndarray, border: Border) -> np.ndarray:
 
 
 def _distances(foreground: np.ndarray, reach: float) -> tuple[np.ndarray, np.ndarray]:
-    """From each pixel to the nearest and the second nearest object, float32 ``[h, w]``; what is beyond reach, inf."""
+    """Returns the distances to the nearest and the second nearest object, float32 ``[h, w]``; inf beyond reach."""
     count, numbers, boxes, _ = cv2.connectedComponentsWithStats(foreground, connectivity=4)
     nearest = np.full(foreground.shape, np.inf, np.float32)
     second = nearest.copy()

@@ -1,7 +1,7 @@
 """From a record to an example, and from example to example: image and label move together.
 
-Whatever is random takes a numpy Generator first, so that a caller who seeds it from an example's position gets the same
-example from any process. Images stay uint8; they are normalized on the device.
+Random functions take a numpy Generator first. A caller who seeds it from an example's position gets the same example
+from any process. Images stay uint8; they are normalized on the device.
 """
 
 import cv2
@@ -14,12 +14,12 @@ Color = tuple[float, float, float]
 
 
 def image_size(data_config: ml_collections.ConfigDict) -> tuple[int, int]:
-    """``config.data.image_size`` as (height, width); one number means square."""
+    """Returns ``config.data.image_size`` as (height, width); one number means square."""
     return _size(data_config, "image_size")
 
 
 def train_size(data_config: ml_collections.ConfigDict) -> tuple[int, int]:
-    """The size of what is trained on: ``config.data.train_size``, or ``image_size`` where that is empty."""
+    """Returns the size of training crops: ``config.data.train_size``, or ``image_size`` where that is empty."""
     return image_size(data_config) if data_config.train_size == () else _size(data_config, "train_size")
 
 
@@ -34,14 +34,14 @@ def _size(data_config: ml_collections.ConfigDict, field: str) -> tuple[int, int]
 
 
 def mean_color(data_config: ml_collections.ConfigDict) -> Color:
-    """The color, in 0..255, that normalization turns into zero: what padding should look like."""
+    """Returns the color, in 0..255, that normalization turns into zero: what padding should look like."""
     if not data_config.mean:
         raise ValueError("data.mean is (); expected a number per channel. Resolve the config first.")
     return tuple(float(np.clip(round(mean * data_config.scale), 0, 255)) for mean in data_config.mean)
 
 
 def to_example(record: Record, size: tuple[int, int], class_count: int) -> Example:
-    """The record's image and label map, resized to ``size`` (height, width).
+    """Returns the record's image and label map, resized to ``size`` (height, width).
 
     Raises:
       ValueError: the record has no label map, one of another size than its image, or one with unknown values.
@@ -60,17 +60,17 @@ def to_example(record: Record, size: tuple[int, int], class_count: int) -> Examp
 
 
 def resize(example: Example, size: tuple[int, int]) -> Example:
-    """To ``size`` (height, width): bilinear for the image, nearest for the label, both with half-pixel centers."""
+    """Resizes to ``size`` (height, width): bilinear for the image, nearest for the label, with half-pixel centers."""
     return Example(resize_image(example.image, size), resize_label(example.label, size))
 
 
 def resize_image(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Bilinear, with half-pixel centers and without antialiasing: ``[h, w, 3]`` to ``[*size, 3]``."""
+    """Resizes bilinearly, with half-pixel centers and without antialiasing: ``[h, w, 3]`` to ``[*size, 3]``."""
     return image if image.shape[:2] == size else cv2.resize(image, size[::-1], interpolation=cv2.INTER_LINEAR)
 
 
 def resize_label(label: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Nearest, with half-pixel centers: ``[h, w]`` to ``[*size]``."""
+    """Resizes by nearest neighbor, with half-pixel centers: ``[h, w]`` to ``[*size]``."""
     # Plain INTER_NEAREST samples the upper left corner of each pixel, which shifts labels against their images.
     return label if label.shape == size else cv2.resize(label, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
 
@@ -98,7 +98,7 @@ def crop(example: Example, box: tuple[float, float, float, float], size: tuple[i
     height, width = example.label.shape
     step_x, step_y = (x2 - x1) / size[1], (y2 - y1) / size[0]
     to_source = np.array([[step_x, 0, x1 + step_x / 2 - 0.5], [0, step_y, y1 + step_y / 2 - 0.5]])
-    # Centres of the outermost pixels may lie up to half a pixel beyond those of the image. That is padding only where
+    # Centers of the outermost pixels may lie up to half a pixel beyond those of the image. That is padding only where
     # the box itself leaves the image; elsewhere the edge goes on.
     inside = min(x1, y1, width - x2, height - y2) > -1e-3
     border = cv2.BORDER_REPLICATE if inside else cv2.BORDER_CONSTANT

@@ -35,7 +35,7 @@ SPLITS = {"train": ("train",), "val": ("val",), "test": ("test",), "trainval": (
 
 
 def open_split(data_config: ml_collections.ConfigDict, split: str) -> Source:
-    """The source ``camvid``: images in the folder ``SPLIT``, label maps of the same stems in ``SPLITannot``.
+    """Opens the source ``camvid``: images in the folder ``SPLIT``, label maps of the same stems in ``SPLITannot``.
 
     Splits are ``train``, ``val``, ``test``, and ``trainval`` for the first two together. Void, 11 in the files, is
     ignored.

@@ -47,7 +47,7 @@ SPLITS = {"train": ("train",), "val": ("val",), "trainval": ("train", "val")}
 
 
 def open_split(data_config: ml_collections.ConfigDict, split: str) -> Source:
-    """The source ``cityscapes``: ``leftImg8bit/SPLIT/CITY/*_leftImg8bit.png`` with fine label maps in ``gtFine``.
+    """Opens the source ``cityscapes``: ``leftImg8bit/SPLIT/CITY/*_leftImg8bit.png`` with fine label maps in ``gtFine``.
 
     Splits are ``train``, ``val``, and ``trainval`` for both. The labels of the test images are kept from the public;
     their predictions are scored by the authors' server.

@@ -22,9 +22,9 @@ SPLITS = {"train": slice(None, -VALIDATION), "val": slice(-VALIDATION, None), "a
 
 
 def open_split(data_config: ml_collections.ConfigDict, split: str) -> Source:
-    """The source ``isbi``: slices ``image/N.png``, and ``label/N.png`` with 255 for cells and 0 for membranes.
+    """Opens the source ``isbi``: slices ``image/N.png``, and ``label/N.png`` with 255 for cells and 0 for membranes.
 
-    ``val`` is the last five slices, ``train`` those before, ``all`` both. Neighbouring slices look alike, so those
+    ``val`` is the last five slices, ``train`` those before, ``all`` both. Neighboring slices look alike, so those
     chosen at random would be easier.
 
     Raises:

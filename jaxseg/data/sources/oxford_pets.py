@@ -27,7 +27,7 @@ OFFICIAL, DIVIDED = ("train", "val", "trainval", "test", "all"), ("train", "val"
 
 
 def open_split(data_config: ml_collections.ConfigDict, split: str) -> Source:
-    """The source ``oxford_pets``, from ``config.data.source_dir`` or, without one, from the official archives.
+    """Opens the source ``oxford_pets``, from ``config.data.source_dir`` or, without one, from the official archives.
 
     Splits, by ``config.data.split_seed``:
 
@@ -81,7 +81,7 @@ class PetRecords(Sequence):
         return Record(name, cv2.cvtColor(image, cv2.COLOR_BGR2RGB), label, None, tags)
 
     def size(self, index: int) -> tuple[int, int]:
-        """Height and width of an image, which is not decoded for that."""
+        """Returns height and width of an image without decoding it."""
         with Image.open(io.BytesIO(self._read(index)["image"])) as header:
             return header.size[::-1]
 
@@ -122,7 +122,7 @@ def _decode(encoded: bytes, mode: int, name: str) -> np.ndarray:
 
 
 def _read_index(directory: Path) -> dict[str, Any]:
-    """The index of prepared records, all of whose files are there."""
+    """Reads the index of prepared records and checks that all files are there."""
     shards = [path.name for path in directory.glob("*.array_record-*-of-*")]
     expected = int(shards[0].rsplit("-", 1)[1]) if shards else 1
     if len(shards) != expected:
@@ -134,7 +134,7 @@ def _read_index(directory: Path) -> dict[str, Any]:
 
 
 def _select(names: list[str], lists: dict[str, list[str] | None], seed: int | None, split: str) -> list[str]:
-    """The names of a split; ``lists`` are the official ones, None where there is no such file."""
+    """Returns the names of a split; ``lists`` are the official ones, None where there is no such file."""
     if split == "all":
         return names
     if seed is not None:
@@ -150,7 +150,7 @@ def _select(names: list[str], lists: dict[str, list[str] | None], seed: int | No
 
 
 def _prepared(data_config: ml_collections.ConfigDict) -> Path:
-    """The directory of the prepared records; they are prepared first if they are not there."""
+    """Returns the directory of the prepared records; they are prepared first if they are not there."""
     from jaxseg.data.sources import oxford_pets_files as files  # here, for it imports tensorflow_datasets
 
     root = Path(data_config.dir).resolve() / "oxford_pets"

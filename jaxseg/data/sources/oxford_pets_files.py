@@ -20,7 +20,7 @@ from tensorflow_datasets.datasets.oxford_iiit_pet import oxford_iiit_pet_dataset
 
 from jaxseg.data.download import Archive
 
-VERSION = "1.0.0"  # of what is prepared; another one is prepared anew
+VERSION = "1.0.0"  # of what is prepared; another one is prepared again
 LISTS = ("trainval", "test")
 PARTS = (("images", ".jpg"), ("annotations/trimaps", ".png"), ("annotations/xmls", ".xml"), ("annotations", ".txt"))
 TRIMAP_VALUES = (1, 2, 3)  # pet, background, border
@@ -29,12 +29,12 @@ DAMAGED = ("beagle_116", "chihuahua_121")
 
 
 def official_archives() -> list[Archive]:
-    """The two archives of the data set, with the sizes and checksums that TFDS records for them."""
+    """Returns the two archives of the data set, with the sizes and checksums that TFDS records for them."""
     return [Archive(url, info.size, info.checksum) for url, info in sorted(official.Builder.url_infos.items())]
 
 
 def fingerprint(folder: Path) -> str:
-    """A short name for the files of a folder: another one when a file is added, removed or changed."""
+    """Returns a short name for the files of a folder: another one when a file is added, removed or changed."""
     digest = hashlib.sha256(VERSION.encode())
     for part, ending in PARTS:
         for path in _files(folder, part, ending):
@@ -134,7 +134,7 @@ def read_pet(folder: Path, name: str) -> dict[str, Any]:
 
 
 def _files(folder: Path, part: str, ending: str) -> list[Path]:
-    """The files of one kind, sorted; the archives also hold dot files, which a file manager left in them."""
+    """Returns the files of one kind, sorted; the archives also hold dot files, which a file manager left in them."""
     if not (folder / part).is_dir():
         return []
     names = (entry.name for entry in os.scandir(folder / part))
@@ -142,7 +142,7 @@ def _files(folder: Path, part: str, ending: str) -> list[Path]:
 
 
 def _open(path: Path) -> Image.Image:
-    """The decoded image of a file, its EXIF rotation not applied: labels are drawn on the pixels as they lie."""
+    """Decodes an image without its EXIF rotation, since labels are drawn on the pixels as the file stores them."""
     try:
         # From memory, since Pillow keeps the files of some formats open.
         image = Image.open(io.BytesIO(path.read_bytes()))
@@ -161,7 +161,7 @@ def _encode(image: Image.Image, encoding: str) -> bytes:
 
 
 def _read_list(path: Path) -> list[str] | None:
-    """The names in an official list, the first word of each line; None without such a file."""
+    """Reads the names in an official list, the first word of each line; None without such a file."""
     if not path.exists():
         return None
     lines = path.read_text().splitlines()
@@ -169,7 +169,7 @@ def _read_list(path: Path) -> list[str] | None:
 
 
 def _read_head_box(path: Path) -> np.ndarray:
-    """float32 ``[4]``, ``[x1, y1, x2, y2]`` as the file has it; zeros without a file."""
+    """Reads a head box, float32 ``[4]``, ``[x1, y1, x2, y2]`` as the file has it; zeros without a file."""
     if not path.exists():
         return np.zeros(4, np.float32)
     try:

@@ -22,7 +22,7 @@ class CheckedPair(NamedTuple):
 
 
 def leave_out_bad(pairs: Sequence[CheckedPair], bad_files: str, notices: Notices) -> list[CheckedPair]:
-    """Returns the pairs whose files can be read.
+    """Returns the pairs with readable files.
 
     Args:
       pairs: all of a split.

@@ -1,4 +1,4 @@
-"""Data sets that are files side by side: an image, and a label map whose values a table turns into classes."""
+"""Data sets that are files side by side: an image, and a label map with values that a table turns into classes."""
 
 import hashlib
 import os
@@ -187,7 +187,7 @@ def fingerprint(pairs: Sequence[Pair], meaning: str, origin: str) -> str:
 
 
 def source_folder(data_config: ml_collections.ConfigDict, origin: str) -> Path:
-    """``config.data.source_dir``; ``origin`` is that of the data set.
+    """Returns the folder ``config.data.source_dir``; ``origin`` is that of the data set.
 
     Raises:
       ValueError: it is empty, or not a folder.
@@ -201,7 +201,7 @@ def source_folder(data_config: ml_collections.ConfigDict, origin: str) -> Path:
 
 
 def check_split(name: str, split: str, known: Iterable[str]) -> None:
-    """Sees that the data set ``name`` has a split.
+    """Checks that the data set ``name`` has a split.
 
     Raises:
       ValueError: it does not.
@@ -211,7 +211,7 @@ def check_split(name: str, split: str, known: Iterable[str]) -> None:
 
 
 def files_by_stem(folder: Path, origin: str) -> dict[str, Path]:
-    """The files of a folder by their names without ending, sorted; hidden files are left out.
+    """Returns the files of a folder by their names without ending, sorted; hidden files are left out.
 
     Raises:
       ValueError: there is no such folder, nothing is in it, or two files have the same stem.
@@ -231,7 +231,7 @@ def files_by_stem(folder: Path, origin: str) -> dict[str, Path]:
 
 
 def pairs_by_stem(image_folder: Path, label_folder: Path, origin: str) -> list[Pair]:
-    """The files of two folders, matched by their stems; endings may differ.
+    """Returns the files of two folders, matched by their stems; endings may differ.
 
     Raises:
       ValueError: a file that has no counterpart.
@@ -246,7 +246,7 @@ def pairs_by_stem(image_folder: Path, label_folder: Path, origin: str) -> list[P
 
 
 def read_list(path: Path, origin: str) -> list[str]:
-    """The stems that a list names: the first word of each line, of which folders and ending are left out.
+    """Reads the stems that a list names: the first word of each line, without folders and ending.
 
     Raises:
       ValueError: there is no such file, or it names nothing.
@@ -260,7 +260,7 @@ def read_list(path: Path, origin: str) -> list[str]:
 
 
 def color_map(classes: int) -> np.ndarray:
-    """PASCAL VOC's colors, uint8 ``[classes, 3]``: the bits of a number, dealt to red, green and blue in turn."""
+    """Returns PASCAL VOC's colors, uint8 ``[classes, 3]``: bits of a number go to red, green and blue in turn."""
     bits = np.arange(classes, dtype=np.uint8)[:, None] >> np.arange(3, dtype=np.uint8)
     palette = np.zeros((classes, 3), np.uint8)
     for turn in range(3):

@@ -16,7 +16,7 @@ HEAD = "head"
 
 
 class SizedRecords(Protocol):
-    """Records with label maps, of which the sizes are known before they are decoded."""
+    """Records with label maps and with sizes that are known before decoding."""
 
     positions: Sequence[int]
 
@@ -37,7 +37,7 @@ def as_instances(records: SizedRecords, names: Sequence[str], data_config: ml_co
 
     Args:
       records: of a split.
-      names: of all images, whatever split they are in: breeds are numbered in their order.
+      names: of all images of all splits: breeds are numbered in their order.
       data_config: ``config.data``.
     """
     breeds = tuple(sorted({name.rsplit("_", 1)[0] for name in names}))
@@ -89,7 +89,7 @@ class PetInstances(Sequence):
 
 
 def _within(masks: np.ndarray, box: np.ndarray) -> np.ndarray:
-    """What of masks ``[m, h, w]`` is within a box, rounded to whole pixels."""
+    """Returns the part of masks ``[m, h, w]`` within a box, rounded to whole pixels."""
     x1, y1, x2, y2 = np.rint(np.maximum(box, 0)).astype(int)
     inside = np.zeros_like(masks)
     inside[:, y1:y2, x1:x2] = masks[:, y1:y2, x1:x2]

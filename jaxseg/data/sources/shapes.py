@@ -25,7 +25,7 @@ VERSION = 2  # changes whenever the images do, so that nothing kept of older one
 
 
 def open_split(data_config: ml_collections.ConfigDict, split: str) -> Source:
-    """The source ``shapes``; its images have SIZE x SIZE pixels, its splits no image in common."""
+    """Opens the source ``shapes``; its images have SIZE x SIZE pixels, its splits no image in common."""
     del data_config  # there is nothing to choose
     if split not in SPLITS:
         raise ValueError(f"the data set shapes has no split {split!r}; expected one of {', '.join(SPLITS)}")
@@ -63,7 +63,7 @@ class Shape(NamedTuple):
 
 
 def draw(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, Objects]:
-    """One picture: image ``[h, w, 3]``, label ``[h, w]`` and its 1 to MOST_OBJECTS objects, a later one in front."""
+    """Draws one picture: image ``[h, w, 3]``, label ``[h, w]`` and 1 to MOST_OBJECTS objects, later ones in front."""
     image = _ground(rng)
     owner = np.zeros((SIZE, SIZE), np.uint8)  # the number, from 1, of the object that is visible at each pixel
     classes, areas = [0], [1]  # the ground is number 0
@@ -113,19 +113,19 @@ def _mask(shape: Shape) -> np.ndarray:
 
 
 def _bright_color(rng: np.random.Generator) -> np.ndarray:
-    """A saturated color of any hue, ``[3]``; the ground is dull, so that objects can be told from it."""
+    """Returns a saturated color of any hue, ``[3]``; the ground is dull, so that objects can be told from it."""
     hsv = np.array([[[rng.integers(0, 180), rng.integers(140, 256), rng.integers(150, 256)]]], np.uint8)
     return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)[0, 0]
 
 
 def _surface(rng: np.random.Generator, color: np.ndarray) -> np.ndarray:
-    """``[h, w, 3]`` of one color, lighter towards one side."""
+    """Returns ``[h, w, 3]`` of one color, lighter towards one side."""
     ends = np.clip(color * rng.uniform(0.75, 1.25, (4, 1)), 0, 255).astype(np.uint8).reshape(2, 2, 3)
     return _enlarge(ends)
 
 
 def _ground(rng: np.random.Generator) -> np.ndarray:
-    """A dull, blotched ground: coarse gray and fine colored noise, ``[h, w, 3]``."""
+    """Returns a dull, blotched ground: coarse gray and fine colored noise, ``[h, w, 3]``."""
     cells = int(rng.integers(3, 17))
     gray = rng.integers(40, 200, (cells, cells, 1), np.uint8)
     tint = rng.integers(0, 40, (cells, cells, 3), np.uint8)

@@ -34,7 +34,7 @@ LISTS = "ImageSets/Segmentation"
 
 
 def open_split(data_config: ml_collections.ConfigDict, split: str) -> Source:
-    """The source ``voc``: ``VOCdevkit/VOC2012`` and, for ``trainaug``, ``benchmark_RELEASE/dataset`` beside it.
+    """Opens the source ``voc``: ``VOCdevkit/VOC2012`` and, for ``trainaug``, ``benchmark_RELEASE/dataset`` next to it.
 
     A split is a list in ``ImageSets/Segmentation``: ``train``, ``val``, ``trainval``, or one that was added, such as
     seg11valid. ``trainaug`` is the list of that name with the label maps in ``SegmentationClassAug``, where both are
@@ -58,7 +58,7 @@ def open_split(data_config: ml_collections.ConfigDict, split: str) -> Source:
 
 
 def read_label(path: Path) -> np.ndarray:
-    """The values of a label file, uint8 ``[h, w]``: VOC's are palette images, SBD's are Matlab's.
+    """Reads the values of a label file, uint8 ``[h, w]``: VOC's are palette images, SBD's are Matlab's.
 
     Raises:
       ValueError: a file that cannot be decoded.
@@ -71,7 +71,7 @@ def _is_voc(root: Path) -> bool:
 
 
 def _listed(voc: Path, split: str, labels: str) -> list[Pair]:
-    """The images of one of VOC's lists."""
+    """Returns the images of one of VOC's lists."""
     names = read_list(voc / LISTS / f"{split}.txt", VOC.origin)
     return [Pair(name, voc / "JPEGImages" / f"{name}.jpg", voc / labels / f"{name}.png") for name in names]
 

@@ -10,7 +10,7 @@ can draw themselves, save themselves and turn themselves into COCO results.
     >>> result.summary
     'background 62.5%, cat 37.5%'
     >>> result.boxes.tolist()
-    [[0.0, 0.0, 4.0, 2.0], [2.0, 0.0, 4.0, 2.0]]
+    [[0.0, 0.0, 3.0, 2.0], [2.0, 0.0, 4.0, 2.0]]
     >>> result.overlay().shape
     (2, 4, 3)
 """

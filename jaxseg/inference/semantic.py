@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -24,8 +25,9 @@ from jaxseg.inference.engine import (
 )
 from jaxseg.inference.flips import average_views
 from jaxseg.inference.results import SemanticResult
-from jaxseg.inference.upsampling import Pixels, join_strips, to_original_pixels
+from jaxseg.inference.upsampling import Pixels, bucket_side, join_strips, to_original_pixels
 from jaxseg.models.table import DTYPES
+from jaxseg.models.unet import UNet
 from jaxseg.ops.images import normalize
 from jaxseg.ops.padding import valid_mask, zero_padding
 from jaxseg.reporting import pictures
@@ -37,8 +39,8 @@ MOST_CLASSES = 256  # A label map is uint8.
 def make_engine(trained: TrainedModel, options: Options) -> Engine:
     """Returns the three stages of a semantic model.
 
-    The model sees the image at the size at which it was trained. Its logits are resized to the image's own pixels on
-    the device, and the class with the largest logit wins there.
+    The model sees the image as in training: stretched to one size, or at its own aspect ratio and padded. Its logits
+    are resized to the image's own pixels on the device, and the class with the largest logit wins there.
 
     Raises:
       ValueError: the model has more classes than a label map can hold.
@@ -49,21 +51,41 @@ def make_engine(trained: TrainedModel, options: Options) -> Engine:
     result = partial(make_result, trained)
     if options.tile:
         return tiles.make_engine(trained, options, forward, result)
-    size = image_size(trained.config.data)
+    data = trained.config.data
+    kept = options.confidence, options.probabilities
 
     def prepare(image: np.ndarray) -> Prepared:
-        return Prepared(image, (resize_image(image, size),), size)
+        inputs = see_whole(data, image) if data.get("resize", "stretch") == "stretch" else see_padded(data, image)
+        return Prepared(image, inputs, inputs[0].shape)
 
     def compute(prepared: Sequence[Prepared]) -> list[Any]:
-        (batch,) = place(trained.mesh, stack(prepared, options.batch))
-        logits = forward(trained.variables, batch)
-        kept = options.confidence, options.probabilities
-        return [to_original_pixels(logits, i, one.image.shape[:2], *kept) for i, one in enumerate(prepared)]
+        logits = forward(trained.variables, *place(trained.mesh, stack(prepared, options.batch)))
+        strips = []
+        for number, one in enumerate(prepared):
+            seen = one.inputs[1] if len(one.inputs) > 1 else logits.shape[1:3]
+            strips.append(to_original_pixels(logits, number, seen, one.image.shape[:2], *kept))
+        return strips
 
     def finish(prepared: Prepared, strips: Any) -> SemanticResult:
         return result(prepared.image, join_strips(strips, prepared.image.shape[:2]))
 
     return Engine(prepare, compute, finish)
+
+
+def see_whole(data: Any, image: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Returns an image stretched to ``config.data.image_size``."""
+    return (resize_image(image, image_size(data)),)
+
+
+def see_padded(data: Any, image: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Returns an image at its own aspect ratio as ``config.data.resize`` says, padded to a bucket, and its size."""
+    from jaxseg.data.semantic.sizing import read_sizing
+
+    sizing = read_sizing(data)
+    size = sizing.target(image.shape[:2])
+    padded = np.zeros((*map(bucket_side, size), 3), np.uint8)
+    padded[: size[0], : size[1]] = sizing.resize_image(image, size)
+    return padded, np.array(size, np.int32)
 
 
 def compile_forward(trained: TrainedModel, options: Options) -> Callable[..., jax.Array]:
@@ -77,15 +99,21 @@ def compile_forward(trained: TrainedModel, options: Options) -> Callable[..., ja
     def forward(variables: dict, image: jax.Array, sizes: jax.Array | None = None) -> jax.Array:
         variables = whole_variables(trained.mesh, variables)
 
-        def logits(x: jax.Array) -> jax.Array:
-            return extend_to(model.apply(variables, x, train=False)["logits"], x.shape[1:3])
+        def logits(x: jax.Array, seen: jax.Array | None) -> jax.Array:
+            extents = {} if seen is None or not takes_extents(model) else {"extents": seen}
+            return extend_to(model.apply(variables, x, train=False, **extents)["logits"], x.shape[1:3])
 
         with matmul_precision(config):
             x = normalize(image, data.mean, data.std, data.scale, DTYPES[config.precision])
             x = zero_padding(x, valid_mask(sizes, x.shape[1:3], 1))
-            return average_views(logits, options.flips, options.scales, model.coarsest_stride)(x)
+            return average_views(logits, options.flips, options.scales, model.coarsest_stride)(x, sizes)
 
     return jax.jit(forward)
+
+
+def takes_extents(model: nn.Module) -> bool:
+    """Returns whether a model can be told the sizes of padded images, so that padding changes no logit."""
+    return not isinstance(model, UNet) or (model.padding == "same" and model.fit == "pad")
 
 
 def extend_to(logits: jax.Array, size: Sequence[int]) -> jax.Array:

@@ -5,6 +5,7 @@ The resize is bilinear with half-pixel centers and without antialias, as ``cv2.I
 weights are applied in float32, first along the columns, then along the rows. Only label maps leave the device.
 """
 
+from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -67,13 +68,19 @@ def bucket_side(side: int) -> int:
 
 
 def to_original_pixels(
-    logits: jax.Array, index: int, size: tuple[int, int], confidence: bool = False, probabilities: bool = False
+    logits: jax.Array,
+    index: int,
+    seen: Sequence[int],
+    size: tuple[int, int],
+    confidence: bool = False,
+    probabilities: bool = False,
 ) -> list[Pixels]:
     """Resizes the logits of one image to its own size and keeps the largest, in strips of rows.
 
     Args:
       logits: float ``[b, h, w, k]`` of a batch.
       index: which image of it.
+      seen: height and width of the part of the logits that belongs to the image; the rest is padding.
       size: height and width of the image.
       confidence: whether to return the largest softmax probability.
       probabilities: whether to return all of them.
@@ -84,8 +91,8 @@ def to_original_pixels(
     """
     height, width = size
     rows, columns = strip_size(size, logits.shape[-1])
-    axis_y = resize_axis(logits.shape[1], height, -(-height // rows) * rows)
-    axis_x = resize_axis(logits.shape[2], width, columns)
+    axis_y = resize_axis(int(seen[0]), height, -(-height // rows) * rows)
+    axis_x = resize_axis(int(seen[1]), width, columns)
     return [
         _strip(logits, index, Axis(*(part[top : top + rows] for part in axis_y)), axis_x, confidence, probabilities)
         for top in range(0, height, rows)

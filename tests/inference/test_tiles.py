@@ -46,10 +46,8 @@ def test_tiles_equal_the_whole_where_they_see_all_that_it_sees(size):
     far = np.ones(size, bool)
     for axis, length in enumerate(size):
         starts = tiles.tile_starts(length, 64, 0.5, 2)
-        # A tile that is larger than the image sees zeros below it, which a norm turns into other numbers.
         edges = [edge for start in starts for edge in (start, start + 64) if 0 < edge < length]
-        edges += [length] if length < 64 else [np.inf]
-        distance = np.min([np.abs(np.arange(length) + 0.5 - edge) for edge in edges], axis=0)
+        distance = np.min([np.abs(np.arange(length) + 0.5 - edge) for edge in [*edges, np.inf]], axis=0)
         far &= np.expand_dims(distance > seen, 1 - axis)
     assert far.mean() > 0.2
     np.testing.assert_allclose(tiled[far], whole[far], atol=1e-4)
@@ -75,7 +73,7 @@ class Brightness(nn.Module):
     coarsest_stride = 1
 
     @nn.compact
-    def __call__(self, image, *, train):
+    def __call__(self, image, *, train, extents=None):
         bright = image.mean(axis=-1, keepdims=True)
         return {"logits": jnp.concatenate([-bright, bright], axis=-1) * self.param("scale", nn.initializers.ones, ())}
 
@@ -102,6 +100,20 @@ def test_flips_and_scales_are_averaged():
     several = Predictor(trained).predict(image, scales=(0.5, 1.0), flips=True, probabilities=True)
     assert np.abs(several.probabilities / 65535 - got).mean() > 1e-3
     np.testing.assert_allclose(several.probabilities.sum(axis=-1, dtype=int), 65535, atol=2)
+
+
+@pytest.mark.parametrize("options", [{}, {"flips": True}, {"flips": True, "scales": (1.0, 0.5)}])
+def test_padding_changes_no_prediction(options):
+    trained = trained_model(UNet(classes=3, features=4, depth=1))
+    forward = compile_forward(trained, Options(**options))
+    image = photograph(36, 44)
+    whole = forward(trained.variables, image[None])[0]
+    padded = np.zeros((1, 72, 64, 3), np.uint8)
+    padded[0, :36, :44] = image
+    inner = forward(trained.variables, padded, np.array([[36, 44]], np.int32))[0, :36, :44]
+    # At another scale, the last row of the padded image is interpolated with zeros.
+    far = np.s_[:24, :32] if "scales" in options else np.s_[:]
+    np.testing.assert_allclose(jax.nn.softmax(inner)[far], jax.nn.softmax(whole)[far], atol=1e-4)
 
 
 def squares_engine():

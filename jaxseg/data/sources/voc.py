@@ -10,7 +10,9 @@ import ml_collections
 import numpy as np
 
 from jaxseg.data.images import read_options
-from jaxseg.data.masks import read_values
+from jaxseg.data.masks.class_lists import find_class_list
+from jaxseg.data.masks.reading import read_values
+from jaxseg.data.sources import folder as folder_source
 from jaxseg.data.sources.pairs import DataSet, Pair, check_split, color_map, open_pairs, read_list, source_folder
 from jaxseg.types import IGNORE, Source
 
@@ -48,6 +50,10 @@ def open_split(data_config: ml_collections.ConfigDict, split: str) -> Source:
     voc = next((root for root in (folder / "VOCdevkit/VOC2012", folder / "VOC2012", folder) if _is_voc(root)), None)
     if voc is None:
         raise ValueError(f"{folder / 'VOCdevkit/VOC2012' / LISTS} is missing. {VOC.origin}")
+    if find_class_list([voc]) is not None:  # classes of one's own
+        own = data_config.copy_and_resolve_references()
+        own.source_dir = str(voc)
+        return folder_source.open_split(own, split)
     if split == "trainaug":
         return open_pairs(
             VOC, _augmented(voc, folder / "benchmark_RELEASE/dataset"), read_options(data_config), read_label

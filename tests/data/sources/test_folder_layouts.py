@@ -7,7 +7,9 @@ import pytest
 from PIL import Image
 from tiny_datasets import draw, save, voc_palette
 
+from jaxseg.data.images import read_header
 from jaxseg.data.sources import open_source
+from jaxseg.inference.images import to_image
 
 BLOCK = np.kron(np.array([[0, 1], [1, 1]], np.uint8), np.ones((16, 20), np.uint8))  # a quarter of 0
 
@@ -130,6 +132,19 @@ def test_voc_with_classes_of_ones_own(own, files, listed):
     assert source.palette.tolist() == [[0, 0, 0], [128, 0, 0], [0, 128, 0]]
 
 
+def test_the_source_voc_takes_classes_of_ones_own(data, files):
+    data.name = "voc"
+    voc = files / "VOCdevkit/VOC2012"
+    for stem in "ab":
+        write(voc / f"JPEGImages/{stem}.jpg", voc / f"SegmentationClass/{stem}.png")
+    (voc / "labels.txt").write_text("_background_\ncat\n")
+    (voc / "ImageSets/Segmentation").mkdir(parents=True)
+    (voc / "ImageSets/Segmentation/train.txt").write_text("a\n")
+    source = open_source(data, "train")
+    assert source.class_names == ("background", "cat")
+    assert len(source.records) == 1
+
+
 LIST = "a b.jpg\nscene\\c.jpg\nfür.jpg\n"
 
 
@@ -207,6 +222,29 @@ def test_folders_can_be_named(own, files):
 
 def cut(path):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def test_training_and_prediction_see_the_same_pixels_of_odd_files(own, files):
+    """Rotated, transparent, CMYK, 16-bit, indexed and several pages: each record is what prediction reads."""
+    pixels = np.random.default_rng(0).integers(0, 256, (24, 32, 4), np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    folder = files / "images"
+    folder.mkdir()
+    rgb = Image.fromarray(pixels[..., :3])
+    rgb.save(folder / "turned.jpg", exif=exif)
+    Image.fromarray(pixels).save(folder / "alpha.png")
+    rgb.convert("CMYK").save(folder / "cmyk.jpg")
+    Image.fromarray(pixels[..., 0].astype(np.uint16) * 257).save(folder / "deep.tif")
+    rgb.convert("P").save(folder / "indexed.gif")
+    rgb.save(folder / "pages.tif", save_all=True, append_images=[rgb])
+    for path in folder.iterdir():
+        height, width = read_header(path).size
+        save(files / f"masks/{path.stem}.png", np.tile(np.array([0, 1], np.uint8), (height, width // 2)))
+    source = open_source(own, "all")
+    assert len(source.records) == 6
+    for record, path in zip(source.records, source.files, strict=True):
+        np.testing.assert_array_equal(record.image, to_image(path)[0])
 
 
 @pytest.mark.parametrize("kind", ["images/b.jpg", "masks/b.png"])

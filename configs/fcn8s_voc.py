@@ -1,10 +1,11 @@
-"""FCN-8s on PASCAL VOC 2012, with the paper's optimizer, from VGG16's ImageNet weights, all layers at once.
+"""FCN-8s on PASCAL VOC 2012 with the optimizer of its paper, all layers at once.
 
-    python -m jaxseg.main --config configs/fcn8s_voc.py --config.data.source_dir=FOLDER
-
-trains on the 10,582 images that VOC and SBD label, both unpacked in FOLDER, and validates on VOC's own 1,449; without
-SBD, ``--config.data.train=train`` leaves 1,464. Unlike the paper's, all images are brought to one size. Long et al.
-2015, section 4.3: SGD with momentum 0.9, 20 images, a fixed rate of 1e-4, decay 5e-4, 175 epochs, no augmentation.
+Data: PASCAL VOC 2012 and SBD, both unpacked in one folder, at 480x480: 10,582 training and 1,449 validation images.
+    Without SBD, --config.data.train=train leaves 1,464 training images.
+Recipe: Long et al. 2015, section 4.3: VGG16 of ImageNet, SGD with momentum 0.9 at a fixed rate of 1e-4, weight decay
+    5e-4, 175 epochs of batches of 20, no augmentation. The paper does not resize images to one size.
+Run: jaxseg train fcn8s_voc --config.data.source_dir=FOLDER
+Result: not measured yet.
 """
 
 from jaxseg import config as defaults

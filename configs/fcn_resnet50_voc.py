@@ -1,10 +1,10 @@
-"""FCN-ResNet50 on PASCAL VOC 2012, by torchvision's recipe for it, from ImageNet weights.
+"""FCN-ResNet50 on PASCAL VOC 2012 by the recipe of torchvision.
 
-    python -m jaxseg.main --config configs/fcn_resnet50_voc.py --config.data.source_dir=FOLDER
-
-trains on the 10,582 images that VOC and SBD label, both unpacked in FOLDER: SGD, 32 images, 0.02 falling polynomially,
-30 epochs, crops of random size brought to 480x480, flips, the auxiliary head at ten times the rate. torchvision itself
-trains on COCO's images of VOC's classes.
+Data: as fcn8s_voc. torchvision itself trains on the images of COCO that have classes of VOC.
+Recipe: ResNet-50 of ImageNet, SGD at 0.02 with a polynomial schedule, 30 epochs of batches of 32, random crops resized
+    to 480x480, flips. The auxiliary head learns at ten times the rate.
+Run: jaxseg train fcn_resnet50_voc --config.data.source_dir=FOLDER
+Result: not measured yet.
 """
 
 from jaxseg.configs import fcn8s_voc

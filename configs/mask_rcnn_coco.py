@@ -1,18 +1,13 @@
 """Mask R-CNN ResNet50-FPN on COCO, as torchvision's ``maskrcnn_resnet50_fpn``.
 
-Its weights, from torchvision or elsewhere, find objects in photographs:
-
-    python -m jaxseg.predict --config configs/mask_rcnn_coco.py --weights maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth \
-        --input photo.jpg --output out/
-
-Training by torchvision's recipe, from the ResNet-50 of ImageNet:
-
-    python -m jaxseg.main --config configs/mask_rcnn_coco.py --config.data.source_dir=FOLDER
-
-where FOLDER has train2017/, val2017/ and annotations/: 26 epochs of 16 images, SGD at 0.02 that falls tenfold after 16
-and 22 epochs, a warm-up of 1000 steps, the norms, the stem and the first layer frozen, images flipped. It differs from
-the recipe in that only kernels decay, no biases. Meant for eight GPUs; how long it takes and what it scores here is
-not measured yet. torchvision publishes a box AP of 37.9 and a mask AP of 34.6.
+Data: COCO 2017; a folder with train2017/, val2017/ and annotations/.
+Recipe: torchvision's: ResNet-50 of ImageNet with frozen norms, stem and first layer; SGD at 0.02 with drops after 16
+    and 22 of 26 epochs, warm-up of 1000 steps, batches of 16, flips. Only kernels decay, unlike in torchvision. Meant
+    for eight GPUs.
+Run: jaxseg train mask_rcnn_coco --config.data.source_dir=FOLDER
+    Published weights find objects in photographs without training:
+      jaxseg predict --config mask_rcnn_coco --weights maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth --input photo.jpg
+Result: training is not measured yet. torchvision publishes box AP 37.9 and mask AP 34.6.
 """
 
 from jaxseg import config as defaults

@@ -1,10 +1,11 @@
-"""The quick start of detectors: a narrow Mask R-CNN on generated shapes, which need no download.
+"""The quick start of detectors: a narrow Mask R-CNN on generated shapes.
 
-    python -m jaxseg.main --config configs/mask_rcnn_shapes.py
-
-On two cores of an EPYC (jax 0.10.2) it reached, on the 200 validation images, a box AP of 0.829 (AP50 0.966, AP75
-0.907) and a mask AP of 0.755 (AP50 0.947, AP75 0.891; disc 0.802, square 0.772, triangle 0.692) in 3 minutes 14
-seconds, from the start of the command to its end.
+Data: disc, square and triangle on noise, generated at 160x160. It needs no download.
+Recipe: AdamW with a cosine schedule from 2e-3, 1500 steps of 8 images, flips.
+Run: jaxseg train mask_rcnn_shapes
+Result: box AP 0.829 (AP50 0.966, AP75 0.907) and mask AP 0.755 (AP50 0.947, AP75 0.891; disc 0.802, square 0.772,
+    triangle 0.692) on 200 validation images. It took 3 minutes 14 seconds on two cores of an EPYC (jax 0.10.2), from
+    the start of the command to its end.
 """
 
 from jaxseg import config as defaults

@@ -1,10 +1,10 @@
 """Mask R-CNN ResNet50-FPN on COCO, as torchvision's ``maskrcnn_resnet50_fpn_v2``: norms everywhere, deeper heads.
 
-    python -m jaxseg.main --config configs/mask_rcnn_v2_coco.py --config.data.source_dir=FOLDER
-
-trains it by torchvision's recipe, from random numbers: 400 epochs of 64 images, large-scale jitter to 1024x1024, SGD at
-0.1 that falls tenfold after 352 and 384 epochs, with a weight decay of 4e-5, of kernels only. Meant for a pod; how long
-it takes and what it scores here is not measured yet. torchvision publishes a box AP of 47.4 and a mask AP of 41.8.
+Data: as mask_rcnn_coco.
+Recipe: torchvision's: from random weights, 400 epochs of batches of 64, scale jitter at 1024x1024, SGD at 0.1 with
+    drops after 352 and 384 epochs, weight decay 4e-5 of kernels only. Meant for a pod.
+Run: jaxseg train mask_rcnn_v2_coco --config.data.source_dir=FOLDER
+Result: not measured yet. torchvision publishes box AP 47.4 and mask AP 41.8.
 """
 
 from jaxseg.configs import mask_rcnn_coco

@@ -1,9 +1,10 @@
-"""U-Net on your own images: images/NAME.jpg and masks/NAME.png in one folder.
+"""U-Net on your own images.
 
-    python -m jaxseg.main --config configs/unet_folder.py --config.data.source_dir=FOLDER
-
-What else may lie in the folder (class names, lists of images) and what masks may look like is told in
-``jaxseg/data/sources/folder.py``. Without lists, a fifth of the images is for validation.
+Data: a folder with images/NAME.jpg and masks/NAME.png. Without lists of splits, a fifth of the images is for
+    validation. jaxseg/data/sources/folder.py describes class names, lists and the values of masks.
+Recipe: 256x256, crops, flips and color changes; AdamW with a cosine schedule from 1e-3, 100 epochs of batches of 8.
+Run: jaxseg train unet_folder --config.data.source_dir=FOLDER
+Result: depends on the data.
 """
 
 from jaxseg import config as defaults

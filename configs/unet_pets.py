@@ -1,10 +1,10 @@
-"""U-Net on Oxford-IIIT Pet: the recipe of the well-known Keras example, 160x160, 15 epochs of RMSprop.
+"""U-Net on Oxford-IIIT Pet: the recipe of the well-known Keras example.
 
-    python -m jaxseg.main --config configs/unet_pets.py
-
-downloads the data set and trains on 6,390 of its images, with the other 1,000 for validation;
-``--config.data.source_dir=FOLDER`` reads a folder in the official layout, or a part of it, instead. Its score has not
-been measured yet.
+Data: Oxford-IIIT Pet at 160x160, 6,390 training and 1,000 validation images chosen with seed 1337. It is downloaded
+    (800 MB), or read from a folder in the official layout with --config.data.source_dir=FOLDER.
+Recipe: RMSprop at 1e-3, 15 epochs of batches of 32, no augmentation.
+Run: jaxseg train unet_pets
+Result: not measured yet.
 """
 
 from jaxseg import config as defaults

@@ -1,6 +1,9 @@
-"""U-Net with a ResNet-34 encoder on Oxford-IIIT Pet, with the data, augmentation and schedule of ``unet_pets_strong``.
+"""U-Net with a ResNet-34 encoder on Oxford-IIIT Pet.
 
-python -m jaxseg.main --config configs/unet_resnet34_pets.py --config.init.weights=ResNet34_Weights.IMAGENET1K_V1
+Data: as unet_pets_strong.
+Recipe: as unet_pets_strong, at a rate of 5e-4. Initial weights of ImageNet are optional.
+Run: jaxseg train unet_resnet34_pets --config.init.weights=ResNet34_Weights.IMAGENET1K_V1
+Result: not measured yet.
 """
 
 from jaxseg.configs import unet_pets_strong

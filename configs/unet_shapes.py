@@ -1,10 +1,11 @@
-"""The quick start: a small U-Net on generated shapes, which need no download.
+"""The quick start: a small U-Net on generated shapes.
 
-    python -m jaxseg.main --config configs/unet_shapes.py
-
-On two cores of a Xeon (jax 0.10.2), it reached a validation mean IoU of 0.918 (background 0.999, disc 0.925,
-square 0.877, triangle 0.870) in 2 minutes 33 seconds, from the start of the command to its end; on those of an EPYC,
-0.927 in 1 minute 36 seconds, installing included.
+Data: disc, square and triangle on noise, generated at 64x64. It needs no download.
+Recipe: AdamW with a cosine schedule from 1e-2, 1700 steps of 8 images.
+Run: jaxseg train unet_shapes
+Result: validation mean IoU 0.918 (background 0.999, disc 0.925, square 0.877, triangle 0.870) in 2 minutes 33 seconds
+    on two cores of a Xeon. On two cores of an EPYC 0.927 in 1 minute 36 seconds. Both with jax 0.10.2, from the start
+    of the command to its end.
 """
 
 from jaxseg import config as defaults

@@ -1,10 +1,119 @@
-"""Image segmentation as pure functions in JAX: FCN, U-Net and Mask R-CNN."""
+"""Image segmentation as pure functions in JAX: FCN, U-Net and Mask R-CNN.
+
+>>> import jaxseg
+>>> scores = jaxseg.train("unet_shapes", "runs/shapes", train={"steps": 1700})  # doctest: +SKIP
+>>> model = jaxseg.load("runs/shapes")  # doctest: +SKIP
+>>> model.predict("photo.jpg").mask  # doctest: +SKIP
+"""
 
 import importlib.util
+import os
 import pathlib
 import sys
+from types import ModuleType  # under this name, since ``jaxseg.types`` is a module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import ml_collections
+
+    from jaxseg.inference import Predictor
 
 __version__ = "0.1.0"
+__all__ = ["__version__", "evaluate", "load", "train"]
+
+
+def train(
+    config: "str | os.PathLike[str] | ml_collections.ConfigDict", workdir: str | os.PathLike[str], **changes: Any
+) -> dict[str, Any]:
+    """Trains a config and returns its last scores, as ``jaxseg train`` does. It continues an interrupted run.
+
+    Args:
+      config: the name of a shipped config, the path of a file, or a config.
+      workdir: the folder of the run.
+      **changes: values of fields, by section: ``train={"steps": 100}, seed=1``.
+
+    Returns:
+      The scores of each kind of split, such as ``{"val": {"mean_iou": 0.9, ...}}``.
+
+    Raises:
+      ValueError: the config contradicts itself, the data, the devices or the workdir.
+
+    Example:
+      >>> scores = train("unet_shapes", "runs/shapes", train={"steps": 100})  # doctest: +SKIP
+      >>> scores["val"]["mean_iou"]  # doctest: +SKIP
+    """
+    from jaxseg.commands import process, settings
+
+    process.prepare()
+    chosen = settings.with_changes(config, changes)
+    process.prepare(chosen.deterministic)
+    from jaxseg.train import train as train_config
+
+    return train_config(chosen, pathlib.Path(workdir).expanduser())
+
+
+def evaluate(workdir: str | os.PathLike[str], *, checkpoint: str | int = "latest", **changes: Any) -> dict[str, Any]:
+    """Scores a checkpoint of a run and returns the scores, as ``jaxseg evaluate`` does.
+
+    Args:
+      workdir: the folder of the run.
+      checkpoint: "latest", "best" or a step.
+      **changes: values of fields of the config that say which data, such as ``data={"val": "", "test": "test"}``.
+
+    Returns:
+      The scores of each kind of split.
+
+    Raises:
+      ValueError: there is no such run, checkpoint or split.
+
+    Example:
+      >>> evaluate("runs/shapes", checkpoint="best")["val"]["mean_iou"]  # doctest: +SKIP
+    """
+    from jaxseg.commands import process, settings
+
+    process.prepare()
+    from jaxseg.evaluate import evaluate as evaluate_run
+    from jaxseg.run.workdir import load as load_run
+
+    folder = pathlib.Path(workdir).expanduser()
+    chosen = settings.with_changes(load_run(folder)[0], changes)
+    return evaluate_run(chosen, folder, str(checkpoint))
+
+
+def load(source: Any, weights: str | os.PathLike[str] | None = None, **options: Any) -> "Predictor":
+    """Loads a trained model for predictions; ``jaxseg.inference.load`` describes the arguments.
+
+    Args:
+      source: the workdir of a run; or, with ``weights``, a config, its name or its path.
+      weights: a ``.pth`` or ``.safetensors`` file, or torchvision's name of one.
+      **options: such as ``checkpoint="best"`` or ``class_names="names.txt"``.
+
+    Example:
+      >>> load("runs/unet_pets").predict("photo.jpg").class_names  # doctest: +SKIP
+      >>> load("mask_rcnn_coco", weights="maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth")  # doctest: +SKIP
+    """
+    from jaxseg.commands import process
+
+    process.prepare()
+    from jaxseg.inference import load as load_model
+
+    return load_model(source, weights, **options)
+
+
+class _CallableModule(ModuleType):
+    """A module that is called like the function of the same name."""
+
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        return _FUNCTIONS[self.__name__](*arguments, **named)
+
+
+class _Package(ModuleType):
+    """The package itself. ``jaxseg.train(...)`` works after the module ``jaxseg.train`` was imported, too."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(value, ModuleType) and value.__name__ in _FUNCTIONS:
+            value.__class__ = _CallableModule
+        super().__setattr__(name, value)
 
 
 def _add_pages_of_checkout() -> None:
@@ -19,9 +128,12 @@ def _add_pages_of_checkout() -> None:
     spec = importlib.util.spec_from_file_location(
         "jaxseg.configs", pages / "__init__.py", submodule_search_locations=[str(pages)]
     )
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["jaxseg.configs"] = module
-    spec.loader.exec_module(module)
+    if spec is not None and spec.loader is not None:
+        module = importlib.util.module_from_spec(spec)
+        sys.modules["jaxseg.configs"] = module
+        spec.loader.exec_module(module)
 
 
+_FUNCTIONS = {"jaxseg.train": train, "jaxseg.evaluate": evaluate}
+sys.modules[__name__].__class__ = _Package
 _add_pages_of_checkout()

@@ -2,7 +2,7 @@
 
 from experiments import tiny_config
 
-from jaxseg import evaluate as evaluation
+import jaxseg.evaluate as evaluation
 
 
 def test_a_model_is_given_its_images_as_it_was_in_training(trained, monkeypatch):

@@ -26,7 +26,6 @@ PENDING = (
     "jaxseg/train.py",
     "jaxseg/types.py",
     "launch/",
-    "configs/",
 )
 MOST_WORDS = 25
 # First words that end in "s" like a verb, but are not one.

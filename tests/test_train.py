@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from experiments import tiny_config, tiny_experiment
 
-from jaxseg import train as training
+import jaxseg.train as training
 from jaxseg.evaluate import check_scored, evaluate, load_state
 from jaxseg.reporting.log import read_lines
 from jaxseg.run import checkpoint_reader

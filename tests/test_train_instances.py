@@ -14,8 +14,8 @@ import pytest
 from experiments import tiny_detector
 from PIL import Image
 
+import jaxseg.train as training
 from jaxseg import predict
-from jaxseg import train as training
 from jaxseg.metrics.average_precision import SCORES
 from jaxseg.reporting.log import read_lines
 from jaxseg.run import checkpoint_reader

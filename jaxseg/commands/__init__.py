@@ -48,6 +48,8 @@ COMMANDS = {
     "export": "Write a run's model as one file that runs without jaxseg.",
     "benchmark": "Measure the speed of a config on this machine.",
     "plan": "Say what a config needs on a machine that you do not have.",
+    "configs": "List the shipped configs.",
+    "doctor": "Print versions, devices and memory, for bug reports.",
 }
 HELP = ("-h", "-help", "--help", "--helpfull", "help")
 

@@ -6,12 +6,10 @@ import re
 import sys
 from typing import NoReturn
 
-import ml_collections
-
-from jaxseg.commands import process
+from jaxseg.commands import settings
 from jaxseg.commands.errors import UsageError
 from jaxseg.commands.field_list import list_fields
-from jaxseg.config import changes, pages, ranges, resolution
+from jaxseg.config import pages
 
 CHANGE = re.compile(r"--(no)?config\.([\w.]+)(=(.*))?", re.DOTALL)
 
@@ -69,7 +67,7 @@ class Parser(argparse.ArgumentParser):
                 self.error(
                     f"unexpected argument {options.page!r}: fields of the config are set with --config.FIELD=VALUE"
                 )
-            options.config = load_config(name, given) if name else None
+            options.config = settings.change(pages.load(name), given, as_text=True) if name else None
             options.config_name = pages.page_name(name) if name else ""
             if given and not name:
                 self.error(f"--config.{given[0][0]} changes a config, which is not given. Add --config CONFIG.")
@@ -94,41 +92,6 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raises the message as an error of the user."""
         raise UsageError(f"{message} ({self.prog} --help shows all flags)")
-
-
-def load_config(name: str, given: list[tuple[str, str]]) -> ml_collections.ConfigDict:
-    """Returns the config of a page with fields changed.
-
-    Args:
-      name: a shipped page or the path of a file.
-      given: dotted names of fields and their values as text; the last one of a field wins.
-
-    Raises:
-      ValueError: there is no such page or field, or a value does not fit.
-    """
-    config = pages.load(name)
-    if any(field.startswith("model.") for field, _ in given):
-        _fill_model(config, [text for field, text in given if field == "model.name"])
-    for note in changes.apply(config, given, as_text=True):
-        print(f"jaxseg: {note}", file=sys.stderr)
-    with config.unlocked():
-        resolution.expand_paths(config)
-    ranges.check(config)
-    config.lock()
-    return config
-
-
-def _fill_model(config: ml_collections.ConfigDict, names: list[str]) -> None:
-    """Adds the fields of the model that the page leaves out, so that they can be set.
-
-    Args:
-      config: changed in place.
-      names: models that the command line names; the last one wins.
-    """
-    process.prepare()  # before jax is imported
-    from jaxseg.models import fields
-
-    fields.fill(config, names[-1] if names else None)
 
 
 def _split(arguments: list[str]) -> tuple[list[str], list[tuple[str, str]]]:

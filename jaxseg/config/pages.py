@@ -40,6 +40,15 @@ def page_name(name: str) -> str:
     return pathlib.Path(name).stem
 
 
+def description(name: str) -> str:
+    """Returns the docstring of a page.
+
+    Raises:
+      ValueError: there is no such page.
+    """
+    return (_import_page(name).__doc__ or "").strip()
+
+
 def _import_page(name: str) -> types.ModuleType:
     """Imports a page by its name or path."""
     path = pathlib.Path(name).expanduser()

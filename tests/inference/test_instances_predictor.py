@@ -14,6 +14,7 @@ from safetensors.numpy import save_file
 
 from configs import mask_rcnn_coco
 from jaxseg import predict
+from jaxseg.config.resolution import fill_normalization
 from jaxseg.data.coco import rle
 from jaxseg.inference import InstanceResult, Predictor, instances, load, pretrained
 from jaxseg.inference.engine import TrainedModel
@@ -31,6 +32,7 @@ def config():
     config = mask_rcnn_coco.get_config()
     config.model.update(NARROW)
     config.data.min_size, config.data.max_size = 64, 128
+    fill_normalization(config)
     return config
 
 

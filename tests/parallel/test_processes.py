@@ -161,7 +161,7 @@ EVALUATING = """
 import json, sys, zlib
 import numpy as np
 from experiments import tiny_config, tiny_detector, tiny_experiment
-from jaxseg import evaluate
+import jaxseg.evaluate as evaluate
 from jaxseg.parallel import processes
 
 coordinator, count, index, detects = sys.argv[1], *map(int, sys.argv[2:])

@@ -11,7 +11,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from random_weights import random_variables, template
 from safetensors.numpy import save_file
 
-from jaxseg import train as training
+import jaxseg.train as training
 from jaxseg.inference.pretrained import abstract_variables
 from jaxseg.models.backbones.resnet import ResNet
 from jaxseg.models.backbones.vgg import VGG16

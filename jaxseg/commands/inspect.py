@@ -7,7 +7,8 @@ jaxseg inspect mask_rcnn_coco --config.data.source_dir=FOLDER --output inspectio
 
 import pathlib
 
-from jaxseg.commands.arguments import Parser, load_config
+from jaxseg.commands.arguments import Parser
+from jaxseg.commands.settings import with_changes
 
 FOLDER_PAGES = ("unet_folder", "mask_rcnn_folder")
 
@@ -47,7 +48,7 @@ def _inspect_folder(folder: str, output: pathlib.Path):
     errors = []
     for page in FOLDER_PAGES:
         try:
-            return inspect_config(load_config(page, [("data.source_dir", folder)]), output)
+            return inspect_config(with_changes(page, {"data": {"source_dir": folder}}), output)
         except ValueError as error:
             errors.append(f"{page}: {error}")
     raise ValueError(f"{folder} is read neither as label maps nor as objects. {' | '.join(errors)}")

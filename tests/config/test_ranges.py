@@ -9,7 +9,14 @@ from jaxseg.config.changes import field_names, get_value
 from jaxseg.models import fields
 
 # Tuples of numbers that are empty by default, and a count that is None by default.
-EMPTY = {"loss.class_weights", "optimizer.milestones", "data.augment.min_sizes", "data.train_size", "train.steps"}
+EMPTY = {
+    "loss.class_weights",
+    "optimizer.milestones",
+    "data.augment.min_sizes",
+    "data.train_size",
+    "train.steps",
+    "data.split_seed",
+}
 
 
 def every_config():

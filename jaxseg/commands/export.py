@@ -1,12 +1,12 @@
 """Exports a trained model as one file that runs without jaxseg.
 
 jaxseg export --workdir runs/unet_pets --output pets.jaxseg
-jaxseg export --workdir runs/unet_pets --checkpoint best --size 480,640 --output pets.jaxseg
+jaxseg export --workdir runs/unet_pets --size 480,640 --output pets.jaxseg
 jaxseg export --workdir runs/mask_rcnn --format torchvision --output mask_rcnn.pth
-jaxseg predict --model pets.jaxseg --input photo.jpg
 
-The file runs on CPUs, CUDA GPUs and TPUs with jax and numpy alone; jaxseg/inference/stablehlo.py shows the ten lines.
-It is written only if it answers as the run does on ten images.
+``jaxseg predict --model pets.jaxseg --input photo.jpg`` runs the file. So do jax and numpy alone, on CPUs, CUDA GPUs
+and TPUs; jaxseg/inference/stablehlo.py shows the ten lines. The file is written only if it answers as the run does on
+ten images.
 """
 
 import pathlib

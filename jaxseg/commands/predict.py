@@ -23,7 +23,13 @@ def main(arguments: list[str]) -> int:
         help="Weights for --config, without a run: a .pth or .safetensors file, or torchvision's name of one.",
     )
     parser.add_argument("--model", help="File of `jaxseg export`, instead of a run, such as pets.jaxseg.")
-    parser.add_argument("--input", action="extend", nargs="+", default=[], help="Images, and folders of images.")
+    parser.add_argument(
+        "--input",
+        action="extend",
+        nargs="+",
+        default=[],
+        help="Images and folders of images; or videos, the number of a camera, or addresses such as rtsp://...",
+    )
     parser.add_argument("more", nargs="*", metavar="INPUT", help=argparse.SUPPRESS)
     parser.add_argument(
         "--output", default="out", help="Folder for masks, overlays and predictions.json. Default: out."

@@ -33,8 +33,15 @@ def predict(make_predictor: "Callable[[], Predictor]", inputs: list[str], output
     # Imported here so that --help answers at once.
     from jaxseg.inference.files import printable
     from jaxseg.inference.predict_files import predict_files
+    from jaxseg.inference.video import is_video
 
-    progress = Progress()
+    videos = [one for one in inputs if is_video(one)]
+    if videos:
+        if len(videos) < len(inputs):
+            raise ValueError(f"--input has images and the video {videos[0]}; expected either. Run the command twice.")
+        return predict_videos(make_predictor, videos, output, **options)
+
+    progress = Progress("images")
 
     def say(outcome: "Outcome") -> None:
         if outcome.error is None:
@@ -64,6 +71,38 @@ def predict(make_predictor: "Callable[[], Predictor]", inputs: list[str], output
     return 1 if summary.failed else 0
 
 
+def predict_videos(
+    make_predictor: "Callable[[], Predictor]", videos: list[str], output: pathlib.Path, **options: Any
+) -> int:
+    """Segments videos, cameras and streams, and returns the exit status.
+
+    For each it writes ``NAME_overlay.mp4`` and ``NAME.jsonl``, which has a line per frame.
+    """
+    from jaxseg.inference.video import predict_video
+
+    options.pop("outputs", None)
+    predictor = make_predictor()
+    with listen_for_signals() as received:
+        for video in videos:
+            progress = Progress("frames")
+
+            def say(number: int, summary: str, progress: Progress = progress) -> None:
+                progress.step()
+
+            def begin(count: int | None, progress: Progress = progress) -> None:
+                progress.begin(count, "")
+
+            try:
+                calls = {"begin": begin, "say": say, "stopped": lambda: bool(received)}
+                paths = predict_video(predictor, video, output, **calls, **options)
+            finally:
+                progress.close()
+            print(f"{video}: {paths['overlay']} and {paths['frames']}")
+            if received:
+                return 128 + received[0]
+    return 0
+
+
 @contextlib.contextmanager
 def listen_for_signals() -> Iterator[list[int]]:
     """Notes Ctrl-C and SIGTERM in a list, so that images in computation are finished; a second one ends at once."""
@@ -85,17 +124,18 @@ def listen_for_signals() -> Iterator[list[int]]:
 class Progress:
     """A progress bar with images per second and the time left, on a terminal; else only lines."""
 
-    def __init__(self) -> None:
+    def __init__(self, unit: str) -> None:
+        self._unit = unit
         self._bar: Any = None
 
-    def begin(self, total: int, note: str) -> None:
+    def begin(self, total: int | None, note: str) -> None:
         """Starts with the number of images and says what was left out."""
         if note:
             print(note)
         if sys.stderr.isatty():
             from tqdm import tqdm
 
-            self._bar = tqdm(total=total, unit=" images", file=sys.stderr, dynamic_ncols=True)
+            self._bar = tqdm(total=total, unit=f" {self._unit}", file=sys.stderr, dynamic_ncols=True)
 
     def line(self, text: str, file: Any = None) -> None:
         """Prints a line without tearing the bar."""

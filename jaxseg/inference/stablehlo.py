@@ -132,8 +132,8 @@ def compare_results(
 
     Returns:
       For semantic models ``pixels``, the largest share of an image's pixels with another class. For detectors
-      ``missing``, the share of detections above 0.5 without a partner of the same class and an IoU of at least 0.9, and
-      ``score``, the largest difference of scores of partners.
+      ``missing`` and ``score``. ``missing`` is the share of detections above 0.5 without a partner of the same class
+      and an IoU of at least 0.9. ``score`` is the largest difference of scores of partners.
     """
     if isinstance(expected[0], SemanticResult):
         shares = [float(np.mean(one.mask != other.mask)) for one, other in zip(expected, found, strict=True)]

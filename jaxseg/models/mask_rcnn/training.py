@@ -40,7 +40,7 @@ class GroundTruth(NamedTuple):
       boxes: float32 ``[b, m, 4]``, in pixels of the resized images.
       classes: int32 ``[b, m]``, from 1.
       masks: uint8 ``[b, m, h, w]``, 1 on the object; or ``[b, m, h, w / 8]``, a bit a pixel, as np.packbits packs rows.
-        All zero for an object whose box alone is annotated.
+        All zero for an object without an annotated mask.
       usable: bool ``[b, m]``, False on padding and on crowd regions.
     """
 
@@ -99,7 +99,7 @@ class TrainingOutputs(NamedTuple):
       mask_logits: float32 ``[b, r', 28, 28, k]`` (or ``[b, r', 28, 28, 1]``), of the first r' regions, among which are
         all that are positive.
       gt_masks: float32 ``[b, r', 28, 28]``, in 0..1, meaningful where positive.
-      has_mask: bool ``[b, r']``, False for regions of objects whose boxes alone are annotated.
+      has_mask: bool ``[b, r']``, False for regions of objects without an annotated mask.
     """
 
     anchors: AnchorSamples

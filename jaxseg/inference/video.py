@@ -1,0 +1,133 @@
+"""Video files, cameras and RTSP addresses: an overlaid video and one JSON line per frame.
+
+OpenCV reads and writes them by its own copy of FFmpeg.
+"""
+
+import json
+import pathlib
+import re
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+
+from jaxseg.inference.pipeline import run_pipeline
+from jaxseg.inference.predictor import Predictor
+
+ENDINGS = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
+STREAM = re.compile(r"\d+|(rtsp|rtsps|rtmp|http|https)://.+")
+USUAL_RATE = 25.0  # Frames per second of a source that does not tell its rate.
+
+
+class Video(NamedTuple):
+    """An open source of frames.
+
+    Attributes:
+      capture: OpenCV's reader.
+      rate: frames per second.
+      count: number of frames; None if it is not known, as for cameras.
+    """
+
+    capture: cv2.VideoCapture
+    rate: float
+    count: int | None
+
+
+def is_video(source: str) -> bool:
+    """Returns whether an input is a video file, a camera's number or the address of a stream.
+
+    >>> [is_video(text) for text in ("a.MP4", "0", "rtsp://camera/1", "a.jpg", "folder")]
+    [True, True, True, False, False]
+    """
+    if pathlib.Path(source).is_dir():
+        return False
+    return bool(STREAM.fullmatch(source)) or pathlib.Path(source).suffix.lower() in ENDINGS
+
+
+def open_video(source: str) -> Video:
+    """Opens a video file, a camera by its number, or a stream by its address.
+
+    Raises:
+      ValueError: it cannot be opened.
+    """
+    capture = cv2.VideoCapture(int(source) if source.isdigit() else source)
+    if not capture.isOpened():
+        raise ValueError(
+            f"--input {source} cannot be opened as a video; expected a file, a camera's number or an address"
+        )
+    rate, count = capture.get(cv2.CAP_PROP_FPS), int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+    return Video(capture, rate if 0 < rate <= 1000 else USUAL_RATE, count if count > 0 else None)
+
+
+def read_frames(video: Video, stopped: Callable[[], bool] = lambda: False) -> Iterator[np.ndarray]:
+    """Yields the frames of a video, uint8 RGB ``[h, w, 3]``, until it ends or ``stopped`` is True."""
+    while not stopped():
+        good, frame = video.capture.read()
+        if not good:
+            return
+        yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+
+
+def predict_video(
+    predictor: Predictor,
+    source: str,
+    output: pathlib.Path,
+    *,
+    begin: Callable[[int | None], None] = lambda count: None,
+    say: Callable[[int, str], None] = lambda number, summary: None,
+    stopped: Callable[[], bool] = lambda: False,
+    **options: Any,
+) -> dict[str, pathlib.Path]:
+    """Predicts the frames of a video in their order.
+
+    Args:
+      predictor: predicts the frames.
+      source: see ``open_video``.
+      output: the folder for ``NAME_overlay.mp4`` and ``NAME.jsonl``.
+      begin: is told the number of frames, if it is known, before the first frame.
+      say: is told the number of each frame, from 0, and a summary of its result.
+      stopped: is asked before each frame; once it is True, the video ends there.
+      **options: fields of ``Options``.
+
+    Returns:
+      The paths that were written, by what they hold.
+
+    Raises:
+      ValueError: the video cannot be opened, has no frames, or cannot be written.
+    """
+    engine = predictor.engine(**options)
+    video = open_video(source)
+    output.mkdir(parents=True, exist_ok=True)
+    name = f"camera_{source}" if source.isdigit() else re.sub(r"\W+", "_", pathlib.Path(source).stem) or "video"
+    paths = {"overlay": output / f"{name}_overlay.mp4", "frames": output / f"{name}.jsonl"}
+    begin(video.count)
+    frames = read_frames(video, stopped)
+    writer = None
+    try:
+        with paths["frames"].open("w", buffering=1) as lines:  # Each line is on disk as soon as its frame is done.
+            for number, outcome in enumerate(
+                run_pipeline(engine, frames, lambda frame: (frame, None), options.get("batch", 1), lambda _, r: r)
+            ):
+                if outcome.error is not None:
+                    raise ValueError(f"frame {number} of {source} cannot be segmented: {outcome.error}")
+                result = outcome.value
+                writer = writer or _open_writer(paths["overlay"], video.rate, result.size)
+                writer.write(cv2.cvtColor(result.overlay(), cv2.COLOR_RGB2BGR))
+                time = round(number / video.rate, 4)
+                lines.write(json.dumps({"frame": number, "time": time, "results": result.entries()}) + "\n")
+                say(number, result.summary)
+    finally:
+        video.capture.release()
+        if writer is not None:
+            writer.release()
+    if writer is None and not stopped():
+        raise ValueError(f"--input {source} has no frames that can be read")
+    return paths
+
+
+def _open_writer(path: pathlib.Path, rate: float, size: tuple[int, int]) -> cv2.VideoWriter:
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), rate, size[::-1])
+    if not writer.isOpened():
+        raise ValueError(f"{path} cannot be written as a video. Choose another --output.")
+    return writer

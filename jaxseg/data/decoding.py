@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from jaxseg.data.exif import orientation_of, turn_upright
+from jaxseg.data.jpeg import read_jpeg_header
 
 BACKGROUND = (255, 255, 255)  # the color behind transparent pixels
 LEAST_USED = 0.1  # share of the value range below which a file is nearly black or nearly of one gray
@@ -38,15 +39,20 @@ class ReadOptions(NamedTuple):
 
 def decode(encoded: bytes, options: ReadOptions, notes: list[str]) -> np.ndarray:
     """Decodes ordinary JPEG and PNG files by OpenCV, which is faster, and everything else by Pillow."""
+    header = read_jpeg_header(encoded)
+    if header is not None and header.bits == 8 and header.channels in (1, 3) and encoded.endswith(END_OF_JPEG):
+        check_size(header.size, options)
+        pixels = _decode_by_opencv(encoded)
+        if pixels is not None:
+            return pixels if header.orientation == 1 else turn_upright(pixels, header.orientation)
     image = open_image(io.BytesIO(encoded))
     if image is None:  # Pillow does not know floating-point RGB, for example.
         return _to_rgb(decode_deep(encoded, options.page), options, notes)
     with image:
         check_size(image.size, options)
         if _is_ordinary(image, encoded):
-            pixels = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+            pixels = _decode_by_opencv(encoded)
             if pixels is not None:
-                pixels = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
                 orientation = orientation_of(image.info.get("exif", b""))
                 return pixels if orientation == 1 else turn_upright(pixels, orientation)
         _turn_to_page(image, options, notes)
@@ -69,6 +75,11 @@ def open_image(file: io.IOBase) -> Image.Image | None:
         raise ValueError("it is a HEIF or AVIF image. Install pillow-heif, or save it as JPEG or PNG") from None
     pillow_heif.register_heif_opener()
     return Image.open(file)
+
+
+def _decode_by_opencv(encoded: bytes) -> np.ndarray | None:
+    pixels = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    return None if pixels is None else cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
 
 
 def check_size(size: tuple[int, int], options: ReadOptions) -> None:

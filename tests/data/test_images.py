@@ -11,6 +11,7 @@ from PIL import Image
 from jaxseg import config as defaults
 from jaxseg.data.exif import orientation_of, turn_upright
 from jaxseg.data.images import ReadOptions, decode_image, printable, read_header, read_image, read_options
+from jaxseg.data.jpeg import JpegHeader, read_jpeg_header
 from jaxseg.inference.images import to_image
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
@@ -273,3 +274,16 @@ def test_prediction_sees_the_same_pixels(tmp_path):
 def test_heif_without_its_plug_in_says_what_to_install():
     with pytest.raises(ValueError, match=r"x\.heic .*HEIF.*pillow-heif"):
         decode_image(b"\0\0\0\x18ftypheic" + bytes(100), "x.heic")
+
+
+def test_the_header_of_a_jpeg_is_what_pillow_says(tmp_path):
+    """Of ordinary, gray, progressive and CMYK files; no header of a file that is cut off within it."""
+    image = Image.fromarray(np.zeros((24, 40, 3), np.uint8))
+    expected = {"RGB": 3, "L": 1, "CMYK": 4}
+    for mode, channels in expected.items():
+        for progressive in (False, True):
+            image.convert(mode).save(tmp_path / "a.jpg", progressive=progressive, exif=exif(6))
+            encoded = (tmp_path / "a.jpg").read_bytes()
+            assert read_jpeg_header(encoded) == JpegHeader((24, 40), 8, channels, 6)
+    assert read_jpeg_header(encoded[:30]) is None
+    assert read_jpeg_header(b"\x89PNG") is None

@@ -9,9 +9,9 @@ ignore it. Pixels labeled ``IGNORE`` add nothing to a sum or a count. An image o
 gradient 0.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -116,23 +116,25 @@ def counted_image(label: jax.Array, weight: jax.Array | None = None) -> jax.Arra
     return (label != IGNORE).any().astype(jnp.float32)
 
 
-def make_terms(classes: int, class_weights: tuple[float, ...], smoothing: float) -> dict[str, Term]:
+def make_terms(classes: int, options: Mapping[str, Any]) -> dict[str, Term]:
     """Returns all losses by their names in the config.
 
     Args:
       classes: k.
-      class_weights: one number a class, or () for equal ones; cross-entropy and focal loss use them.
-      smoothing: the label smoothing of the cross-entropy, in 0..1.
+      options: ``config.loss``. ``class_weights`` has one number per class, or is () for equal ones; cross-entropy and
+        focal loss use them. ``label_smoothing`` of the cross-entropy is in 0..1.
 
     Raises:
       ValueError: a number of class weights other than k.
     """
+    class_weights = tuple(options["class_weights"])
     if class_weights and len(class_weights) != classes:
         raise ValueError(
-            f"loss.class_weights has {len(class_weights)} numbers but the data set has {classes} classes: give one "
-            "number a class, or () for equal weights"
+            f"loss.class_weights has {len(class_weights)} numbers; expected {classes}, one per class of the data set. "
+            "Give () for equal weights."
         )
     weights = jnp.asarray(class_weights or (1.0,) * classes, jnp.float32)
+    smoothing = options["label_smoothing"]
 
     def weight_of(label, weight=None):
         return jnp.sum(pixel_weights(label, weight, weights))

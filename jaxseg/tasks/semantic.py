@@ -29,7 +29,7 @@ def make_task(
     """Ties the config's model and losses and the scores of the FCN paper into a Task."""
     classes = len(class_names)
     model = make_model(SEMANTIC, config, classes, axis_name, cpu_kernels)
-    terms = losses.make_terms(classes, tuple(config.loss.class_weights), config.loss.label_smoothing)
+    terms = losses.make_terms(classes, config.loss)
     weights = {name: config.loss[name] for name in terms if config.loss[name]}
     if not weights:
         raise ValueError(f"the loss section gives every term the weight 0: choose at least one of {', '.join(terms)}")

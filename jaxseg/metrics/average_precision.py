@@ -1,7 +1,7 @@
-"""COCO's average precision of boxes and masks by pycocotools' own evaluator, in parts that any process can do.
+"""COCO's average precision of boxes and masks, computed by pycocotools in parts that any process can do.
 
-Twelve numbers each, see cocodataset.org/#detection-eval. To match what was found to what is there needs one image
-alone; the curves of precision over recall need one category alone.
+Boxes and masks have twelve numbers each, see cocodataset.org/#detection-eval. Matching detections to objects needs one
+image at a time. Precision-recall curves need one category at a time.
 """
 
 import contextlib
@@ -30,7 +30,7 @@ NUMBERS = (
     "AR_medium",
     "AR_large",
 )
-KINDS = {"bbox": "bbox", "segm": "segmentation"}  # of boxes and of masks: the evaluator's names, and the results'
+KINDS = {"bbox": "bbox", "segm": "segmentation"}  # for boxes and masks: name in pycocotools, field in results files
 SCORES = tuple(f"{kind}_{number}" for kind in KINDS for number in NUMBERS)
 
 
@@ -91,7 +91,7 @@ def summarize(
     scored_ids: Sequence[int],
     do: Callable[..., Iterable] = map,
 ) -> dict[str, float | list[float | None] | None]:
-    """The scores of a data set.
+    """Returns the scores of a data set.
 
     Args:
       matches: of every image once, in any order.
@@ -153,7 +153,7 @@ def _matched(truth: dict[str, Any], found: Sequence[dict[str, Any]], image_id: i
 
 
 def _scored(annotation: Mapping[str, Any], kind: str) -> dict[str, Any]:
-    """Returns a copy of an annotation. For masks, one of which only the box is known is ignored like a crowd region."""
+    """Returns a copy of an annotation. For masks, an object with only a box is ignored like a crowd."""
     return dict(annotation) | ({"iscrowd": 1} if kind == "segm" and annotation.get("box_only") else {})
 
 
@@ -165,7 +165,7 @@ def _dataset(truth: dict[str, Any], annotations: list[dict[str, Any]]) -> COCO:
 
 
 def _needed(entry: dict[str, Any] | None) -> dict[str, Any] | None:
-    """What ``accumulate`` reads of an entry; of a match, whether there is one, which takes an eighth of the bytes."""
+    """Returns the fields that ``accumulate`` reads. A match becomes a bool, which takes an eighth of the bytes."""
     if entry is None:
         return None
     return {
@@ -177,14 +177,14 @@ def _needed(entry: dict[str, Any] | None) -> dict[str, Any] | None:
 
 
 def _by_category(matches: Sequence[Matches], kind: str, categories: int) -> list[list[Entries]]:
-    """For each category and range of areas the entries of all images."""
+    """Returns the entries of all images per category and range of areas."""
     slots = list(zip(*(one.by_kind[kind] for one in matches), strict=True))
     areas = len(slots) // categories
     return [slots[start : start + areas] for start in range(0, len(slots), areas)]
 
 
 def _curves(entries: Sequence[Entries]) -> Curves:
-    """Of one category, as if the evaluator had matched all images itself."""
+    """Returns the curves of one category, as if the evaluator had matched all images itself."""
     evaluator = _evaluator(categories=1)
     evaluator.params.imgIds = list(range(len(entries[0])))
     evaluator.evalImgs = [entry for of_images in entries for entry in of_images]
@@ -195,7 +195,7 @@ def _curves(entries: Sequence[Entries]) -> Curves:
 
 
 def _numbers(curves: Sequence[Curves]) -> np.ndarray:
-    """The evaluator's twelve, from the curves of each category."""
+    """Returns the twelve numbers of the evaluator from the curves of each category."""
     evaluator = _evaluator(len(curves))
     evaluator.eval = {
         "precision": np.concatenate([one.precision for one in curves], axis=2),
@@ -207,14 +207,14 @@ def _numbers(curves: Sequence[Curves]) -> np.ndarray:
 
 
 def _evaluator(categories: int) -> COCOeval:
-    """One that has matched nothing; boxes and masks differ in nothing else."""
+    """Returns an evaluator that has matched nothing; it serves boxes and masks."""
     evaluator = COCOeval(iouType="bbox")
     evaluator.params.catIds = list(range(categories))
     return evaluator
 
 
 def _mean_precision(curves: Curves) -> float | None:
-    """The AP of a category over all sizes, with up to 100 detections an image."""
+    """Returns the AP of a category over all sizes, with up to 100 detections per image."""
     precision = curves.precision[:, :, 0, 0, -1]
     defined = precision[precision > -1]
     return float(defined.mean()) if defined.size else None

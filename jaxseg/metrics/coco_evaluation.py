@@ -40,7 +40,7 @@ class Scoring(NamedTuple):
 
 @contextlib.contextmanager
 def start(source: Source, processes: int) -> Iterator[Scoring]:
-    """An evaluation that has seen no image yet; its workers live as long as the context.
+    """Starts an evaluation that has seen no image yet; its workers live as long as the context.
 
     Args:
       source: the split, which each worker gets a copy of.
@@ -61,7 +61,7 @@ def start(source: Source, processes: int) -> Iterator[Scoring]:
 
 
 def add(scoring: Scoring, instances: Any, index: int, size: tuple[int, int]) -> Scoring:
-    """The evaluation with one image more.
+    """Adds one image to the evaluation.
 
     Args:
       scoring: the evaluation so far.
@@ -82,7 +82,7 @@ def add(scoring: Scoring, instances: Any, index: int, size: tuple[int, int]) -> 
 
 
 def matches(scoring: Scoring) -> list[Matches]:
-    """What was found of each image so far.
+    """Returns the matches of each image so far.
 
     Raises:
       RuntimeError: a worker has died.
@@ -91,7 +91,7 @@ def matches(scoring: Scoring) -> list[Matches]:
 
 
 def scores(scoring: Scoring, matches: Sequence[Matches]) -> dict[str, Any]:
-    """The scores of matches, from whatever processes they come, see ``average_precision.summarize``.
+    """Returns the scores of matches from all processes, see ``average_precision.summarize``.
 
     Raises:
       ValueError: there is no object to score.
@@ -137,14 +137,14 @@ _split: Source  # a worker's own
 
 
 def _begin(source: Source) -> None:
-    """Called in each worker before its first image."""
+    """Prepares a worker before its first image."""
     global _split
     _split = source
     begin_work()
 
 
 def _matches_of(instances: Any, index: int, size: tuple[int, int]) -> Matches:
-    """In a worker."""
+    """Returns the matches of one image; runs in a worker."""
     return match(ground_truth(_split, [index]), to_coco_results(instances, size, _split.catalogue.category_ids))
 
 

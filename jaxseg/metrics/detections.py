@@ -1,4 +1,4 @@
-"""What a detector found in an image, as entries of a COCO results file with masks in the image's own pixels."""
+"""Detections of an image as entries of a COCO results file, with masks in the image's own pixels."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from jaxseg.data.coco import rle
 
 
 def to_coco_results(instances: Any, size: tuple[int, int], category_ids: Sequence[int]) -> list[dict[str, Any]]:
-    """The instances of one image as entries of a COCO results file without the image's number, best first.
+    """Returns the instances of one image as entries of a COCO results file without the image's id, best first.
 
     Args:
       instances: numpy arrays ``boxes [d, 4]``, in original pixels, ``scores [d]``, ``classes [d]``, ``valid [d]``, and
@@ -35,7 +35,7 @@ def to_coco_results(instances: Any, size: tuple[int, int], category_ids: Sequenc
 
 
 def paste_mask(probabilities: np.ndarray, box: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """One mask ``[n, n]`` laid into its image, float32 ``[h, w]``: what ``ops.masks.paste`` does, here on the host."""
+    """Pastes one mask ``[n, n]`` into its image, float32 ``[h, w]``, as ``ops.masks`` does on the device."""
     part, (top, left) = _visible_part(_padded(probabilities[None])[0], box, size)
     image = np.zeros(size, np.float32)
     image[top : top + part.shape[0], left : left + part.shape[1]] = part
@@ -43,12 +43,12 @@ def paste_mask(probabilities: np.ndarray, box: np.ndarray, size: tuple[int, int]
 
 
 def _padded(masks: np.ndarray) -> np.ndarray:
-    """Masks ``[d, n, n]`` with a 0 on all sides, so that they end softly."""
+    """Pads masks ``[d, n, n]`` with 0 on all sides, so that they end softly."""
     return np.pad(np.asarray(masks, np.float32), ((0, 0), (1, 1), (1, 1)))
 
 
 def _visible_part(padded: np.ndarray, box: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, tuple[int, int]]:
-    """One padded mask stretched over its box and cut at the image's border, ``[h, w]``, and where it begins there."""
+    """Resizes a padded mask to its box and crops it to the image; returns ``[h, w]`` and its upper left corner."""
     half = (box[2:] - box[:2]) * np.float32(0.5) * np.float32(len(padded) / (len(padded) - 2))
     center = (box[2:] + box[:2]) * np.float32(0.5)
     (x1, y1), (x2, y2) = ((int(x), int(y)) for x, y in (center - half, center + half))

@@ -17,17 +17,17 @@ SCORES = ("pixel_accuracy", "mean_pixel_accuracy", "mean_iou", "frequency_weight
 
 
 def start(classes: int) -> np.ndarray:
-    """An empty confusion matrix, int64 ``[k, k]``: rows are the truth, columns the prediction."""
+    """Returns an empty confusion matrix, int64 ``[k, k]``: rows are the truth, columns the prediction."""
     return np.zeros((classes, classes), np.int64)
 
 
 def add(confusion: np.ndarray, more: np.ndarray) -> np.ndarray:
-    """The confusion matrix with another one's counts added; in 64 bits, which whole data sets need."""
+    """Adds the counts of another confusion matrix, in 64 bits, which whole data sets need."""
     return confusion + np.asarray(more).astype(np.int64)
 
 
 def result(confusion: np.ndarray) -> dict[str, float | list[float | None]]:
-    """The scores of a confusion matrix ``[k, k]``, fractions in 0..1; ``iou`` has one entry a class.
+    """Returns the scores of a confusion matrix ``[k, k]`` as fractions; ``iou`` has one entry per class.
 
     Raises:
       ValueError: no pixel was counted.

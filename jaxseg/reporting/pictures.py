@@ -16,7 +16,7 @@ instances = draw_objects
 IGNORED_COLOR = (224, 224, 224)
 WRONG_COLOR = (213, 94, 0)  # a pixel with a wrong class, an object that does not exist
 MISSED_COLOR = (0, 114, 178)  # an object that was not found
-BACKGROUNDS = ("background", "bg", "_background_", "void", "unlabeled", "unlabelled")
+BACKGROUNDS = ("background", "bg", "_background_", "void", "unlabeled")
 VISIBLE = 200  # pixels; smaller images are enlarged
 LEGIBLE = 320  # pixels; smaller images are enlarged before titles are written into them
 LARGEST = 640  # pixels; larger images are reduced where several are shown side by side
@@ -25,7 +25,9 @@ TITLES = ("image", "truth", "prediction", "difference")
 
 def background_classes(class_names: Sequence[str]) -> tuple[int, ...]:
     """Returns the classes that pictures leave as they are: those with a name such as "background" or "void"."""
-    return tuple(number for number, name in enumerate(class_names) if name.strip().casefold() in BACKGROUNDS)
+    return tuple(
+        number for number, name in enumerate(class_names) if name.strip().casefold().replace("ll", "l") in BACKGROUNDS
+    )
 
 
 def color_labels(label: np.ndarray, palette: np.ndarray) -> np.ndarray:

@@ -50,6 +50,8 @@ def test_a_flag_that_cannot_be_read_is_named(root, tmp_path, fields, named):
     [
         ({"train.batch_size": 12}, "train.batch_size is 12.*take 16"),
         ({"model.depth": 0, "model.name": "unett"}, "model.name is 'unett'; known are .*unet"),
+        ({"model.depth": 9}, "model.depth is 9; expected at most 5 for training images with a side of 32"),
+        ({"optimizer.learning_rate": -1.0}, "optimizer.learning_rate is -1.0; expected more than 0"),
         ({"data.name": "shape"}, "data.name is 'shape'"),
         ({"data.image_size": (0,)}, "data.image_size"),
         ({"train.steps": 0}, "train.steps is 0"),

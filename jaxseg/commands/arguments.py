@@ -68,6 +68,7 @@ class Parser(argparse.ArgumentParser):
                     f"unexpected argument {options.page!r}: fields of the config are set with --config.FIELD=VALUE"
                 )
             options.config = settings.change(pages.load(name), given, as_text=True) if name else None
+            options.config_given = name or ""
             options.config_name = pages.page_name(name) if name else ""
             if given and not name:
                 self.error(f"--config.{given[0][0]} changes a config, which is not given. Add --config CONFIG.")

@@ -6,6 +6,8 @@ jaxseg train my_config.py --config.train.batch_size=64 --config.optimizer.learni
 """
 
 import argparse
+import pathlib
+import shlex
 
 from jaxseg.commands import running
 from jaxseg.commands.arguments import Parser
@@ -36,12 +38,31 @@ def main(arguments: list[str]) -> int:
     folder = running.folder_of(options)
 
     def work() -> None:
+        from jaxseg.parallel.processes import is_main_process
         from jaxseg.train import train
 
         console = "json" if options.json else "quiet" if options.quiet else "auto"
         train(options.config, folder, steps, console)
+        if console == "auto" and is_main_process():
+            print("\n".join(next_commands(options.config_given, folder)))
 
     return running.run(options, options.config, work)
+
+
+def next_commands(config: str, folder: pathlib.Path) -> list[str]:
+    """Returns the commands that people want after training.
+
+    Args:
+      config: the config as it was given.
+      folder: the workdir.
+    """
+    workdir = shlex.quote(str(folder))
+    return [
+        "Next:",
+        f"  jaxseg predict --workdir {workdir} --input photo.jpg",
+        f"  jaxseg evaluate --workdir {workdir} --checkpoint best",
+        f"  jaxseg train {shlex.quote(config)} --workdir {workdir}  # resumes; with more steps it trains longer",
+    ]
 
 
 def first_and_last(steps: str | None) -> tuple[int, int] | None:

@@ -124,7 +124,10 @@ def pyramid_roi_align(
     boxes = jax.lax.stop_gradient(boxes.astype(jnp.promote_types(boxes.dtype, jnp.float32)))
     if extents is None:
         extents = jnp.array([f.shape[:2] for f in features], jnp.int32)
-    pool = {"gather": partial(_pool_by_gather, cpu_kernels), "einsum": _pool_by_einsum}[form]
+    pools = {"gather": partial(_pool_by_gather, cpu_kernels), "einsum": _pool_by_einsum}
+    if form not in pools:
+        raise ValueError(f"form is {form!r}; expected 'gather' or 'einsum'.")
+    pool = pools[form]
     return pool(features, extents, boxes, levels, output_size, scales, sampling_ratio, aligned)
 
 

@@ -78,8 +78,22 @@ def build(
     if config.train.best_metric and config.train.best_metric not in task.score_names:
         known = ", ".join(task.score_names)
         raise ValueError(f"train.best_metric is {config.train.best_metric!r}; the scores of this task are {known}")
+    _check_depth(config)
     optimizer, schedule = optimizers.make_optimizer(config.optimizer, config.train.steps, task.frozen)
     rows = least_rows(task.model, mesh.shape["spatial"])
     for height in {config.data.image_size[0], config.data.get("train_size", config.data.image_size)[0]}:
         sharding.check_batch(mesh, config.train.batch_size, config.train.accumulate, height, rows)
     return Experiment(config, task, mesh, compile_steps(task, optimizer, schedule, config, mesh))
+
+
+def _check_depth(config: ml_collections.ConfigDict) -> None:
+    """Checks that a U-Net does not halve its training images to less than a pixel."""
+    if config.model.name != "unet":
+        return
+    side = min(config.data.train_size)
+    most = side.bit_length() - 1
+    if config.model.depth > most:
+        raise ValueError(
+            f"model.depth is {config.model.depth}; expected at most {most} for training images with a side of {side} "
+            "pixels. Lower it, or raise data.image_size."
+        )

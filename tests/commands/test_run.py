@@ -2,6 +2,7 @@
 
 import errno
 import importlib
+import pathlib
 import signal
 import subprocess
 import sys
@@ -10,6 +11,8 @@ import pytest
 
 from jaxseg import commands
 from jaxseg.commands import errors
+from jaxseg.commands.process import show_warning
+from jaxseg.commands.train import next_commands
 
 
 @pytest.mark.parametrize("name", commands.COMMANDS)
@@ -79,3 +82,17 @@ def test_an_error_is_one_line_and_a_status(error, status, said, monkeypatch, cap
 def test_a_message_has_one_line(capsys):
     assert errors.complain("one\n  two") == 2
     assert capsys.readouterr().err == "jaxseg: one two\n"
+
+
+def test_the_next_commands_are_quoted():
+    lines = next_commands("my configs/mine.py", pathlib.Path("runs/a b"))
+    assert lines[0] == "Next:"
+    assert lines[1] == "  jaxseg predict --workdir 'runs/a b' --input photo.jpg"
+    assert lines[3].startswith("  jaxseg train 'my configs/mine.py' --workdir 'runs/a b'")
+
+
+def test_a_warning_for_users_has_no_source_line(capsys):
+    show_warning(UserWarning("two objects are\nleft out"), UserWarning, "file.py", 3)
+    assert capsys.readouterr().err == "jaxseg: warning: two objects are left out\n"
+    show_warning(DeprecationWarning("old"), DeprecationWarning, "file.py", 3)
+    assert "file.py:3: DeprecationWarning: old" in capsys.readouterr().err

@@ -193,6 +193,12 @@ def pool_pyramid(features, boxes, levels, form):
     )
 
 
+def test_an_unknown_form_is_named(pyramid):
+    features, boxes = pyramid
+    with pytest.raises(ValueError, match="form is 'gathr'; expected 'gather' or 'einsum'"):
+        pool_pyramid(features, boxes, np.zeros(len(boxes), np.int32), "gathr")
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_each_box_is_pooled_from_its_own_level(form, pyramid):
     features, boxes = pyramid

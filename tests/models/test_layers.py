@@ -1,5 +1,7 @@
 """The convolution layer against ``nn.Conv``: the same parameters, the same numbers."""
 
+import re
+
 import chex
 import flax.linen as nn
 import jax
@@ -37,3 +39,11 @@ def test_the_computation_has_the_layers_type():
 def test_padding_can_be_chosen():
     x = jnp.ones((1, 6, 5, 1))
     assert Conv(1, 3, padding=0).init_with_output(jax.random.key(0), x)[0].shape == (1, 4, 3, 1)
+
+
+def test_no_layer_asks_the_process_for_its_devices(root):
+    """What depends on the devices is a field, which the experiment sets from its mesh."""
+    asking = re.compile(r"device_count|jax\.(local_)?devices|default_backend|platform_dependent")
+    files = [path for folder in ("models", "ops", "losses") for path in (root / "jaxseg" / folder).rglob("*.py")]
+    assert len(files) > 30
+    assert not [path.name for path in files if asking.search(path.read_text())]

@@ -7,6 +7,7 @@ slow:
 - A 1x1 convolution and its gradients are matrix products.
 - A 3x3 convolution of stride 1 with many channels uses Winograd's algorithm, see ``winograd.py``. A dilated one is
   ``dilation ** 2`` plain ones on every ``dilation``-th pixel.
+- Where a kernel takes more memory than all its windows, as in fc6 of FCN-VGG, windows and kernel are one product.
 - Other kernel gradients are sums of matrix products over blocks of rows, see ``convolution_gradients.py``.
 - The input gradient of stride 2 is four convolutions of stride 1, instead of one over a map filled with zeros.
 
@@ -19,6 +20,7 @@ from functools import partial
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 from jax import lax
 
 from jaxseg.ops import convolution_gradients as gradients
@@ -33,6 +35,7 @@ MIN_BLOCKED_CHANNELS = 48
 # 826 and 1051 with 64 x 64 channels too, 832 and 1032 with maps of 2**25 elements, 849 and 1114 with both.
 MIN_WINOGRAD_PRODUCTS = 64 * 128
 MAX_WINOGRAD_ELEMENTS = 2**23  # per map, 32 MiB in float32
+WINOGRAD_PIXELS = 3 * 3  # of a kernel; larger ones have no fast algorithm
 MANY_CHANNELS = 256  # with as many on both sides, the products save more than the transforms of a map of any size cost
 
 
@@ -93,6 +96,8 @@ def cpu_convolve(x: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Arr
     if _is_matrix_product(kernel, geometry):
         x = x[:, :: geometry.stride, :: geometry.stride]
         return (x.reshape(-1, x.shape[-1]) @ kernel[0, 0]).reshape(*x.shape[:-1], -1)
+    if _is_larger_than_windows(x, kernel, geometry):
+        return _convolve_by_windows(x, kernel, geometry)
     if _suits_winograd(x, kernel, geometry):
         return winograd.convolve(x, kernel, geometry.padding, geometry.dilation)
     return xla_convolve(x, kernel, geometry)
@@ -115,6 +120,8 @@ def _input_gradient(x, kernel, dy, geometry):
     if _is_matrix_product(kernel, geometry):
         dx = (dy.reshape(-1, dy.shape[-1]) @ kernel[0, 0].T).reshape(*dy.shape[:-1], -1)
         return gradients.spread(dx, stride, x.shape[1:3])
+    if _is_larger_than_windows(x, kernel, geometry):
+        return jax.linear_transpose(lambda x: _convolve_by_windows(x, kernel, geometry), x)(dy)[0]
     if _suits_winograd(x, kernel, geometry):
         return winograd.input_gradient(dy, kernel, padding, dilation)
     if stride > 1 and dilation == 1 and _has_many_channels(kernel):
@@ -137,6 +144,18 @@ def _kernel_gradient(x, kernel, dy, geometry):
     return jax.vjp(lambda kernel: xla_convolve(x, kernel, geometry), kernel)[1](dy)[0]
 
 
+def _convolve_by_windows(x, kernel, geometry):
+    stride, padding, dilation = geometry
+    x = jnp.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
+    return gradients.windows(x, kernel.shape[:2], stride, dilation) @ kernel.reshape(-1, kernel.shape[3])
+
+
+def _is_larger_than_windows(x, kernel, geometry):
+    r, s, c, _ = kernel.shape
+    windows = math.prod(x.shape[:3]) * r * s * c // geometry.stride**2
+    return r * s > WINOGRAD_PIXELS and _has_many_channels(kernel) and windows < kernel.size
+
+
 def _is_matrix_product(kernel, geometry):
     return kernel.shape[:2] == (1, 1) and geometry.padding == 0
 
@@ -152,4 +171,4 @@ def _suits_winograd(x, kernel, geometry):
     pays = _has_many_channels(kernel) and c * f >= MIN_WINOGRAD_PRODUCTS
     fits = math.prod(x.shape[:3]) * max(c, f) <= MAX_WINOGRAD_ELEMENTS or min(c, f) >= MANY_CHANNELS
     # The sums of the transforms would lose bits that bfloat16 cannot spare.
-    return possible and pays and fits and x.dtype != jax.numpy.bfloat16
+    return possible and pays and fits and x.dtype != jnp.bfloat16

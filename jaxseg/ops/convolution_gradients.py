@@ -64,23 +64,29 @@ def kernel_gradient(
     x = jnp.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
     images, rows = _block(b, h, w)
     blocks = h // rows
-    height, width = stride * (rows - 1) + 1, stride * (w - 1) + 1  # from the first window's corner to the last's
 
     def product_of_block(i):
         image, row = i // blocks * images, i % blocks * rows
-        x_rows = height + dilation * (size[0] - 1)
+        x_rows = stride * (rows - 1) + 1 + dilation * (size[0] - 1)
         x_block = lax.dynamic_slice(x, (image, stride * row, 0, 0), (images, x_rows, x.shape[2], c))
         dy_block = lax.dynamic_slice(dy, (image, row, 0, 0), (images, rows, w, f))
-        windows = [
-            x_block[:, top : top + height : stride, left : left + width : stride]
-            for top in range(0, dilation * size[0], dilation)
-            for left in range(0, dilation * size[1], dilation)
-        ]
-        windows = jnp.concatenate(windows, axis=-1)
-        return jnp.einsum("bhwc,bhwf->cf", windows, dy_block, preferred_element_type=jnp.float32)
+        return jnp.einsum(
+            "bhwc,bhwf->cf", windows(x_block, size, stride, dilation), dy_block, preferred_element_type=jnp.float32
+        )
 
     total = _sum_over_blocks(product_of_block, b // images * blocks, (size[0] * size[1] * c, f))
     return total.reshape(*size, c, f).astype(x.dtype)
+
+
+def windows(x: jax.Array, size: tuple[int, int], stride: int, dilation: int) -> jax.Array:
+    """Returns ``[b, h', w', r s c]``: the pixels of each window of ``x [b, h, w, c]`` side by side."""
+    down, right = (dilation * (length - 1) for length in size)  # from a window's first pixel to its last one
+    parts = [
+        x[:, top : x.shape[1] - down + top : stride, left : x.shape[2] - right + left : stride]
+        for top in range(0, down + 1, dilation)
+        for left in range(0, right + 1, dilation)
+    ]
+    return jnp.concatenate(parts, axis=-1)
 
 
 def strided_input_gradient(

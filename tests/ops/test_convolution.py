@@ -67,6 +67,15 @@ def test_sides_that_tiles_and_strides_divide(few_channels_suffice, stride, dilat
     same_in_both_forms(normal(1, 8, 12, 5), normal(3, 3, 5, 3, seed=1), Geometry(stride, dilation, dilation))
 
 
+def test_a_kernel_that_is_larger_than_all_its_windows(few_channels_suffice):
+    """fc6 of FCN-VGG: 2 x 9 x 7 pixels are fewer than 130 channels of the output."""
+    x, kernel, geometry = normal(2, 9, 7, 3), normal(7, 7, 3, 130, seed=1), Geometry(1, 3, 1)
+    same_in_both_forms(x, kernel, geometry, atol=2e-4)
+    text = value_and_gradients.lower(x, kernel, geometry, True).as_text()
+    assert "stablehlo.convolution" not in text
+    assert "stablehlo.convolution" in value_and_gradients.lower(x, kernel[..., :120], geometry, True).as_text()
+
+
 def test_few_channels_are_left_to_xla():
     """Bitwise: runs of narrow models keep their losses."""
     x, kernel = normal(2, 8, 8, 3), normal(3, 3, 3, 5, seed=1)

@@ -173,3 +173,21 @@ def test_starts_cover_an_axis_in_multiples_of_the_stride():
         assert all(start % stride == 0 for start in starts)
         assert all(0 < b - a <= side for a, b in itertools.pairwise(starts))
         assert length <= starts[-1] + side < length + side + stride
+
+
+def test_memory_on_the_device_is_that_of_one_strip():
+    trained = trained_model(Brightness(), classes=2)
+    forward = compile_forward(trained, Options())
+
+    def most_bytes(height):
+        before = {id(array) for array in jax.live_arrays()}
+        rows = tiles.predict_rows(trained, Options(tile=64, overlap=0.5), forward, photograph(height, 200))
+        sizes = []
+        for part in rows:
+            assert len(part.label) <= 64
+            sizes.append(sum(array.nbytes for array in jax.live_arrays() if id(array) not in before))
+        return max(sizes), sum(1 for _ in sizes)
+
+    (small, few), (large, many) = most_bytes(300), most_bytes(2000)
+    assert many > 5 * few
+    assert large <= small

@@ -6,6 +6,10 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from jaxseg.inference.tiff_writing import write_tiled
+
+MOST_PNG = 1 << 27  # Pixels. A PNG has to be decoded as a whole, a tiled TIFF does not.
+
 
 def write_image(path: pathlib.Path, image: np.ndarray) -> None:
     """Writes uint8 ``[h, w, 3]`` or ``[h, w]``, or uint16 ``[h, w]``, in the format of the path's ending.
@@ -17,15 +21,24 @@ def write_image(path: pathlib.Path, image: np.ndarray) -> None:
     path.write_bytes(encoded)  # cv2.imwrite neither says why it fails nor takes names that are not UTF-8.
 
 
-def write_mask(path: pathlib.Path, label: np.ndarray, palette: np.ndarray) -> None:
-    """Writes a label map, uint8 ``[h, w]``, as an indexed PNG in the colors of a palette, uint8 ``[n, 3]``.
+def write_mask(path: pathlib.Path, label: np.ndarray, palette: np.ndarray) -> pathlib.Path:
+    """Writes a label map, uint8 ``[h, w]``, as an indexed picture in the colors of a palette, uint8 ``[n, 3]``.
+
+    It is a PNG, or a tiled TIFF above ``MOST_PNG`` pixels.
+
+    Returns:
+      The path that was written, with the ending of its format.
 
     Raises:
       OSError: the file cannot be written.
     """
+    if label.size > MOST_PNG:
+        write_tiled(path.with_suffix(".tif"), label, palette)
+        return path.with_suffix(".tif")
     picture = Image.fromarray(label)
     picture.putpalette(np.asarray(palette, np.uint8).tobytes())
     picture.save(path)
+    return path
 
 
 def printable(path: object) -> str:

@@ -70,7 +70,7 @@ class _Result:
     def save(
         self, folder: str | pathlib.Path, name: str | None = None, overlay: bool = True
     ) -> dict[str, pathlib.Path]:
-        """Writes ``NAME_mask.png`` and ``NAME_overlay.png``.
+        """Writes ``NAME_mask.png``, or ``.tif`` for huge images, and ``NAME_overlay.png``.
 
         Args:
           folder: is made if it does not exist.
@@ -83,8 +83,7 @@ class _Result:
         folder = pathlib.Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         name = name or self.name
-        paths = {"mask": folder / f"{name}_mask.png"}
-        write_mask(paths["mask"], self.mask, self.mask_palette)
+        paths = {"mask": write_mask(folder / f"{name}_mask.png", self.mask, self.mask_palette)}
         if overlay:
             paths["overlay"] = folder / f"{name}_overlay.png"
             write_image(paths["overlay"], self.picture())

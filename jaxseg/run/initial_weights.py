@@ -20,7 +20,7 @@ from jaxseg.models.unet import UNet
 from jaxseg.models.unet_resnet import UNetResNet
 from jaxseg.run import checkpoint_reader, workdir
 from jaxseg.weights import mappings, torchvision
-from jaxseg.weights.files import find_weights, frozen_norm_epsilon, read_weights
+from jaxseg.weights.files import find_weights, frozen_norm_epsilon, read_checkpoint
 from jaxseg.weights.mappings import NOTHING
 
 Variable = tuple[str, ...]  # (collection, module, ..., leaf)
@@ -118,20 +118,22 @@ def load_initial_weights(config: Any, model: nn.Module, shapes: dict[str, Any]) 
         return InitialWeights({}, "")
     family = FAMILIES.get(type(model), Family())
     leaves = flatten_dict(shapes)
+    notes: tuple[str, ...] = ()
     if Path(weights).is_dir():
         given = _of_run(Path(weights), config.model.name, leaves, family)
     else:
-        given = _of_file(weights, model, leaves, family)
+        checkpoint = read_checkpoint(find_weights(weights))
+        given, notes = _of_file(weights, checkpoint.arrays, model, leaves, family), checkpoint.notes
     anew = _outermost(leaves.keys() - given.keys(), given)
-    return InitialWeights(
-        given, f"starts from {weights}" + (f", but for {', '.join(anew)}, which start anew" if anew else "")
-    )
+    random = f", but for {', '.join(anew)}, which start anew" if anew else ""
+    return InitialWeights(given, "; ".join([f"starts from {weights}{random}", *notes]))
 
 
-def _of_file(weights: str, model: nn.Module, leaves: dict[Variable, Any], family: Family) -> dict[Variable, np.ndarray]:
+def _of_file(
+    weights: str, state: dict[str, np.ndarray], model: nn.Module, leaves: dict[Variable, Any], family: Family
+) -> dict[Variable, np.ndarray]:
     """What a state dict of torchvision's has for the model."""
     path = find_weights(weights)
-    state = read_weights(path)
     origins = family.origins(model)
     fitting = [origin for origin in origins if origin.mark in state]
     if not fitting:

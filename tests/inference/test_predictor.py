@@ -129,6 +129,18 @@ def test_large_overlays_are_drawn_in_strips(monkeypatch):
     np.testing.assert_array_equal(result.overlay(), whole)
 
 
+def test_huge_masks_are_tiled_tiffs(tmp_path, monkeypatch):
+    mask = (np.arange(700 * 900).reshape(700, 900) // 1000 % 4).astype(np.uint8)
+    result = dataclasses.replace(SHAPES, image=np.zeros((700, 900, 3), np.uint8), mask=mask)
+    monkeypatch.setattr("jaxseg.inference.files.MOST_PNG", 1000)
+    path = result.save(tmp_path, overlay=False)["mask"]
+    assert path.name == "image_mask.tif"
+    with Image.open(path) as picture:
+        assert (picture.mode, picture.tile[0][0]) == ("P", "libtiff")
+        np.testing.assert_array_equal(np.asarray(picture), mask)
+        assert picture.convert("RGB").getpixel((0, 1)) == tuple(SHAPES.palette[mask[1, 0]])
+
+
 def test_an_instance_result_lists_its_objects():
     boxes = np.array([[0, 0, 4, 4], [2, 2, 8, 6], [0, 0, 2, 2]], np.float32)
     scores, classes = np.array([0.9, 0.6, 0.2], np.float32), np.array([1, 2, 1], np.int32)

@@ -5,5 +5,4 @@ from setuptools import find_packages, setup
 setup(
     packages=[*find_packages(include=["jaxseg", "jaxseg.*"]), "jaxseg.configs"],
     package_dir={"jaxseg.configs": "configs"},
-    package_data={"jaxseg": ["py.typed"]},
 )

@@ -10,6 +10,7 @@ import importlib.util
 import os
 import pathlib
 import sys
+from collections.abc import Callable
 from types import ModuleType  # under this name, since ``jaxseg.types`` is a module
 from typing import TYPE_CHECKING, Any
 
@@ -134,6 +135,6 @@ def _add_pages_of_checkout() -> None:
         spec.loader.exec_module(module)
 
 
-_FUNCTIONS = {"jaxseg.train": train, "jaxseg.evaluate": evaluate}
+_FUNCTIONS: dict[str, Callable[..., Any]] = {"jaxseg.train": train, "jaxseg.evaluate": evaluate}
 sys.modules[__name__].__class__ = _Package
 _add_pages_of_checkout()

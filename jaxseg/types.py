@@ -163,5 +163,5 @@ class InstanceBatch(NamedTuple):
     masks: np.ndarray
     usable: np.ndarray
     original_sizes: np.ndarray
-    index: np.ndarray
+    index: np.ndarray  # type: ignore[assignment]  # hides tuple.index, which nothing uses
     valid: np.ndarray

@@ -93,7 +93,7 @@ def predict_videos(
                 progress.begin(count, "")
 
             try:
-                calls = {"begin": begin, "say": say, "stopped": lambda: bool(received)}
+                calls: dict[str, Any] = {"begin": begin, "say": say, "stopped": lambda: bool(received)}
                 paths = predict_video(predictor, video, output, **calls, **options)
             finally:
                 progress.close()

@@ -15,7 +15,7 @@ def descriptions() -> dict[str, str]:
     """Returns the comment of each field in ``defaults.py``, by dotted name such as "train.steps"."""
     source = inspect.getsource(defaults)
     comments = _comments(source)
-    found = {}
+    found: dict[str, str] = {}
     for node in ast.walk(ast.parse(source)):
         name, value = _assigned(node)
         if name is not None and value is not None:
@@ -42,7 +42,7 @@ def _fields(name: str, value: ast.expr) -> Iterator[tuple[str, int]]:
         yield name, value.lineno
         return
     for key, inner in zip(value.keys, value.values, strict=True):
-        if isinstance(key, ast.Constant):
+        if isinstance(key, ast.Constant) and isinstance(key.value, str):
             yield from _fields(f"{name}.{key.value}", inner)
 
 

@@ -64,9 +64,9 @@ def score_batches(
     waiting = None
 
     def add(metric: Any, scored: Any, batch: Any) -> Any:
-        return task.add(metric, steps.fetch(scored), batch)
+        return task.metric.add(metric, steps.fetch(scored), batch)
 
-    with task.start(source) as metric:
+    with task.metric.start(source) as metric:
         for batch in batches:
             if stopped():
                 return None
@@ -77,13 +77,13 @@ def score_batches(
             waiting = scored, batch
         if waiting is not None:
             metric = add(metric, *waiting)
-        return (finish or task.result)(metric)
+        return (finish or task.metric.result)(metric)
 
 
 def batches_of(experiment: Experiment, source: Source) -> Any:
     """The share of a split that falls to this process, in order, as batches."""
     config, (share, shares) = experiment.config, batch_share(experiment.mesh)
-    return experiment.task.eval_batches(
+    return experiment.task.data.eval_batches(
         source, config.data, batch_size=config.train.batch_size, process_index=share, process_count=shares
     )
 

@@ -32,6 +32,7 @@ from jaxseg.run.lock import locked
 from jaxseg.run.profiling import Profile
 from jaxseg.run.sessions import open_session
 from jaxseg.run.state import TrainState
+from jaxseg.run.upgrade import flatten
 from jaxseg.types import Source
 
 
@@ -109,7 +110,7 @@ def train(
                 stack.enter_context(locked(folder))
                 workdir.write(folder, config, classes)
                 say_what_was_read(folder, {"train": source, **scored}, console)
-                write_model_table(folder / "model.txt", experiment.task.model, experiment.task.example)
+                write_model_table(folder / "model.txt", experiment.task.model.module, experiment.task.model.example)
         compiling = stack.enter_context(costs.CompileTime())
         stopped = stack.enter_context(signals.watched())
         checkpoints = stack.enter_context(Checkpoints(folder, config.train.keep, config.train.best_metric))
@@ -126,7 +127,7 @@ def train(
                 speaks=is_main_process(),
                 console=console,
                 trackers=trackers,
-                config=workdir.flatten(config.to_dict()),
+                config=flatten(config.to_dict()),
             )
         )
         session = stack.enter_context(open_session(folder, start, writes=is_main_process()))
@@ -178,7 +179,7 @@ def initial_weights_of(experiment: Experiment, folder: pathlib.Path) -> InitialW
         return InitialWeights({}, "")
     state = experiment.steps.abstract_state
     shapes = {"params": state.params, "batch_stats": state.batch_stats}
-    return load_initial_weights(experiment.config, experiment.task.model, shapes)
+    return load_initial_weights(experiment.config, experiment.task.model.module, shapes)
 
 
 def take_steps(run: Run, state: TrainState) -> TrainState:
@@ -190,7 +191,7 @@ def take_steps(run: Run, state: TrainState) -> TrainState:
     if evaluates(run, start) and run.checkpoints.scores.get(start) is None:  # stopped before it was evaluated
         evaluate(run, state, "val")
     share, shares = batch_share(run.experiment.mesh)
-    batches = run.experiment.task.train_batches(
+    batches = run.experiment.task.data.train_batches(
         run.train,
         config.data,
         batch_size=config.train.batch_size,

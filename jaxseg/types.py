@@ -165,3 +165,6 @@ class InstanceBatch(NamedTuple):
     original_sizes: np.ndarray
     index: np.ndarray  # type: ignore[assignment]  # hides tuple.index, which nothing uses
     valid: np.ndarray
+
+
+AnyBatch = Batch | InstanceBatch

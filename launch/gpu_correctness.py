@@ -126,7 +126,7 @@ def compare_model(task_name: str, model: dict[str, Any], device: jax.Device, cpu
     palette = np.zeros((CLASSES, 3), np.uint8)
     task = make_task(config, names, palette)
     with jax.default_device(cpu):
-        variables = fill_zeros(jax.device_get(jax.jit(task.init)(jax.random.key(0))))
+        variables = fill_zeros(jax.device_get(jax.jit(task.model.init)(jax.random.key(0))))
     batch = random_batch(config, CLASSES, (64, 64))
     arguments = variables, batch, as_predict_takes(config, batch)
     expected, found = (run_on(where, partial(predict_and_learn, task), *arguments) for where in (cpu, device))
@@ -157,11 +157,11 @@ def predict_and_learn(task: Any, variables: dict, batch: Any, inputs: tuple) -> 
 
     def loss_of(params):
         stats = variables.get("batch_stats", {})
-        sums, counts, _ = task.sums(params, stats, batch, jax.random.key(1), 0)
-        return task.loss(sums, counts)[0]
+        sums, counts, _ = task.loss.sums(params, stats, batch, jax.random.key(1), 0)
+        return task.loss.combine(sums, counts)[0]
 
     loss, gradients = jax.value_and_grad(loss_of)(variables["params"])
-    return {"loss": loss, "gradients": gradients, "predictions": task.predict(variables, *inputs)}
+    return {"loss": loss, "gradients": gradients, "predictions": task.model.predict(variables, *inputs)}
 
 
 def compare_roi_align(form: str, device: jax.Device, cpu: jax.Device) -> dict[str, Any]:

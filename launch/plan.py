@@ -82,7 +82,7 @@ def counts_of(compiled: jax.stages.Compiled, experiment: Experiment) -> Counts:
     """What a compiled step and its state say of themselves."""
     cost, state = compiled.cost_analysis(), experiment.steps.abstract_state
     parameters = flatten_dict(state.params, sep="/").items()
-    learning = [leaf for name, leaf in parameters if not name.startswith(experiment.task.frozen)]
+    learning = [leaf for name, leaf in parameters if not name.startswith(experiment.task.model.frozen)]
     gradients = sum(leaf.size * leaf.dtype.itemsize for leaf in learning)
     statistics = flatten_dict(state.batch_stats)
     frozen = {path[:-1] for path in statistics if path[-1] == "scale"}  # which is a parameter where norms are live

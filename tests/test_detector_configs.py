@@ -44,7 +44,7 @@ def narrow(name):
 )
 def test_a_detectors_config_builds(name):
     experiment, _ = tiny_experiment(narrow(name), jax.devices()[:1])
-    assert experiment.config.train.best_metric in experiment.task.score_names
+    assert experiment.config.train.best_metric in experiment.task.metric.names
     assert set(experiment.steps.abstract_state.params) == {"backbone", "fpn", "rpn_head", "box_head", "mask_head"}
 
 
@@ -76,7 +76,7 @@ def test_a_detectors_config_takes_two_steps_and_what_is_frozen_stays(name):
     state = experiment.steps.init()
     before = jax.device_get(state.params)
     data = experiment.config.data
-    with experiment.task.train_batches(source, data, batch_size=2, seed=0, start_step=0) as batches:
+    with experiment.task.data.train_batches(source, data, batch_size=2, seed=0, start_step=0) as batches:
         for _ in range(2):
             state, logs = experiment.steps.train(state, experiment.steps.place(next(batches)))
     assert np.isfinite(logs["loss"])
@@ -85,7 +85,7 @@ def test_a_detectors_config_takes_two_steps_and_what_is_frozen_stays(name):
         new = after
         for entry in path:
             new = new[entry.key]
-        frozen = "/".join(entry.key for entry in path).startswith(experiment.task.frozen)
+        frozen = "/".join(entry.key for entry in path).startswith(experiment.task.model.frozen)
         if frozen:
             np.testing.assert_array_equal(new, old)
     moved = jax.tree.map(lambda a, b: bool((a != b).any()), before["fpn"], after["fpn"])

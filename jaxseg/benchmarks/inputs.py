@@ -37,7 +37,9 @@ def input_contenders(
     if config.task == "semantic" and config.data.cache and source.fingerprint:
         _take(stream, math.ceil(len(source.records) / size))
     feeding = Steps(experiment, state)
-    first = feeding.place(random_batch(config, len(experiment.task.class_names), image_sizes(config, training=True)[0]))
+    first = feeding.place(
+        random_batch(config, len(experiment.task.classes.names), image_sizes(config, training=True)[0])
+    )
     ahead = 1 + (AHEAD_EACH * config.data.workers or AHEAD)
 
     def drain() -> None:  # what was prepared in others' turns does not count
@@ -67,7 +69,7 @@ class Steps:
     """
 
     def __init__(self, experiment: Experiment, state: TrainState):
-        config, classes = experiment.config, len(experiment.task.class_names)
+        config, classes = experiment.config, len(experiment.task.classes.names)
         self.place = experiment.steps.place
         self._state = state
         self._programs = {}
@@ -87,7 +89,7 @@ class Steps:
 
 def _stream(experiment: Experiment, source: Source) -> BatchStream:
     config = experiment.config
-    return experiment.task.train_batches(
+    return experiment.task.data.train_batches(
         source, config.data, batch_size=config.train.batch_size, seed=config.seed, start_step=0
     )
 

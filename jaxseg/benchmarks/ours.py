@@ -25,7 +25,7 @@ def train_contender(experiment: Experiment, state: TrainState) -> Contender:
     """Measures the training step on one random batch, repeatedly; the state given is used up."""
     steps = experiment.steps
     size = image_sizes(experiment.config, training=True)[0]
-    batch = steps.place(random_batch(experiment.config, len(experiment.task.class_names), size))
+    batch = steps.place(random_batch(experiment.config, len(experiment.task.classes.names), size))
     flops = count_flops(_plain(experiment).steps.train, state, batch)
     program, seconds = compiled(steps.train, state, batch)
     held = [state]
@@ -62,7 +62,7 @@ def _plain(experiment: Experiment) -> Experiment:
 def predict_inputs(experiment: Experiment) -> tuple[Any, ...]:
     """Returns what the task's ``predict`` takes, of a random batch."""
     config = experiment.config
-    batch = random_batch(config, len(experiment.task.class_names), image_sizes(config, training=False)[0])
+    batch = random_batch(config, len(experiment.task.classes.names), image_sizes(config, training=False)[0])
     return as_predict_takes(config, batch)
 
 
@@ -116,7 +116,7 @@ def lively_state(experiment: Experiment) -> TrainState:
     rng = np.random.default_rng(experiment.config.seed)
     boxes = np.stack([random_boxes(rng, BOXES, size) for size in sizes])
     variables = {"params": state.params, "batch_stats": state.batch_stats}
-    model = experiment.task.model
+    model = experiment.task.model.module
     logits = jax.jit(lambda *inputs: model.apply(variables, *inputs, method=_class_logits))(image, boxes, extents)
     mean, scale = logits.mean(axis=(0, 1)), 2 / jnp.maximum(logits.std(axis=(0, 1)), 1e-6)
     head = state.params["box_head"]

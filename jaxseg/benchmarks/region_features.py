@@ -26,7 +26,7 @@ def region_contenders(experiment: Experiment, *, against_torch: bool) -> list[Co
 
     The form of RoIAlign that the config's model uses comes first; on an accelerator, the other form is measured too.
     """
-    config, model = experiment.config, experiment.task.model
+    config, model = experiment.config, experiment.task.model.module
     features, boxes, levels = random_regions(config, model.channels, model.box_sampling.batch_size_per_image)
     device = experiment.mesh.devices.flat[0]
     forms = [model.roi_align]

@@ -51,12 +51,12 @@ def make_network(experiment: Experiment, state: TrainState, *, training: bool) -
     Raises:
       ValueError: it cannot have the model's shape, or has another number of parameters.
     """
-    config, model = experiment.config, experiment.task.model
+    config, model = experiment.config, experiment.task.model.module
     name = config.model.name
     module = MODULES[name](model, state)
     check_parameters(name, module, state)
     size = image_sizes(config, training=training)[0]
-    batch = random_batch(config, len(experiment.task.class_names), size)
+    batch = random_batch(config, len(experiment.task.classes.names), size)
     if config.task == "instances":
         inputs = detector_inputs(config, batch, training=training)
         # torch.compile would compile anew for every number of regions.

@@ -25,6 +25,23 @@ RENAMED = {
     ),
     "data.val_share": Renamed("data.val_fraction", float, "data.val_fraction=0.2"),
 }
+# Sections of detectors: (then, now), and their fields.
+SECTIONS = {
+    ("model.proposing", "model.proposal"): "proposal",
+    ("model.proposing_in_training", "model.training_proposal"): "proposal",
+    ("model.detecting", "model.detection"): "detection",
+}
+FIELDS = {
+    "proposal": {"per_level": "pre_nms_top_n", "total": "post_nms_top_n", "iou": "nms_iou", "min_side": "min_size"},
+    "detection": {"count": "max_detections", "score": "score_threshold", "iou": "nms_iou", "min_side": "min_size"},
+}
+MODEL = {f"{old}.{a}": f"{new}.{b}" for (old, new), kind in SECTIONS.items() for a, b in FIELDS[kind].items()} | {
+    "model.drawing.anchors": "model.rpn_sampling.batch_size_per_image",
+    "model.drawing.anchor_share": "model.rpn_sampling.positive_fraction",
+    "model.drawing.regions": "model.box_sampling.batch_size_per_image",
+    "model.drawing.region_share": "model.box_sampling.positive_fraction",
+}
+RENAMED |= {old: Renamed(new, lambda value: value, f"{new}=VALUE") for old, new in MODEL.items()}
 
 
 def upgrade(config: dict[str, Any]) -> dict[str, Any]:
@@ -36,16 +53,19 @@ def upgrade(config: dict[str, Any]) -> dict[str, Any]:
     """
     config = copy.deepcopy(config)
     for old, new in RENAMED.items():
-        section, name = _section(config, old)
+        *path, name = old.split(".")
+        section = config
+        for part in path:
+            section = section.get(part, {})
         if name in section:
             value = new.convert(section.pop(name))
-            target, new_name = _section(config, new.field)
-            target.setdefault(new_name, value)
+            *path, name = new.field.split(".")
+            target = config
+            for part in path:
+                target = target.setdefault(part, {})
+            target.setdefault(name, value)
+    model = config.get("model", {})
+    for old in ("proposing", "proposing_in_training", "detecting", "drawing"):
+        if model.get(old) == {}:
+            del model[old]
     return config
-
-
-def _section(config: dict[str, Any], field: str) -> tuple[dict[str, Any], str]:
-    *path, name = field.split(".")
-    for part in path:
-        config = config.setdefault(part, {})
-    return config, name

@@ -9,9 +9,7 @@ import numpy as np
 from absl import flags
 
 from jaxseg.data.workers import begin_work
-from jaxseg.types import Batch, InstanceBatch
-
-AnyBatch = Batch | InstanceBatch
+from jaxseg.types import AnyBatch
 
 TIMEOUT = 300.0  # seconds; nothing that is alive takes as long for one batch
 THREADS = 4  # where threads of this process prepare the batches

@@ -158,7 +158,7 @@ def load_run(folder: pathlib.Path, checkpoint: str = "latest", mesh: Mapping[str
     state = load_checkpoint(folder, experiment.steps.abstract_state, checkpoint, best_metric)
     variables = eval_variables(state)
     ids = tuple(workdir.category_ids(folder))
-    return TrainedModel(config, experiment.task.model, variables, class_names, palette, ids, experiment.mesh)
+    return TrainedModel(config, experiment.task.model.module, variables, class_names, palette, ids, experiment.mesh)
 
 
 def _find_config(source: Any) -> ml_collections.ConfigDict:

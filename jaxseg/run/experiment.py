@@ -75,12 +75,12 @@ def build(
     if cpu_kernels is None:
         cpu_kernels = sharding.is_one_cpu(mesh)
     task = make_task(config, class_names, palette, pmap_axis(config), cpu_kernels)
-    if config.train.best_metric and config.train.best_metric not in task.score_names:
-        known = ", ".join(task.score_names)
+    if config.train.best_metric and config.train.best_metric not in task.metric.names:
+        known = ", ".join(task.metric.names)
         raise ValueError(f"train.best_metric is {config.train.best_metric!r}; the scores of this task are {known}")
     _check_depth(config)
-    optimizer, schedule = optimizers.make_optimizer(config.optimizer, config.train.steps, task.frozen)
-    rows = least_rows(task.model, mesh.shape["spatial"])
+    optimizer, schedule = optimizers.make_optimizer(config.optimizer, config.train.steps, task.model.frozen)
+    rows = least_rows(task.model.module, mesh.shape["spatial"])
     for height in {config.data.image_size[0], config.data.get("train_size", config.data.image_size)[0]}:
         sharding.check_batch(mesh, config.train.batch_size, config.train.accumulate, height, rows)
     return Experiment(config, task, mesh, compile_steps(task, optimizer, schedule, config, mesh))

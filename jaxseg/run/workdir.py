@@ -1,4 +1,4 @@
-"""The folder of a run: which config made it, and for which classes."""
+"""The folder of a run: its config and its classes."""
 
 import json
 import pathlib
@@ -8,15 +8,12 @@ from typing import Any, NamedTuple
 import ml_collections
 import numpy as np
 
-from jaxseg.config.renamed import upgrade
 from jaxseg.models.fields import all_fields
 from jaxseg.run.lock import cannot_write
+from jaxseg.run.upgrade import flatten, upgrade
 
-# A run that changed one of these would no longer be the same run; anything else may be changed on resuming.
+# A run that resumes may change all fields but these.
 IDENTITY = ("task", "model", "data.name", "data.split_seed", "seed")
-
-# What older runs, made before these fields were, did without.
-SINCE = {"remat": False}
 
 
 class Classes(NamedTuple):
@@ -56,8 +53,8 @@ def compare(workdir: pathlib.Path, config: ml_collections.ConfigDict, classes: C
     """
     if not (workdir / "config.json").exists():
         return []
-    before, now = flatten(_saved(workdir)), flatten(json.loads(config.to_json()))
-    changed = [field for field in sorted(before | now) if before.get(field) != now.get(field)]
+    before, now = flatten(as_json(load(workdir)[0])), flatten(as_json(config))
+    changed = [field for field in sorted(now) if before.get(field) != now[field]]  # fields of older code do not count
     other = [field for field in changed if any(field == own or field.startswith(own + ".") for own in IDENTITY)]
     if other:
         differences = "; ".join(f"{field} was {before.get(field)!r}, now {now.get(field)!r}" for field in other)
@@ -66,13 +63,6 @@ def compare(workdir: pathlib.Path, config: ml_collections.ConfigDict, classes: C
     if read_json(workdir, "classes.json") | {"palette": own["palette"]} != own:  # the palette only colors pictures
         raise ValueError(f"workdir {workdir} belongs to a run on other classes. Choose another --workdir.")
     return [f"{field}: {before.get(field)!r} -> {now.get(field)!r}" for field in changed]
-
-
-def _saved(workdir: pathlib.Path) -> dict[str, Any]:
-    """Reads the config of a run, with all fields of its model; older runs saved only those that their page named."""
-    saved = upgrade(read_json(workdir, "config.json"))
-    model = as_tuples(saved["model"])
-    return saved | {"model": json.loads(json.dumps(all_fields(model)))}
 
 
 def write(workdir: pathlib.Path, config: ml_collections.ConfigDict, classes: Classes) -> None:
@@ -84,65 +74,63 @@ def write(workdir: pathlib.Path, config: ml_collections.ConfigDict, classes: Cla
     """
     try:
         (workdir / "pictures").mkdir(parents=True, exist_ok=True)
-        write_json(workdir, "config.json", json.loads(config.to_json()))
+        write_json(workdir, "config.json", as_json(config))
         write_json(workdir, "classes.json", classes.as_json())
     except OSError as error:
         raise cannot_write(workdir, error) from error
 
 
 def load(workdir: pathlib.Path) -> tuple[ml_collections.ConfigDict, tuple[str, ...], np.ndarray]:
-    """The config, class names and palette of a run.
+    """Returns the config, class names and palette of a run; older configs get the fields of today.
 
     Raises:
-      ValueError: the folder is not a run's.
+      ValueError: the folder is not the workdir of a run.
     """
-    config = ml_collections.ConfigDict(SINCE | as_tuples(upgrade(read_json(workdir, "config.json"))))
+    config = upgrade(as_tuples(read_json(workdir, "config.json")))
+    config["model"] = all_fields(config["model"])
     classes = read_json(workdir, "classes.json")
-    return config, tuple(classes["class_names"]), np.asarray(classes["palette"], np.uint8)
+    return ml_collections.ConfigDict(config), tuple(classes["class_names"]), np.asarray(classes["palette"], np.uint8)
 
 
 def category_ids(workdir: pathlib.Path) -> list[int]:
-    """The numbers under which results have the classes of a run.
+    """Returns the numbers that results files use for the classes of a run.
 
     Raises:
-      ValueError: the folder is not a run's.
+      ValueError: the folder is not the workdir of a run.
     """
     classes = read_json(workdir, "classes.json")
     return classes.get("category_ids", list(range(len(classes["class_names"]))))
 
 
 def read_json(workdir: pathlib.Path, name: str) -> Any:
-    """The content of a JSON file of a workdir.
+    """Returns the content of a JSON file of a workdir.
 
     Raises:
-      ValueError: it is not there or not whole.
+      ValueError: the file is missing or damaged.
     """
     try:
         return json.loads((workdir / name).read_text())
     except (OSError, json.JSONDecodeError) as error:
         raise ValueError(
-            f"{workdir} is not the folder of a run: {name} cannot be read ({error}); train one with "
-            f"python -m jaxseg.main --config ... --workdir {workdir}"
+            f"{workdir} is not the folder of a run: {name} cannot be read ({error}). Train one with "
+            f"jaxseg train CONFIG --workdir {workdir}"
         ) from None
 
 
 def write_json(workdir: pathlib.Path, name: str, content: Any) -> None:
-    """Writes a JSON file whole or not at all."""
+    """Writes a JSON file completely or not at all."""
     new = workdir / (name + ".tmp")
     new.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n")
     new.replace(workdir / name)
 
 
-def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
-    """Nested dictionaries as one, with dotted names."""
-    if not isinstance(tree, dict):
-        return {prefix: tree}
-    parts = (flatten(value, f"{prefix}.{name}" if prefix else name) for name, value in tree.items())
-    return {name: value for part in parts for name, value in part.items()}
+def as_json(config: ml_collections.ConfigDict) -> dict[str, Any]:
+    """Returns a config as JSON has it, with lists for tuples."""
+    return json.loads(config.to_json())
 
 
 def as_tuples(tree: Any) -> Any:
-    """JSON's lists as the tuples that configs have."""
+    """Returns JSON's lists as the tuples that configs have."""
     if isinstance(tree, dict):
         return {name: as_tuples(value) for name, value in tree.items()}
     return tuple(as_tuples(value) for value in tree) if isinstance(tree, list) else tree

@@ -23,7 +23,7 @@ from jaxseg.models.table import INSTANCES, make_model
 from jaxseg.ops.images import normalize
 from jaxseg.ops.padding import padded_to_stride, valid_mask, zero_padding
 from jaxseg.parallel.mesh import from_all_processes
-from jaxseg.tasks.task import Task
+from jaxseg.tasks.task import Classes, Data, Loss, Metric, Model, Task
 from jaxseg.types import InstanceBatch
 
 
@@ -38,23 +38,24 @@ def make_task(
     example = (np.zeros((1, *size, 3), np.float32), np.array([size], np.int32))
     detect = partial(_detect, model, config.precision)
     return Task(
-        model=model,
-        example=(example, {}),
-        init=partial(_init, model),
-        train_batches=instance_batches.train_batches,
-        eval_batches=instance_batches.eval_batches,
-        sums=partial(_sums, model.clone(train=True), config),
-        loss=_loss,
-        score=partial(_score, detect, config.data),
-        start=partial(metrics.start, processes=max(config.data.workers, 2)),
-        add=_add,
-        result=_result,
-        details=_details,
-        score_names=average_precision.SCORES,
-        predict=detect,
-        frozen=tuple(f"backbone/{name}" for name in frozen_modules(model.trainable_layers)),
-        class_names=class_names,
-        palette=palette,
+        Model(
+            module=model,
+            example=(example, {}),
+            init=partial(_init, model),
+            predict=detect,
+            frozen=tuple(f"backbone/{name}" for name in frozen_modules(model.trainable_layers)),
+        ),
+        Data(instance_batches.train_batches, instance_batches.eval_batches),
+        Loss(partial(_sums, model.clone(train=True), config), _loss),
+        Metric(
+            score=partial(_score, detect, config.data),
+            start=partial(metrics.start, processes=max(config.data.workers, 2)),
+            add=_add,
+            result=_result,
+            details=_details,
+            names=average_precision.SCORES,
+        ),
+        Classes(class_names, palette),
     )
 
 

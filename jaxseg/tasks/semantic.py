@@ -19,7 +19,7 @@ from jaxseg.models.resampling import center_crop
 from jaxseg.models.table import DTYPES, SEMANTIC, make_model
 from jaxseg.ops.images import confidence_sums, confusion_matrices, normalize
 from jaxseg.parallel.mesh import from_all_processes
-from jaxseg.tasks.task import Task
+from jaxseg.tasks.task import Classes, Data, Loss, Metric, Model, Task
 from jaxseg.types import IGNORE, Batch, Source
 
 
@@ -37,23 +37,23 @@ def make_task(
     forward = partial(_forward, model, config)
     image = jnp.zeros((1, *config.data.image_size, 3))
     return Task(
-        model=model,
-        example=((image,), {"train": False}),
-        init=lambda key: model.init(key, image, train=False),
-        train_batches=batches.train_batches,
-        eval_batches=batches.eval_batches,
-        sums=partial(_sums, forward, terms),
-        loss=partial(_loss, weights, config.loss.auxiliary),
-        score=partial(_score, forward, terms),
-        start=partial(_start, classes, tuple(weights)),
-        add=_add,
-        result=partial(_result, weights),
-        details=partial(_details, class_names),
-        score_names=metrics.SCORES,
-        predict=lambda variables, image: forward(variables, image)["logits"],
-        frozen=(),
-        class_names=class_names,
-        palette=palette,
+        Model(
+            module=model,
+            example=((image,), {"train": False}),
+            init=lambda key: model.init(key, image, train=False),
+            predict=lambda variables, image: forward(variables, image)["logits"],
+        ),
+        Data(batches.train_batches, batches.eval_batches),
+        Loss(partial(_sums, forward, terms), partial(_loss, weights, config.loss.auxiliary)),
+        Metric(
+            score=partial(_score, forward, terms),
+            start=partial(_start, classes, tuple(weights)),
+            add=_add,
+            result=partial(_result, weights),
+            details=partial(_details, class_names),
+            names=metrics.SCORES,
+        ),
+        Classes(class_names, palette),
     )
 
 

@@ -52,8 +52,8 @@ def test_a_unet_has_as_many_parameters_and_as_large_an_output(fields):
     experiment = built(config)
     network = theirs(experiment, experiment.steps.abstract_state, training=True)  # raises where they differ
     logits = network.make()(*network.inputs)
-    variables = jax.eval_shape(experiment.task.init, jax.random.key(0))
-    ours = jax.eval_shape(experiment.task.predict, variables, np.zeros((1, 60, 60, 3), np.uint8))
+    variables = jax.eval_shape(experiment.task.model.init, jax.random.key(0))
+    ours = jax.eval_shape(experiment.task.model.predict, variables, np.zeros((1, 60, 60, 3), np.uint8))
     assert tuple(logits.shape) == (1, 4, *ours.shape[1:3])
     assert torch.isfinite(network.loss(logits, *network.targets))
 

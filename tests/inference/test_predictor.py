@@ -28,7 +28,9 @@ def predictor(experiment_and_state):
     experiment, state, source = experiment_and_state
     variables = eval_variables(state)
     classes = source.class_names, source.palette, (0, 1, 2, 3)
-    return Predictor(TrainedModel(experiment.config, experiment.task.model, variables, *classes, experiment.mesh))
+    return Predictor(
+        TrainedModel(experiment.config, experiment.task.model.module, variables, *classes, experiment.mesh)
+    )
 
 
 def noise(*shape):
@@ -190,7 +192,7 @@ def test_more_than_128_classes_are_predicted(experiment_and_state):
     experiment, _, _ = experiment_and_state
     config, count = experiment.config, 150
     names, palette = tuple(map(str, range(count))), np.zeros((count, 3), np.uint8)
-    model = experiment.task.model.clone(classes=count)
+    model = experiment.task.model.module.clone(classes=count)
     variables = model.init(jax.random.key(0), np.zeros((1, 32, 32, 3), np.float32), train=False)
     result = Predictor(TrainedModel(config, model, variables, names, palette, tuple(range(count)))).predict(noise(9, 9))
     assert result.mask.shape == (9, 9)

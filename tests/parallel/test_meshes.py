@@ -32,7 +32,7 @@ def three_steps(config, mesh, dtype=jnp.float32):
     config.update_from_flattened_dict({"optimizer.name": "sgd", "optimizer.learning_rate": 0.01, "train.batch_size": 8})
     experiment, source = tiny_experiment(config, jax.devices()[:1] if mesh == ONE else None)
     state, seen = in_precision(experiment.steps.init(), dtype), []
-    with experiment.task.train_batches(source, config.data, batch_size=8, seed=0, start_step=0) as batches:
+    with experiment.task.data.train_batches(source, config.data, batch_size=8, seed=0, start_step=0) as batches:
         for _ in range(3):
             state, logs = experiment.steps.train(state, experiment.steps.place(next(batches)))
             seen.append(jax.device_get((state, logs)))

@@ -191,7 +191,7 @@ def fcn_experiment(stride, weights=""):
 def random_run(folder, experiment):
     """The workdir of a run whose newest state is of random numbers, and that state."""
     task = experiment.task
-    workdir.write(folder, experiment.config, workdir.Classes(task.class_names, task.palette))
+    workdir.write(folder, experiment.config, workdir.Classes(task.classes.names, task.classes.palette))
     state = experiment.steps.abstract_state
     rng = np.random.default_rng(0)
     state = jax.tree.map(lambda leaf: rng.normal(size=leaf.shape).astype(leaf.dtype), state)

@@ -34,7 +34,8 @@ def test_steps_lower_for_tpus_and_cuda(name):
 def test_a_detectors_steps_lower_for_tpus_and_cuda():
     config = tiny_detector(data__workers=0)
     experiment, source = tiny_experiment(config, jax.devices()[:1])
-    with experiment.task.train_batches(source, experiment.config.data, batch_size=4, seed=0, start_step=0) as batches:
+    data = experiment.config.data
+    with experiment.task.data.train_batches(source, data, batch_size=4, seed=0, start_step=0) as batches:
         batch = next(batches)
     for step in (experiment.steps.train, experiment.steps.evaluate):
         exported = jax.export.export(step, platforms=["tpu", "cuda"])(experiment.steps.abstract_state, batch)

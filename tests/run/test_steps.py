@@ -175,8 +175,8 @@ def residuals(experiment, state, batch):
     """What the forward pass of a training step leaves behind for the backward one, and the loss's gradients."""
 
     def loss(params):
-        sums, counts, _ = experiment.task.sums(params, state.batch_stats, batch, jax.random.key(0), 0)
-        return experiment.task.loss(sums, jax.lax.stop_gradient(counts))[0]
+        sums, counts, _ = experiment.task.loss.sums(params, state.batch_stats, batch, jax.random.key(0), 0)
+        return experiment.task.loss.combine(sums, jax.lax.stop_gradient(counts))[0]
 
     value, backward = jax.vjp(loss, state.params)
     return backward, backward(jnp.ones_like(value))

@@ -30,13 +30,13 @@ def task(source):
 
 @pytest.fixture(scope="module")
 def batch(task, source):
-    with task.train_batches(source, tiny_detector().data, batch_size=BATCH, seed=0, start_step=0) as batches:
+    with task.data.train_batches(source, tiny_detector().data, batch_size=BATCH, seed=0, start_step=0) as batches:
         return next(batches)
 
 
 @pytest.fixture(scope="module")
 def variables(task):
-    return jax.jit(task.init, compiler_options={"xla_backend_optimization_level": 0})(jax.random.key(0))
+    return jax.jit(task.model.init, compiler_options={"xla_backend_optimization_level": 0})(jax.random.key(0))
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def sums(task, variables):
 
     @jax.jit
     def compute(batch, key):
-        return task.sums(variables["params"], variables["batch_stats"], batch, key, 0)[:2]
+        return task.loss.sums(variables["params"], variables["batch_stats"], batch, key, 0)[:2]
 
     return compute
 
@@ -66,7 +66,7 @@ def test_sums_and_counts_of_parts_are_those_of_the_whole(sums, batch):
 @pytest.mark.slow
 def test_the_loss_is_the_sum_of_the_five(task, sums, batch):
     totals, counts = sums(batch, KEY)
-    loss, logs = task.loss(totals, counts)
+    loss, logs = task.loss.combine(totals, counts)
     assert set(logs) == {"loss_objectness", "loss_rpn_box_reg", "loss_classifier", "loss_box_reg", "loss_mask"}
     np.testing.assert_allclose(loss, sum(logs.values()), rtol=1e-6)
     for name in logs:
@@ -84,7 +84,7 @@ def wider(batch: InstanceBatch, filling: int) -> InstanceBatch:
 def test_what_images_are_padded_with_and_how_far_makes_no_difference(task, variables, batch):
     @jax.jit
     def found(batch):
-        return task.score(variables, batch)[1]
+        return task.metric.score(variables, batch)[1]
 
     alone, dark, bright = found(batch), found(wider(batch, 0)), found(wider(batch, 200))
     chex.assert_trees_all_equal(dark, bright)
@@ -99,7 +99,7 @@ def test_microbatches_and_devices_take_the_steps_of_one_device(source, fields):
         config = tiny_detector(**fields)
         experiment, source = tiny_experiment(config, devices)
         state, logs = experiment.steps.init(), []
-        with experiment.task.train_batches(source, config.data, batch_size=8, seed=0, start_step=0) as batches:
+        with experiment.task.data.train_batches(source, config.data, batch_size=8, seed=0, start_step=0) as batches:
             for _ in range(2):
                 batch = next(batches)
                 state, log = experiment.steps.train(state, experiment.steps.place(batch))

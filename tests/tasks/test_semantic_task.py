@@ -28,18 +28,20 @@ def task():
 
 @pytest.fixture(scope="module")
 def variables(task):
-    return jax.jit(task.init)(jax.random.key(0))
+    return jax.jit(task.model.init)(jax.random.key(0))
 
 
 def test_filler_images_change_no_sum(task, variables):
     batch, filler = random_batch(0, 32), random_batch(1, 32)
     padded = jax.tree.map(lambda *arrays: np.concatenate(arrays), batch, filler)._replace(valid=np.arange(8) < 4)
-    alone, with_filler = (jax.device_get(task.score(variables, one)) for one in (batch, padded))
+    alone, with_filler = (jax.device_get(task.metric.score(variables, one)) for one in (batch, padded))
     chex.assert_trees_all_close(alone[0], with_filler[0], rtol=1e-6)
     np.testing.assert_array_equal(alone[1], with_filler[1][:4])
-    with task.start(None) as metric:
-        once = task.add(metric, alone, batch)
-        chex.assert_trees_all_close(task.result(task.add(once, alone, batch)), task.result(once), rtol=1e-6)
+    with task.metric.start(None) as metric:
+        once = task.metric.add(metric, alone, batch)
+        chex.assert_trees_all_close(
+            task.metric.result(task.metric.add(once, alone, batch)), task.metric.result(once), rtol=1e-6
+        )
 
 
 def test_weights_are_in_the_loss_and_in_its_denominator(task, variables):
@@ -53,8 +55,8 @@ def test_weights_are_in_the_loss_and_in_its_denominator(task, variables):
 
     @jax.jit
     def loss(batch):
-        sums, counts, _ = task.sums(variables["params"], variables["batch_stats"], batch, jax.random.key(1), 0)
-        return task.loss(sums, counts)[0]
+        sums, counts, _ = task.loss.sums(variables["params"], variables["batch_stats"], batch, jax.random.key(1), 0)
+        return task.loss.combine(sums, counts)[0]
 
     values = [float(loss(batch)) for batch in (plain, twice, masked, ignored)]
     assert values[1] == pytest.approx(values[0], rel=1e-5)
@@ -67,7 +69,7 @@ def test_the_loss_of_a_batch_is_the_sum_of_its_parts(task, variables):
     parts = [jax.tree.map(lambda array, i=i: array[i : i + 2], whole) for i in (0, 2)]
 
     def counts(batch):
-        return task.sums(variables["params"], variables["batch_stats"], batch, jax.random.key(1), 0)[1]
+        return task.loss.sums(variables["params"], variables["batch_stats"], batch, jax.random.key(1), 0)[1]
 
     chex.assert_trees_all_close(counts(whole), jax.tree.map(lambda a, b: a + b, *map(counts, parts)))
 
@@ -76,17 +78,17 @@ def test_valid_convolutions_are_scored_on_the_middle():
     config = tiny_config(data__image_size=(44, 44))
     config.model = {"name": "unet", "features": 4, "depth": 1, "padding": "valid"}
     task = make_task(config, NAMES, PALETTE)
-    variables = jax.jit(task.init)(jax.random.key(0))
+    variables = jax.jit(task.model.init)(jax.random.key(0))
     batch = random_batch(0, 44)
-    scored = jax.device_get(task.score(variables, batch))
+    scored = jax.device_get(task.metric.score(variables, batch))
     scored, _ = scored
-    side = task.predict(variables, batch.image).shape[1]
+    side = task.model.predict(variables, batch.image).shape[1]
     assert side == 28
     np.testing.assert_array_equal(
         scored["confusion"].sum(axis=1), np.bincount(batch.label[:, 8:36, 8:36].ravel(), minlength=4)
     )
     border = batch._replace(label=np.pad(batch.label[:, 8:36, 8:36], ((0, 0), (8, 8), (8, 8)), constant_values=3))
-    chex.assert_trees_all_equal(jax.device_get(task.score(variables, border)[0]), scored)
+    chex.assert_trees_all_equal(jax.device_get(task.metric.score(variables, border)[0]), scored)
 
 
 def test_a_field_that_the_model_does_not_have_is_named():
@@ -109,11 +111,11 @@ def test_an_auxiliary_head_is_trained_with_its_weight(monkeypatch):
     config = tiny_config(loss__dice=0.5, loss__auxiliary=0.25)
     config.model = {"name": "two_heads"}
     task, batch = make_task(config, NAMES, PALETTE), random_batch(0, 32)
-    params = task.init(jax.random.key(0))["params"]
+    params = task.model.init(jax.random.key(0))["params"]
 
     def loss(params):
-        sums, counts, stats = task.sums(params, {}, batch, jax.random.key(0), 0)
-        loss, logs = task.loss(sums, counts)
+        sums, counts, stats = task.loss.sums(params, {}, batch, jax.random.key(0), 0)
+        loss, logs = task.loss.combine(sums, counts)
         return loss, (stats, logs)
 
     grads, (_, logs) = jax.grad(loss, has_aux=True)(params)
@@ -127,6 +129,8 @@ def test_an_auxiliary_head_is_trained_with_its_weight(monkeypatch):
     chex.assert_trees_all_close(
         grads["aux_logits"], jax.tree.map(lambda leaf: 0.25 * leaf, mirrored["logits"]), rtol=1e-5, atol=1e-7
     )
-    sums = jax.device_get(task.score({"params": params}, batch))  # no score counts the auxiliary head
-    with task.start(None) as metric:
-        chex.assert_trees_all_close(task.result(task.add(metric, sums, batch))["loss"], float(main), rtol=1e-5)
+    sums = jax.device_get(task.metric.score({"params": params}, batch))  # no score counts the auxiliary head
+    with task.metric.start(None) as metric:
+        chex.assert_trees_all_close(
+            task.metric.result(task.metric.add(metric, sums, batch))["loss"], float(main), rtol=1e-5
+        )

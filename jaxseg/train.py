@@ -29,6 +29,7 @@ from jaxseg.run.checkpoints import Checkpoints
 from jaxseg.run.experiment import Experiment, build, resolve
 from jaxseg.run.initial_weights import InitialWeights, load_initial_weights
 from jaxseg.run.lock import locked
+from jaxseg.run.memory import CheckedStep
 from jaxseg.run.profiling import Profile
 from jaxseg.run.sessions import open_session
 from jaxseg.run.state import TrainState
@@ -190,6 +191,7 @@ def take_steps(run: Run, state: TrainState) -> TrainState:
         return state
     if evaluates(run, start) and run.checkpoints.scores.get(start) is None:  # stopped before it was evaluated
         evaluate(run, state, "val")
+    train_step = CheckedStep(steps.train, run.report.say) if config.parallel == "jit" else steps.train
     share, shares = batch_share(run.experiment.mesh)
     batches = run.experiment.task.data.train_batches(
         run.train,
@@ -205,7 +207,7 @@ def take_steps(run: Run, state: TrainState) -> TrainState:
         for step in range(start + 1, total + 1):
             # Read the logs of the step before while the device works on this one.
             with run.profile.step(step):
-                state, new_logs = steps.train(state, steps.place(next(batches)))
+                state, new_logs = train_step(state, steps.place(next(batches)))
             run.profile.done(step, new_logs)
             if logs is not None:
                 note(run, step - 1, logs)

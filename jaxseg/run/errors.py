@@ -1,0 +1,70 @@
+"""Turns errors of libraries and devices into one line for users."""
+
+import errno
+import re
+from typing import NamedTuple
+
+import jax
+
+from jaxseg.run.memory import REMEDIES
+
+FULL = "No space left on device"
+
+
+class Explanation(NamedTuple):
+    """A line for users, and the exit status of the command."""
+
+    line: str
+    status: int
+
+
+def explain(error: BaseException) -> Explanation | None:
+    """Returns one line for an error of a device, a worker or a disk, or None for other errors.
+
+    Examples:
+      >>> explain(OSError(28, "No space left on device"))
+      Explanation(line='[Errno 28] No space left on device. Make room on this disk, and run the same command again.', status=2)
+      >>> explain(KeyError("x")) is None
+      True
+    """
+    if is_out_of_memory(error):
+        return Explanation(_out_of_memory(str(error)), 2)
+    if isinstance(error, MemoryError):
+        return Explanation(f"this process is out of memory. {REMEDIES}.", 2)
+    if isinstance(error, OSError) and (error.errno == errno.ENOSPC or FULL in str(error)):
+        remedy = "" if "ake room" in str(error) else ". Make room on this disk, and run the same command again."
+        return Explanation(f"{error}{remedy}", 2)
+    if isinstance(error, jax.errors.JaxRuntimeError) and jax.process_count() > 1:
+        return Explanation(f"a device or another process of the run has failed: {_first_line(error)}", 1)
+    if isinstance(error, RuntimeError) and ("worker" in str(error).lower() or "no batch came" in str(error)):
+        return Explanation(" ".join(str(error).split())[:600], 1)
+    return None
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Returns whether a device had no memory left."""
+    return isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" in str(error)
+
+
+def _out_of_memory(message: str) -> str:
+    asked = re.search(r"allocat\w+ ([\d.]+ ?[KMGT]?i?B|\d+ bytes)", message)
+    size = f" when it asked for {asked[1]}" if asked else ""
+    return (
+        f"a device is out of memory{size}; {_device_memory()}. {REMEDIES}. Another process may hold memory of the device; "
+        "nvidia-smi lists them."
+    )
+
+
+def _device_memory() -> str:
+    """Describes the memory of the fullest device, as far as it tells."""
+    statistics = [device.memory_stats() or {} for device in jax.local_devices()]
+    known = [one for one in statistics if one.get("bytes_limit")]
+    if not known:
+        return "how much it has is unknown"
+    fullest = max(known, key=lambda one: one.get("bytes_in_use", 0) / one["bytes_limit"])
+    used, limit = fullest.get("bytes_in_use", 0) / (1 << 30), fullest["bytes_limit"] / (1 << 30)
+    return f"{used:.2f} of the {limit:.2f} GiB for this process are in use"
+
+
+def _first_line(error: BaseException) -> str:
+    return f"{error}".strip().splitlines()[0][:300]

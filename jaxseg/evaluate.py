@@ -37,7 +37,7 @@ def score(
       state: what to score.
       source: the split.
       stopped: asked before every batch; when it says True, scoring ends without a result.
-      finish: makes the result from the state of the metric; None returns ``task.result``, the scores.
+      finish: makes the result from the state of the metric; None returns ``task.metric.result``, the scores.
     """
     with batches_of(experiment, source) as batches:
         return score_batches(experiment, state, source, batches, stopped, finish)
@@ -48,7 +48,9 @@ def score_with_details(
 ) -> tuple[dict[str, Any], Details] | None:
     """Returns the scores of a state on a split and their details for the report, see ``score``."""
     task = experiment.task
-    return score(experiment, state, source, stopped, lambda metric: (task.result(metric), task.details(metric)))
+    return score(
+        experiment, state, source, stopped, lambda metric: (task.metric.result(metric), task.metric.details(metric))
+    )
 
 
 def score_batches(

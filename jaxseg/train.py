@@ -266,7 +266,7 @@ def evaluate(run: Run, state: TrainState, kind: str) -> tuple[dict[str, Any], De
     task, last = run.experiment.task, step >= run.experiment.config.train.steps
 
     def finish(metric: Any) -> tuple[dict[str, Any], Details | None]:
-        return task.result(metric), task.details(metric) if last else None
+        return task.metric.result(metric), task.metric.details(metric) if last else None
 
     found = score(run.experiment, state, source, run.stopped.poll, finish)
     if found is None:

@@ -56,7 +56,7 @@ def predict_contender(experiment: Experiment, state: TrainState) -> Contender:
 def _plain(experiment: Experiment) -> Experiment:
     """Returns the same experiment without the forms for CPUs, which need fewer multiplications than a layer has."""
     task, devices = experiment.task, list(experiment.mesh.devices.flat)
-    return build(experiment.config, task.class_names, task.palette, devices, cpu_kernels=False)
+    return build(experiment.config, task.classes.names, task.classes.palette, devices, cpu_kernels=False)
 
 
 def predict_inputs(experiment: Experiment) -> tuple[Any, ...]:

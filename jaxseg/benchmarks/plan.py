@@ -223,7 +223,7 @@ def random_batch_of(experiment: Experiment, *, training: bool) -> Any:
     config = experiment.config.copy_and_resolve_references()
     with config.unlocked():
         config.train.batch_size = 1
-    return random_batch(config, len(experiment.task.class_names), image_sizes(config, training=training)[0])
+    return random_batch(config, len(experiment.task.classes.names), image_sizes(config, training=training)[0])
 
 
 def _abstract(experiment: Experiment, batch: Any) -> Any:

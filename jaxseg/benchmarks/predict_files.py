@@ -35,9 +35,11 @@ def predict_files_contenders(
     folder = pathlib.Path(resources.enter_context(tempfile.TemporaryDirectory(prefix="jaxseg-")))
     for number in range(PHOTOGRAPHS):
         write_photograph(folder / "in" / f"{number:03}.jpg", number)
-    names = experiment.task.class_names
-    classes = names, experiment.task.palette, tuple(range(len(names)))
-    trained = TrainedModel(experiment.config, experiment.task.model, eval_variables(state), *classes, experiment.mesh)
+    names = experiment.task.classes.names
+    classes = names, experiment.task.classes.palette, tuple(range(len(names)))
+    trained = TrainedModel(
+        experiment.config, experiment.task.model.module, eval_variables(state), *classes, experiment.mesh
+    )
     predictor = Predictor(trained)
     engine = predictor.engine()
     prepared = engine.prepare(np.zeros((*SIZE, 3), np.uint8))

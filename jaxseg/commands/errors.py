@@ -27,6 +27,12 @@ def report(error: BaseException, show_traceback: bool = False) -> int:
     if isinstance(error, KeyboardInterrupt):
         complain("stopped by Ctrl-C")
         return 128 + signal.SIGINT
+    if "jax" in sys.modules:  # without it, no device, worker or run can have failed
+        from jaxseg.run.errors import explain
+
+        if explained := explain(error):
+            complain(explained.line)
+            return explained.status
     if isinstance(error, USER_ERRORS):
         return complain(message_of(error))
     hint = "" if show_traceback else ". Run the command again with --traceback to see where it comes from"

@@ -22,8 +22,8 @@ def explain(error: BaseException) -> Explanation | None:
     """Returns one line for an error of a device, a worker or a disk, or None for other errors.
 
     Examples:
-      >>> explain(OSError(28, "No space left on device"))
-      Explanation(line='[Errno 28] No space left on device. Make room on this disk, and run the same command again.', status=2)
+      >>> explain(OSError(28, "No space left on device")).line
+      '[Errno 28] No space left on device. Make room on this disk, and run the same command again.'
       >>> explain(KeyError("x")) is None
       True
     """
@@ -47,11 +47,11 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def _out_of_memory(message: str) -> str:
-    asked = re.search(r"allocat\w+ ([\d.]+ ?[KMGT]?i?B|\d+ bytes)", message)
+    asked = re.search(r"allocat\w* (\d+ bytes|[\d.]+ ?[KMGT]?i?B)", message)
     size = f" when it asked for {asked[1]}" if asked else ""
     return (
-        f"a device is out of memory{size}; {_device_memory()}. {REMEDIES}. Another process may hold memory of the device; "
-        "nvidia-smi lists them."
+        f"a device is out of memory{size}; {_device_memory()}. {REMEDIES}. Another process may hold "
+        "memory of the device; nvidia-smi lists them."
     )
 
 

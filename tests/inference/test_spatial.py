@@ -17,7 +17,7 @@ def predictor(devices, **fields):
     experiment = build(config, names, palette, devices)
     variables = eval_variables(experiment.steps.init())
     classes = names, palette, (0, 1, 2)
-    return Predictor(TrainedModel(config, experiment.task.model, variables, *classes, experiment.mesh))
+    return Predictor(TrainedModel(config, experiment.task.model.module, variables, *classes, experiment.mesh))
 
 
 def test_rows_divided_over_four_devices_predict_as_one_device():

@@ -94,7 +94,9 @@ def test_a_detectors_export_finds_what_the_run_finds(photo):
     experiment, source = tiny_experiment(config, jax.devices()[:1])
     variables = jax.tree.map(jnp.asarray, eval_variables(experiment.steps.init()))
     ids = tuple(range(len(source.class_names)))
-    trained = TrainedModel(experiment.config, experiment.task.model, variables, source.class_names, source.palette, ids)
+    trained = TrainedModel(
+        experiment.config, experiment.task.model.module, variables, source.class_names, source.palette, ids
+    )
     expected = Predictor(trained).predict(photo)
     found = ExportedPredictor(export.export_model(trained)).predict(photo)
     np.testing.assert_allclose(np.sort(found.scores), np.sort(expected.scores), atol=2e-3)

@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import jax
 import numpy as np
 import pytest
 from experiments import tiny_config
@@ -23,6 +24,7 @@ def old_run(root, tmp_path):
     return shutil.copytree(root / "tests" / "golden" / "workdir_semantic", tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_an_old_run_is_evaluated_predicts_and_resumes(old_run, capsys):
     from jaxseg.inference.predictor import load
 
@@ -40,7 +42,7 @@ def test_an_old_run_is_evaluated_predicts_and_resumes(old_run, capsys):
 
 def test_an_old_detector_is_built_with_the_sizes_that_it_had(root):
     config, names, palette = workdir.load(root / "tests" / "golden" / "workdir_detector")
-    module = build(config, names, palette).task.model.module
+    module = build(config, names, palette, jax.devices()[:1]).task.model.module
     assert module.proposal.pre_nms_top_n == 20
     assert module.proposal.post_nms_top_n == 12
     assert module.training_proposal.pre_nms_top_n == 20

@@ -12,7 +12,8 @@ from jaxseg import config as defaults
 
 def get_config():
     config = defaults.semantic()
-    config.data.name = "folder"
+    config.data.name = "auto"  # images and masks, or objects, which are drawn into label maps
+    config.data.as_semantic = True
     config.data.image_size = (256, 256)
     config.data.augment.crop_scale = (0.6, 1.2)
     config.data.augment.crop_ratio = (0.8, 1.25)

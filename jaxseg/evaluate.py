@@ -134,7 +134,7 @@ def evaluate(
     if is_main_process():
         print(f"scoring step {int(state.step)} of {folder}")
     with main_process_first():
-        sources = {kind: open_source(saved.data, saved.data[kind]) for kind in kinds}
+        sources = {kind: open_source(saved.data, saved.data[kind], class_names) for kind in kinds}
     check_scored(sources, saved.task)
     if not report:
         return {kind: score(experiment, state, source) for kind, source in sources.items()}

@@ -27,7 +27,7 @@ from jaxseg.run import costs, signals, workdir
 from jaxseg.run.checkpoint_reader import saved_steps
 from jaxseg.run.checkpoints import Checkpoints
 from jaxseg.run.experiment import Experiment, build, resolve
-from jaxseg.run.initial_weights import InitialWeights, load_initial_weights
+from jaxseg.run.initial_weights import InitialWeights, load_initial_weights, set_norm_epsilon
 from jaxseg.run.lock import locked
 from jaxseg.run.memory import CheckedStep
 from jaxseg.run.profiling import Profile
@@ -96,8 +96,11 @@ def train(
     check_trackers(trackers)
     with main_process_first():
         source = open_source(config.data, config.data.train)
-        scored = {kind: open_source(config.data, config.data[kind]) for kind in scored_splits(config)}
+        scored = {
+            kind: open_source(config.data, config.data[kind], source.class_names) for kind in scored_splits(config)
+        }
     given, config = config, resolve(config, source)
+    set_norm_epsilon(config, folder)
     experiment = build(config, source.class_names, source.palette)
     check_scored(scored, config.task)
     initial = initial_weights_of(experiment, folder)

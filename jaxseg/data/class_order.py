@@ -28,8 +28,8 @@ def match_classes(source: Source, class_names: Sequence[str], split: str) -> Sou
     unknown = [name for name in source.class_names if name != UNUSED and name not in places]
     if unknown or len(places) < sum(name != UNUSED for name in class_names):
         raise ValueError(
-            f"the classes of the split {split!r} are {', '.join(map(repr, unknown))} in addition to those of the training "
-            f"split; expected some of {', '.join(map(repr, places))}. Rename them in its file, or choose another split."
+            f"the classes of the split {split!r} are {', '.join(map(repr, unknown))} in addition to those of the "
+            f"training split; expected some of {', '.join(map(repr, places))}. Rename them in its file."
             if unknown
             else f"the training split has several classes of the same name: {', '.join(class_names)}. Rename them."
         )
@@ -38,9 +38,7 @@ def match_classes(source: Source, class_names: Sequence[str], split: str) -> Sou
     palette[table] = source.palette
     fingerprint = source.fingerprint and f"{source.fingerprint} {table.tolist()}"
     records = MatchedRecords(source.records, table)
-    changed = source._replace(
-        records=records, class_names=tuple(class_names), palette=palette, fingerprint=fingerprint
-    )
+    changed = source._replace(records=records, class_names=tuple(class_names), palette=palette, fingerprint=fingerprint)
     if source.catalogue is None:
         return changed
     ids = _category_ids(source.catalogue.category_ids, table, len(class_names))

@@ -101,6 +101,26 @@ FAMILIES = {
 }
 
 
+def set_norm_epsilon(config: Any, folder: Path) -> None:
+    """Sets ``config.model.norm_epsilon`` of a detector with frozen norms to what its initial weights were trained with.
+
+    Args:
+      config: the whole config, which is changed.
+      folder: the workdir. A run that resumes needs its initial weights no longer and keeps its epsilon.
+
+    Raises:
+      ValueError: the weights are missing.
+    """
+    model, weights = config.model, config.init.weights
+    if model.name != "mask_rcnn" or model.get("norm") != "frozen" or not weights:
+        return
+    with config.unlocked():
+        if (folder / "config.json").exists():
+            model.norm_epsilon = workdir.load(folder)[0].model.norm_epsilon
+        elif not Path(weights).expanduser().is_dir():
+            model.norm_epsilon = frozen_norm_epsilon(find_weights(weights))
+
+
 def load_initial_weights(config: Any, model: nn.Module, shapes: dict[str, Any]) -> InitialWeights:
     """The numbers that ``config.init.weights`` stands for.
 

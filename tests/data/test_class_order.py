@@ -32,7 +32,9 @@ def test_equal_classes_change_nothing():
 
 
 def test_a_class_that_is_not_trained_is_one_error():
-    with pytest.raises(ValueError, match=r"^the classes of the split 'val' are 'cow' in addition .* some of 'a', 'b'\. Re"):
+    with pytest.raises(
+        ValueError, match=r"^the classes of the split 'val' are 'cow' in addition .* some of 'a', 'b'\. Re"
+    ):
         match_classes(labeled([0], ("a", "cow")), ("a", "b"), "val")
 
 
@@ -42,7 +44,9 @@ def test_a_validation_file_with_other_ids_is_scored_right(tmp_path):
     path = tmp_path / "valid/_annotations.coco.json"
     content = json.loads(path.read_text())
     content["categories"] = [{"id": 40, "name": "square"}]
-    content["annotations"] = [entry | {"category_id": 40} for entry in content["annotations"] if entry["category_id"] == 2]
+    content["annotations"] = [
+        entry | {"category_id": 40} for entry in content["annotations"] if entry["category_id"] == 2
+    ]
     path.write_text(json.dumps(content))
     data = detector().data
     data.update(name="coco", source_dir=str(tmp_path))

@@ -251,3 +251,24 @@ def test_a_run_of_other_classes_gives_all_but_its_head(trained):
     state = flatten_dict({name: state[name] for name in ("params", "batch_stats")})
     assert len(found.variables) == len(state) - 2
     chex.assert_trees_all_equal(found.variables, {path: state[path] for path in found.variables})
+
+
+def test_the_epsilon_of_frozen_norms_follows_the_weights(tmp_path, monkeypatch):
+    """0 for the file that torchvision calls COCO_V1, 1e-5 for any other; a run that resumes keeps its own."""
+    from jaxseg.config import load
+    from jaxseg.run import initial_weights, workdir
+
+    config = load("mask_rcnn_folder")
+    weights = tmp_path / "weights.pth"
+    weights.write_bytes(b"x")
+    config.init.weights = str(weights)
+    for is_first, expected in ((False, 1e-5), (True, 0.0)):
+        start = initial_weights.frozen_norm_epsilon(weights) if not is_first else 0.0
+        monkeypatch.setattr(initial_weights, "frozen_norm_epsilon", lambda path, start=start: start)
+        config.model.norm_epsilon = 0.5
+        initial_weights.set_norm_epsilon(config, tmp_path / "run")
+        assert config.model.norm_epsilon == expected
+    workdir.write_json(tmp_path, "config.json", {"model": {"name": "mask_rcnn", "norm_epsilon": 1e-5}})
+    workdir.write_json(tmp_path, "classes.json", {"class_names": ["background"], "palette": [[0, 0, 0]]})
+    initial_weights.set_norm_epsilon(config, tmp_path)
+    assert config.model.norm_epsilon == 1e-5

@@ -1,7 +1,10 @@
 """Data sets: each module named in ``SOURCES`` turns files, or nothing at all, into a ``types.Source`` of records."""
 
+from collections.abc import Sequence
+
 import ml_collections
 
+from jaxseg.data.class_order import match_classes
 from jaxseg.data.selection import select
 from jaxseg.data.sources import (
     auto,
@@ -38,12 +41,18 @@ SOURCES = {
 }
 
 
-def open_source(data_config: ml_collections.ConfigDict, split: str) -> Source:
-    """Opens one split of the data set ``config.data.name``, preparing its files first where that is needed.
+def open_source(data_config: ml_collections.ConfigDict, split: str, class_names: Sequence[str] | None = None) -> Source:
+    """Opens one split of the data set ``config.data.name`` and prepares its files first where that is needed.
+
+    Args:
+      data_config: ``config.data``.
+      split: name of the split.
+      class_names: the classes of the training split, by which those of this split are matched. None keeps its own.
 
     Raises:
-      ValueError: an unknown data set or split, or files that cannot be had or used.
+      ValueError: an unknown data set or split, files that are missing or damaged, or classes that are not trained.
     """
     if data_config.name not in SOURCES:
         raise ValueError(f"config.data.name is {data_config.name!r}; expected one of {', '.join(sorted(SOURCES))}")
-    return select(SOURCES[data_config.name](data_config, split), data_config)
+    source = select(SOURCES[data_config.name](data_config, split), data_config)
+    return source if class_names is None else match_classes(source, class_names, split)

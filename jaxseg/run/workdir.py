@@ -56,6 +56,8 @@ def compare(workdir: pathlib.Path, config: ml_collections.ConfigDict, classes: C
     before, now = flatten(as_json(load(workdir)[0])), flatten(as_json(config))
     changed = [field for field in sorted(now) if before.get(field) != now[field]]  # fields of older code do not count
     other = [field for field in changed if any(field == own or field.startswith(own + ".") for own in IDENTITY)]
+    if "auto" in (before.get("data.name"), now.get("data.name")):  # the classes tell whether the data is the same
+        other = [field for field in other if field != "data.name"]
     if other:
         differences = "; ".join(f"{field} was {before.get(field)!r}, now {now.get(field)!r}" for field in other)
         raise ValueError(f"workdir {workdir} belongs to another run ({differences}). Choose another --workdir.")

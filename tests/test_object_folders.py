@@ -1,0 +1,37 @@
+"""Folders of objects as people have them train in one command, without renaming a file."""
+
+import json
+import os
+import subprocess
+import sys
+
+import object_folders
+import pytest
+
+SMALL = (
+    *("depth=18", "width=8", "channels=16", "hidden=32", "norm=batch", "trainable_layers=5"),
+    *("proposal.pre_nms_top_n=50", "proposal.post_nms_top_n=20"),
+    *("training_proposal.pre_nms_top_n=50", "training_proposal.post_nms_top_n=20"),
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", object_folders.WRITERS)
+def test_a_folder_of_objects_trains_in_one_command(root, tmp_path, kind):
+    object_folders.write(kind, tmp_path / "files")
+    fields = [
+        f"data.source_dir={tmp_path / 'files'}",
+        *(f"data.dir={tmp_path / 'prepared'}", "data.min_size=64", "data.max_size=96", "data.workers=0"),
+        *("init.weights=", "train.steps=2", "train.batch_size=2", "train.epochs=1.0"),
+        *(f"model.{field}" for field in SMALL),
+    ]
+    command = [sys.executable, "-m", "jaxseg.main", "--config", "configs/mask_rcnn_folder.py"]
+    command += ["--workdir", str(tmp_path / "run"), *(f"--config.{field}" for field in fields)]
+    environment = os.environ | {"PYTHONPATH": str(root)}
+    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
+    assert lines[-1]["step"] == 2
+    assert "segm_AP" in lines[-1]
+    classes = json.loads((tmp_path / "run/classes.json").read_text())
+    assert tuple(classes["class_names"]) == object_folders.CLASS_NAMES

@@ -22,12 +22,12 @@ def test_a_folder_of_objects_trains_in_one_command(root, tmp_path, kind):
     fields = [
         f"data.source_dir={tmp_path / 'files'}",
         *(f"data.dir={tmp_path / 'prepared'}", "data.min_size=64", "data.max_size=96", "data.workers=0"),
-        *("init.weights=", "train.steps=2", "train.batch_size=2", "train.epochs=1.0"),
+        *("init.weights=", "train.steps=2", "train.batch_size=2"),
         *(f"model.{field}" for field in SMALL),
     ]
     command = [sys.executable, "-m", "jaxseg.main", "--config", "configs/mask_rcnn_folder.py"]
     command += ["--workdir", str(tmp_path / "run"), *(f"--config.{field}" for field in fields)]
-    environment = os.environ | {"PYTHONPATH": str(root)}
+    environment = os.environ | {"PYTHONPATH": str(root), "XLA_FLAGS": "--xla_backend_optimization_level=0"}
     done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
     lines = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]

@@ -30,6 +30,7 @@ ClassNames = str | pathlib.Path | Sequence[str]
 # The classes of data sets for which weights are published, by ``config.data.name``.
 CLASSES = {
     "coco": (coco_classes.CLASS_NAMES, coco_classes.PALETTE),
+    "auto": (coco_classes.CLASS_NAMES, coco_classes.PALETTE),  # where the number of classes fits
     "voc": (voc.CLASS_NAMES, color_map(len(voc.CLASS_NAMES))),
     "oxford_pets": (oxford_pets.CLASS_NAMES, oxford_pets.PALETTE),
     "shapes": (shapes.CLASS_NAMES, shapes.PALETTE),

@@ -29,7 +29,7 @@ def unify(value: Any) -> list[list[float]] | dict[str, Any] | None:
         return value[0] if len(value) == 1 else value
     if not isinstance(value[0], list):
         return [value]
-    if all(_are_numbers(part) and len(part) == 2 for part in value):
+    if all(isinstance(part, list) and len(part) == 2 and _are_numbers(part) for part in value):
         return [_joined(value)]  # the points of one polygon
     return [polygon for part in value for polygon in _polygons(part)]
 
@@ -54,7 +54,7 @@ def _polygons(part: Any) -> list[Any]:
     """Returns the polygons in an element of the outer list: the element itself, or what is nested in it."""
     if not isinstance(part, list) or not part or not isinstance(part[0], list):
         return [part]
-    if all(_are_numbers(one) and len(one) == 2 for one in part):
+    if all(isinstance(one, list) and len(one) == 2 and _are_numbers(one) for one in part):
         return [_joined(part)]
     return part
 

@@ -1,7 +1,8 @@
 """U-Net on your own images.
 
 Data: a folder with images/NAME.jpg and masks/NAME.png. Without lists of splits, a fifth of the images is for
-    validation. jaxseg/data/sources/folder.py describes class names, lists and the values of masks.
+    validation. jaxseg/data/sources/folder.py describes class names, lists and the values of masks. Objects in the
+    format of COCO, YOLO, LabelMe, CVAT or PASCAL VOC are drawn into label maps.
 Recipe: 256x256, crops, flips and color changes; AdamW with a cosine schedule from 1e-3, 100 epochs of batches of 8.
 Run: jaxseg train unet_folder --config.data.source_dir=FOLDER
 Result: depends on the data.

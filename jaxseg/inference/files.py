@@ -8,6 +8,7 @@ from PIL import Image
 
 from jaxseg.inference.tiff_writing import write_tiled
 
+MASK_COMPRESSION = 3  # Half the time of Pillow's default, for files that are a little larger.
 MOST_PNG = 1 << 27  # Pixels. A PNG has to be decoded as a whole, a tiled TIFF does not.
 
 
@@ -37,7 +38,7 @@ def write_mask(path: pathlib.Path, label: np.ndarray, palette: np.ndarray) -> pa
         return path.with_suffix(".tif")
     picture = Image.fromarray(label)
     picture.putpalette(np.asarray(palette, np.uint8).tobytes())
-    picture.save(path)
+    picture.save(path, compress_level=MASK_COMPRESSION)
     return path
 
 

@@ -176,8 +176,9 @@ class SemanticResult(_Result):
 
     def picture(self) -> np.ndarray:
         """Draws the overlay with a legend of the classes and their shares below, uint8 ``[h', w, 3]``."""
-        numbers = [int(number) for number in np.argsort(-self.areas, kind="stable") if self.areas[number]]
-        entries = [f"{self.class_names[number]} {self.areas[number] / self.mask.size:.1%}" for number in numbers]
+        areas = self.areas
+        numbers = [int(number) for number in np.argsort(-areas, kind="stable") if areas[number]]
+        entries = [f"{self.class_names[number]} {areas[number] / self.mask.size:.1%}" for number in numbers]
         return add_legend(self.overlay(), entries, np.asarray(self.palette)[numbers])
 
     def to_coco(self, image_id: int = 1) -> list[dict[str, Any]]:

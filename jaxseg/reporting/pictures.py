@@ -51,11 +51,13 @@ def overlay(
       background: classes that stay as they are, see ``background_classes``.
     """
     colors = color_labels(label, palette)
-    plain = np.isin(label, [*background, IGNORE])
-    blend = np.rint(image * (1 - opacity) + colors * opacity).astype(np.uint8)
-    blend[plain] = image[plain]
+    is_plain = np.zeros(256, bool)
+    is_plain[[*background, IGNORE]] = True
+    plain = is_plain[label.astype(np.uint8)]
+    blend = cv2.addWeighted(image, 1 - opacity, colors, opacity, 0)
+    cv2.copyTo(image, plain.astype(np.uint8), blend)
     inner, outer = _borders(label, plain)
-    blend[inner] = colors[inner]
+    cv2.copyTo(colors, inner.astype(np.uint8), blend)
     blend[outer] = 255
     return blend
 

@@ -47,10 +47,8 @@ def score_with_details(
     experiment: Experiment, state: TrainState, source: Source, stopped: Callable[[], bool] = lambda: False
 ) -> tuple[dict[str, Any], Details] | None:
     """Returns the scores of a state on a split and their details for the report, see ``score``."""
-    task = experiment.task
-    return score(
-        experiment, state, source, stopped, lambda metric: (task.metric.result(metric), task.metric.details(metric))
-    )
+    metric, (share, _) = experiment.task.metric, batch_share(experiment.mesh)
+    return score(experiment, state, source, stopped, lambda found: (metric.result(found), metric.details(found, share)))
 
 
 def score_batches(

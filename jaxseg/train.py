@@ -267,9 +267,10 @@ def evaluate(run: Run, state: TrainState, kind: str) -> tuple[dict[str, Any], De
     """
     source, step = run.scored[kind], int(state.step)
     task, last = run.experiment.task, step >= run.experiment.config.train.steps
+    share, _ = batch_share(run.experiment.mesh)
 
     def finish(metric: Any) -> tuple[dict[str, Any], Details | None]:
-        return task.metric.result(metric), task.metric.details(metric) if last else None
+        return task.metric.result(metric), task.metric.details(metric, share) if last else None
 
     found = score(run.experiment, state, source, run.stopped.poll, finish)
     if found is None:

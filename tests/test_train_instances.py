@@ -51,7 +51,7 @@ def test_a_run_leaves_losses_scores_and_pictures(trained_detector):
 def test_its_predictions_are_cocos(trained_detector, tmp_path):
     rng = np.random.default_rng(0)
     Image.fromarray(rng.integers(0, 256, (50, 90, 3), np.uint8)).save(tmp_path / "photo.png")
-    assert predict.predict(partial(predict.of_run, trained_detector[0], "latest"), [str(tmp_path)], tmp_path) == []
+    assert predict.predict(partial(predict.of_run, trained_detector[0], "latest"), [str(tmp_path)], tmp_path) == 0
     for one in json.loads((tmp_path / "predictions.json").read_text()):
         assert set(one) == {"image_id", "file_name", "category_id", "bbox", "score", "segmentation"}
         assert one["segmentation"]["size"] == [50, 90]

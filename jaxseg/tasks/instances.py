@@ -139,7 +139,8 @@ def _result(scoring: metrics.Scoring) -> dict:
     return metrics.scores(scoring, _all_matches(scoring))
 
 
-def _details(scoring: metrics.Scoring) -> Details:
+def _details(scoring: metrics.Scoring, share: int) -> Details:
+    del share  # each process has images of its own
     return metrics.details(scoring, _all_matches(scoring))
 
 

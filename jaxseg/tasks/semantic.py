@@ -158,10 +158,11 @@ def _result(weights: dict[str, float], state: _Evaluation) -> dict:
     return {"loss": _weighted(weights, means), **metrics.result(state.confusion)}
 
 
-def _details(class_names: tuple[str, ...], state: _Evaluation) -> Details:
-    shares = [pickle.loads(share) for share in from_all_processes(pickle.dumps(state.images))]
-    # Each process has consecutive rows of every batch.
-    rows = [part for batch in zip(*shares, strict=True) for part in batch]
+def _details(class_names: tuple[str, ...], state: _Evaluation, share: int) -> Details:
+    # Processes that divide images over rows have the same share, which counts once.
+    shares = dict(pickle.loads(one) for one in from_all_processes(pickle.dumps((share, state.images))))
+    # Each share has consecutive rows of every batch.
+    rows = [part for batch in zip(*(shares[number] for number in sorted(shares)), strict=True) for part in batch]
     valid, pixels = (np.concatenate([row[i] for row in rows]) for i in range(2))
     return Details(
         ranked_by="mean IoU of the image",

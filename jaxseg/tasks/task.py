@@ -117,7 +117,8 @@ class Metric(NamedTuple):
       start: ``source -> context manager`` of the state of an evaluation.
       add: ``(state, (totals, each), batch) -> state``, with this process's share of ``each`` and of the batch.
       result: ``state -> scores``, the same in all processes.
-      details: ``state -> Details`` for reports, such as scores per image.
+      details: ``(state, share) -> Details`` for reports, such as scores per image. All processes call it with the number
+        of their share, see ``parallel.mesh.batch_share``.
       names: the scores that are one number, higher is better; ``train.best_metric`` is one of them.
     """
 
@@ -125,7 +126,7 @@ class Metric(NamedTuple):
     start: Callable[[Source], AbstractContextManager[Any]]
     add: Callable[[Any, tuple[Any, Any], AnyBatch], Any]
     result: Callable[[Any], dict[str, Any]]
-    details: Callable[[Any], Any]
+    details: Callable[[Any, int], Any]
     names: tuple[str, ...]
 
 

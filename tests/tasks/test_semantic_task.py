@@ -1,5 +1,7 @@
 """The semantic task: filler counts for nothing, and a smaller output is compared with the middle of the label."""
 
+import pickle
+
 import chex
 import flax.linen as nn
 import jax
@@ -8,7 +10,7 @@ import pytest
 from experiments import tiny_config
 
 from jaxseg.models import table as models
-from jaxseg.tasks import make_task
+from jaxseg.tasks import make_task, semantic
 from jaxseg.types import IGNORE, Batch
 
 NAMES = ("background", "disc", "square", "triangle")
@@ -134,3 +136,22 @@ def test_an_auxiliary_head_is_trained_with_its_weight(monkeypatch):
         chex.assert_trees_all_close(
             task.metric.result(task.metric.add(metric, sums, batch))["loss"], float(main), rtol=1e-5
         )
+
+
+def test_details_have_each_image_once_in_order_also_where_processes_divide_images_over_rows(monkeypatch):
+    """Two shares of two batches; the first share is held by two processes."""
+
+    def images(*hits):
+        """A batch of one share: each image has ten pixels of class 0, and so many right ones."""
+        pixels = np.zeros((len(hits), 3, 4), int)
+        pixels[:, 0, 0], pixels[:, 1:, 0] = hits, 10
+        return np.array([one > 0 for one in hits]), pixels
+
+    first, second = (images(1, 2), images(5, 6)), (images(3, 4), images(7, 0))
+    gathered = [pickle.dumps(one) for one in ((0, first), (0, first), (1, second))]
+    monkeypatch.setattr(semantic, "from_all_processes", lambda own: gathered)
+    zeros = dict.fromkeys(("cross_entropy",), 0.0)
+    state = semantic._Evaluation(np.eye(4, dtype=int), np.zeros((3, 15)), zeros, zeros, first)
+    details = semantic._details(NAMES, state, 0)
+    np.testing.assert_allclose([one.values["pixel_accuracy"] for one in details.images], np.arange(1, 8) / 10)
+    assert [one.index for one in details.images] == list(range(7))

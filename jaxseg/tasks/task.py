@@ -117,8 +117,8 @@ class Metric(NamedTuple):
       start: ``source -> context manager`` of the state of an evaluation.
       add: ``(state, (totals, each), batch) -> state``, with this process's share of ``each`` and of the batch.
       result: ``state -> scores``, the same in all processes.
-      details: ``(state, share) -> Details`` for reports, such as scores per image. All processes call it with the number
-        of their share, see ``parallel.mesh.batch_share``.
+      details: ``(state, share) -> Details`` for reports, such as scores per image. All processes call it with the
+        number of their share, see ``parallel.mesh.batch_share``.
       names: the scores that are one number, higher is better; ``train.best_metric`` is one of them.
     """
 

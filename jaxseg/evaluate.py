@@ -20,7 +20,10 @@ from jaxseg.run.state import TrainState
 from jaxseg.types import Source
 
 # Fields of config.data that say how a model is given its images: a run's own, for it learnt from images given so.
-AS_TRAINED = ("image_size", "train_size", "min_size", "max_size", "mean", "std", "scale")
+AS_TRAINED = ("image_size", "train_size", "resize", "min_size", "max_size", "mean", "std", "scale")
+
+# Older runs, made before these fields were, did this.
+BEFORE = {"resize": "stretch"}
 
 
 def score(
@@ -121,7 +124,7 @@ def evaluate(
     """
     saved, class_names, palette = workdir.load(folder)
     with saved.unlocked():
-        own = {field: saved.data[field] for field in AS_TRAINED if field in saved.data}
+        own = BEFORE | {field: saved.data[field] for field in AS_TRAINED if field in saved.data}
         saved.data.update(config.data.to_dict() | own)
         saved.mesh = config.mesh
     experiment = build(saved, class_names, palette)

@@ -87,6 +87,7 @@ class Source(NamedTuple):
       catalogue: of the objects; None where the records have none.
       findings: what was found in the files, see ``data.report.Findings``; None where nobody has looked.
       files: the image file of each record; () where records have none.
+      size_of: ``i -> (height, width)`` of image i, without decoding it; None if only its record tells.
     """
 
     records: Sequence[Record]
@@ -96,6 +97,7 @@ class Source(NamedTuple):
     catalogue: Catalogue | None = None
     findings: Any = None
     files: Sequence[str] = ()
+    size_of: Callable[[int], tuple[int, int]] | None = None
 
 
 class Example(NamedTuple):
@@ -105,11 +107,13 @@ class Example(NamedTuple):
       image: uint8 ``[h, w, 3]``.
       label: uint8 ``[h, w]``.
       weight: float32 ``[h, w]``, how much each pixel counts in a loss; None where all count alike.
+      original: uint8 ``[h', w']``, the label map in the pixels of the file; None unless it is scored there.
     """
 
     image: np.ndarray
     label: np.ndarray
     weight: np.ndarray | None = None
+    original: np.ndarray | None = None
 
 
 class InstanceExample(NamedTuple):
@@ -132,12 +136,21 @@ class Batch(NamedTuple):
       label: uint8 ``[b, h, w]``.
       valid: bool ``[b]``; False marks filler that completes the last batch of an evaluation.
       weight: float32 ``[b, h, w]``, how much each pixel counts in a loss; None where all count alike.
+      index: int32 ``[b]``, which record of the source it is, -1 on filler; None in training.
+      sizes: int32 ``[b, 2]``, height and width of each image before it was padded; None if none is padded.
+      original: uint8 ``[b, h', w']``, label maps in the pixels of the files, padded with ``IGNORE``; None unless
+        predictions are scored there.
+      original_sizes: int32 ``[b, 2]``, height and width of these label maps before they were padded.
     """
 
     image: np.ndarray
     label: np.ndarray
     valid: np.ndarray
     weight: np.ndarray | None = None
+    index: np.ndarray | None = None
+    sizes: np.ndarray | None = None
+    original: np.ndarray | None = None
+    original_sizes: np.ndarray | None = None
 
 
 class InstanceBatch(NamedTuple):

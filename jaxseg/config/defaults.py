@@ -15,7 +15,14 @@ def semantic() -> ml_collections.ConfigDict:
     config.data.update(
         {
             "image_size": _size((160, 160)),  # Height and width to which images are resized; one number means square.
+            # How images are resized: "stretch" to data.image_size; "short_side" or "long_side" brings that side to the
+            # one of data.image_size and keeps the aspect ratio; "none" keeps the size.
+            "resize": "stretch",
+            "max_size": 1333,  # Upper limit of the longer side under data.resize="short_side".
             "train_size": _size(()),  # Height and width of training crops; () uses data.image_size.
+            # Where predictions are scored: "network", at the size that the model sees, or "original", in the pixels of
+            # the label files.
+            "score_at": "network",
             "border_weight": 0.0,  # Extra loss weight of pixels between touching objects; 0 disables it.
             "border_width": 5.0,  # Standard deviation of that weight around a border, in pixels.
             "as_semantic": False,  # Draw the objects of a data set of objects into label maps.
@@ -26,6 +33,7 @@ def semantic() -> ml_collections.ConfigDict:
         {
             "crop_scale": (1.0, 1.0),  # Range of the side of a random crop, relative to the image's. Above 1 pads.
             "crop_ratio": (1.0, 1.0),  # Range of the aspect ratio of a crop, relative to the image's.
+            "scale": (1.0, 1.0),  # Range of a random scale, unless data.resize is "stretch".
             "elastic": 0.0,  # Standard deviation of elastic shifts, in pixels; 0 disables it.
         }
     )

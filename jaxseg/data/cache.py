@@ -1,8 +1,8 @@
 """A cache of decoded, resized examples, so that later epochs and later runs do not decode again.
 
-One file a source and size, ``n`` slots of equal length, filled as examples are first asked for. All workers map it, so
-what one has decoded the others have. A slot counts only if its checksum fits: a slot that is empty, half-written by
-another worker, or torn by a crash is decoded again, so no locks are needed. The files may be deleted at any time.
+One file per source and size with ``n`` slots, filled as examples are first asked for. All workers map the file, so each
+has what the others decoded. A slot counts only if its checksum fits: a slot that is empty, half-written by another
+worker, or torn by a crash is decoded again, and no locks are needed. The files may be deleted at any time.
 """
 
 import hashlib
@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from jaxseg.data.resize import Size
 from jaxseg.types import Example
 
 VERSION = 1  # changes whenever examples are made in another way, so that none of the older ones is taken for new
@@ -23,40 +24,69 @@ class CachedExamples(Sequence):
     """The same examples, decoded once.
 
     Args:
-      examples: random access by index; all of one size.
-      size: (height, width) of the examples.
+      examples: random access by index.
+      sizes: (height, width) of the examples: one for all, or int ``[n, 2]``.
       fingerprint: of the source, see ``types.Source``.
       directory: where the file is kept.
+      original_sizes: int ``[n, 2]``, (height, width) of ``Example.original``; None if the examples have none.
     """
 
-    def __init__(self, examples: Sequence[Example], size: tuple[int, int], fingerprint: str, directory: Path):
+    def __init__(
+        self,
+        examples: Sequence[Example],
+        sizes: Size | np.ndarray,
+        fingerprint: str,
+        directory: Path,
+        original_sizes: np.ndarray | None = None,
+    ):
+        count = len(examples)
         self._examples = examples
-        self._size = size
-        key = hashlib.sha256(f"{VERSION} {fingerprint} {size} {len(examples)}".encode()).hexdigest()[:16]
+        self._sizes = np.broadcast_to(np.array(sizes, np.int64), (count, 2))
+        self._original_sizes = original_sizes
+        originals = 0 if original_sizes is None else original_sizes.astype(np.int64).prod(axis=1)
+        lengths = CHECKSUM + 4 * self._sizes.prod(axis=1) + originals
+        self._ends = np.cumsum(lengths)
+        shapes = _digest(sizes) if original_sizes is None else f"{_digest(sizes)} {_digest(original_sizes)}"
+        key = hashlib.sha256(f"{VERSION} {fingerprint} {shapes} {count}".encode()).hexdigest()[:16]
         self._path = Path(directory) / f"{key}.examples"
-        self._shape = (len(examples), CHECKSUM + 4 * size[0] * size[1])
-        _allocate(self._path, self._shape[0] * self._shape[1])
-        self._slots = None
+        self._length = int(lengths.sum())
+        _allocate(self._path, self._length)
+        self._file = None
 
     def __len__(self) -> int:
         return len(self._examples)
 
     def __getitem__(self, index: int) -> Example:
-        if self._slots is None:
-            self._slots = np.memmap(self._path, np.uint8, "r+", shape=self._shape)
-        slot = self._slots[index]
+        if self._file is None:
+            self._file = np.memmap(self._path, np.uint8, "r+", shape=self._length)
+        end, shapes = int(self._ends[index]), self._shapes(index)
+        lengths = [int(np.prod(shape)) for shape in shapes]
+        slot = self._file[end - CHECKSUM - sum(lengths) : end]
         pixels = np.array(slot[CHECKSUM:])
         if slot[:CHECKSUM].tobytes() != _checksum(pixels):
             example = self._examples[index]
-            pixels = np.concatenate([example.image.ravel(), example.label.ravel()])
+            arrays = (example.image, example.label, example.original)[: len(shapes)]
+            pixels = np.concatenate([array.ravel() for array in arrays])
             slot[CHECKSUM:] = pixels
             slot[:CHECKSUM] = np.frombuffer(_checksum(pixels), np.uint8)
-        image, label = np.split(pixels, [3 * self._size[0] * self._size[1]])
-        return Example(image.reshape(*self._size, 3), label.reshape(self._size))
+        parts = np.split(pixels, np.cumsum(lengths)[:-1])
+        image, label, *original = (part.reshape(shape) for part, shape in zip(parts, shapes, strict=True))
+        return Example(image, label, original=original[0] if original else None)
+
+    def _shapes(self, index: int) -> list[tuple[int, ...]]:
+        """Returns the shapes of the arrays of an example."""
+        size = tuple(map(int, self._sizes[index]))
+        shapes = [(*size, 3), size]
+        return shapes if self._original_sizes is None else [*shapes, tuple(map(int, self._original_sizes[index]))]
 
     def __getstate__(self) -> dict:
         # Each process maps the file itself; a pickled map would carry all its contents.
-        return self.__dict__ | {"_slots": None}
+        return self.__dict__ | {"_file": None}
+
+
+def _digest(sizes: Size | np.ndarray) -> str:
+    """Returns a text for the name of the file: a size itself, or the hash of many."""
+    return str(sizes) if isinstance(sizes, tuple) else hashlib.sha256(sizes.astype(np.int64).tobytes()).hexdigest()
 
 
 def _checksum(pixels: np.ndarray) -> bytes:

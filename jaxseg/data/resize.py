@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from jaxseg.types import Objects
 
@@ -54,6 +55,20 @@ def normalize(
 def resize_image(image: np.ndarray, size: Size) -> np.ndarray:
     """A float32 image ``[h, w, c]``, resized bilinearly."""
     return cv2.resize(image, size[::-1], interpolation=cv2.INTER_LINEAR)
+
+
+def resize_photo(image: np.ndarray, size: Size) -> np.ndarray:
+    """Resizes a uint8 image ``[h, w, 3]`` bilinearly, as Pillow does: a smaller size averages pixels."""
+    return image if image.shape[:2] == size else _resize_by_pillow(image, size, Image.Resampling.BILINEAR)
+
+
+def resize_label_map(label: np.ndarray, size: Size) -> np.ndarray:
+    """Resizes a uint8 label map ``[h, w]`` by its nearest pixels, as Pillow does: with half-pixel centers."""
+    return label if label.shape == size else _resize_by_pillow(label, size, Image.Resampling.NEAREST)
+
+
+def _resize_by_pillow(image: np.ndarray, size: Size, resampling: Image.Resampling) -> np.ndarray:
+    return np.array(Image.fromarray(np.ascontiguousarray(image)).resize(size[::-1], resampling))
 
 
 def resize_masks(masks: np.ndarray, size: Size) -> np.ndarray:

@@ -1,6 +1,6 @@
 """A few of a split's images, chosen by the objects in them: to try things out, or to learn the easy ones first."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import ml_collections
@@ -59,6 +59,7 @@ def select_images(source: Source, indices: Sequence[int]) -> Source:
         catalogue=catalogue,
         files=[source.files[index] for index in indices] if source.files else (),
         findings=findings,
+        size_of=source.size_of and Taken(source.size_of, indices),
     )
 
 
@@ -77,14 +78,15 @@ class Records(Sequence):
 
 
 class Taken:
-    """``catalogue.annotations`` of some of the images."""
+    """A function of an image's number, such as ``catalogue.annotations``, for some of the images."""
 
-    def __init__(self, annotations: Any, indices: Sequence[int]):
-        self.annotations = annotations
+    def __init__(self, function: Callable[[int], Any], indices: Sequence[int]):
+        self.function = function
         self.indices = indices
 
-    def __call__(self, index: int) -> list[dict[str, Any]]:
-        return self.annotations(self.indices[index])
+    def __call__(self, index: int) -> Any:
+        """Returns what the function gives for image ``index`` of these."""
+        return self.function(self.indices[index])
 
 
 def _meets(source: Source, index: int, chosen: ml_collections.ConfigDict) -> bool:

@@ -31,7 +31,7 @@ from jaxseg.models.unet import UNet
 from jaxseg.ops.images import normalize
 from jaxseg.ops.padding import valid_mask, zero_padding
 from jaxseg.reporting import pictures
-from jaxseg.types import Source
+from jaxseg.types import IGNORE, Source
 
 MOST_CLASSES = 256  # A label map is uint8.
 
@@ -145,11 +145,11 @@ def draw_examples(config: Any, source: Source, predict: Callable[[np.ndarray], A
     Args:
       config: the run's.
       source: the split.
-      predict: uint8 ``[b, h, w, 3]`` to logits ``[b, h', w', k]``.
+      predict: uint8 ``[b, h, w, 3]``, and the sizes ``[b, 2]`` of padded images, to logits ``[b, h', w', k]``.
       most: the largest number of images.
     """
     examples = _predicted(config, source, predict, range(min(most, len(source.records))), most)
-    images, labels, predictions = (np.stack(part) for part in zip(*examples, strict=True))
+    images, labels, predictions = (_stack_padded(part) for part in zip(*examples, strict=True))
     return pictures.rows(images, labels, predictions, source.palette, source.class_names)
 
 
@@ -161,7 +161,7 @@ def example_panels(
     Args:
       config: the run's.
       source: the split.
-      predict: uint8 ``[b, h, w, 3]`` to logits ``[b, h', w', k]``.
+      predict: uint8 ``[b, h, w, 3]``, and the sizes of padded images, to logits ``[b, h', w', k]``.
       indices: the images.
       batch_size: images per prediction.
     """
@@ -174,10 +174,22 @@ def _predicted(
 ) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Returns image, label map and predicted label map of some images, at the size of the evaluation."""
     chosen = select_images(source, list(indices))._replace(fingerprint="")  # not cached: the choice may never recur
-    examples = []
+    examples = {}
     with eval_batches(chosen, config.data, batch_size=batch_size) as batches:
         for batch in batches:
-            labels = jax.device_get(predict(batch.image)).argmax(axis=-1)
-            rows = np.flatnonzero(batch.valid)
-            examples += [(batch.image[row], batch.label[row], labels[row]) for row in rows]
-    return examples
+            given = (batch.image,) if batch.sizes is None else (batch.image, batch.sizes)
+            labels = jax.device_get(predict(*given)).argmax(axis=-1)
+            for row in np.flatnonzero(batch.valid):
+                height, width = batch.image.shape[1:3] if batch.sizes is None else batch.sizes[row]
+                arrays = (batch.image[row], batch.label[row], labels[row])
+                examples[int(batch.index[row])] = tuple(array[:height, :width] for array in arrays)
+    return [examples[number] for number in range(len(examples))]
+
+
+def _stack_padded(arrays: Sequence[np.ndarray]) -> np.ndarray:
+    """Stacks images or label maps, padded with white or ``IGNORE`` to the largest of them."""
+    height, width = (max(array.shape[axis] for array in arrays) for axis in (0, 1))
+    stacked = np.full((len(arrays), height, width, *arrays[0].shape[2:]), IGNORE, arrays[0].dtype)
+    for row, array in zip(stacked, arrays, strict=True):
+        row[: array.shape[0], : array.shape[1]] = array
+    return stacked

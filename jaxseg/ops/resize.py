@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxseg.ops.bilinear import weights
-from jaxseg.ops.images import confusion_matrix
+from jaxseg.ops.images import confusion_matrices
 
 STRIP = 1 << 21  # Logits per image that a strip of rows has at most, so that it takes megabytes.
 
@@ -46,8 +46,8 @@ def resize_logits(x: jax.Array, old: jax.Array, new: jax.Array, size: tuple[int,
     return _apply(rows, columns, x)
 
 
-def resized_confusion(x: jax.Array, old: jax.Array, new: jax.Array, label: jax.Array) -> jax.Array:
-    """Counts (true, predicted) classes after resizing logits to the pixels of label maps.
+def resized_confusions(x: jax.Array, old: jax.Array, new: jax.Array, label: jax.Array) -> jax.Array:
+    """Counts pairs of true and predicted class of each image after resizing logits to the pixels of label maps.
 
     The label map is cut into strips of rows, so that the resized logits need little memory.
 
@@ -58,7 +58,7 @@ def resized_confusion(x: jax.Array, old: jax.Array, new: jax.Array, label: jax.A
       label: uint8 ``[b, h', w']``, ``IGNORE`` beyond ``new``.
 
     Returns:
-      int32 ``[k, k]``, see ``confusion_matrix``.
+      int32 ``[b, k, k]``, see ``confusion_matrices``.
     """
     height, width = label.shape[1:]
     classes = x.shape[-1]
@@ -71,7 +71,7 @@ def resized_confusion(x: jax.Array, old: jax.Array, new: jax.Array, label: jax.A
 
     def count(strip: tuple[jax.Array, jax.Array]) -> jax.Array:
         own_rows, own_label = strip
-        return confusion_matrix(own_label, jnp.argmax(_apply(own_rows, columns, x), axis=-1), classes)
+        return confusion_matrices(own_label, jnp.argmax(_apply(own_rows, columns, x), axis=-1), classes)
 
     return jnp.sum(jax.lax.map(count, (cut(rows), cut(label))), axis=0)
 

@@ -11,13 +11,17 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxseg.data.semantic import batches
+from jaxseg.data.semantic.sizing import read_sizing, scores_original
 from jaxseg.losses import semantic as losses
 from jaxseg.metrics import calibration, per_image
 from jaxseg.metrics import semantic as metrics
 from jaxseg.metrics.details import Details
 from jaxseg.models.resampling import center_crop
 from jaxseg.models.table import DTYPES, SEMANTIC, make_model
+from jaxseg.models.unet import UNet
 from jaxseg.ops.images import confidence_sums, confusion_matrices, normalize
+from jaxseg.ops.padding import valid_mask, zero_padding
+from jaxseg.ops.resize import resized_confusions
 from jaxseg.parallel.mesh import from_all_processes
 from jaxseg.tasks.task import Classes, Data, Loss, Metric, Model, Task
 from jaxseg.types import IGNORE, Batch, Source
@@ -34,6 +38,7 @@ def make_task(
     if not weights:
         raise ValueError(f"the loss section gives every term the weight 0: choose at least one of {', '.join(terms)}")
     terms = {name: terms[name] for name in weights}
+    check_native(model, config)
     forward = partial(_forward, model, config)
     image = jnp.zeros((1, *config.data.image_size, 3))
     return Task(
@@ -41,7 +46,7 @@ def make_task(
             module=model,
             example=((image,), {"train": False}),
             init=lambda key: model.init(key, image, train=False),
-            predict=lambda variables, image: forward(variables, image)["logits"],
+            predict=lambda variables, image, sizes=None: forward(variables, image, sizes)["logits"],
         ),
         Data(batches.train_batches, batches.eval_batches),
         Loss(partial(_sums, forward, terms), partial(_loss, weights, config.loss.auxiliary)),
@@ -57,9 +62,36 @@ def make_task(
     )
 
 
-def _forward(model: nn.Module, config: Any, variables: dict, image: jax.Array, **options: Any) -> Any:
-    """The model on uint8 images, normalized and computed as the config says."""
+def check_native(model: nn.Module, config: Any) -> None:
+    """Checks that a model can see images of several sizes, or be scored in the pixels of the files, if it has to.
+
+    Raises:
+      ValueError: it cannot.
+    """
+    native, original = not read_sizing(config.data).stretches, scores_original(config.data)
+    field = f"resize is {config.data.get('resize')!r}" if native else "score_at is 'original'"
+    if native and config.mesh.spatial != 1:
+        raise ValueError(f"mesh.spatial is {config.mesh.spatial}; expected 1, since data.{field}.")
+    if not (native or original) or not isinstance(model, UNet):
+        return
+    if model.padding == "valid" or model.fit == "crop":
+        raise ValueError(
+            f"data.{field}; expected {'stretch' if native else 'network'!r}, since the output of this U-Net is smaller "
+            "than its input. Set model.padding=same and model.fit=pad, or change the field."
+        )
+
+
+def _forward(
+    model: nn.Module, config: Any, variables: dict, image: jax.Array, sizes: jax.Array | None = None, **options: Any
+) -> Any:
+    """The model on uint8 images, normalized and computed as the config says.
+
+    ``sizes`` are those of images that the batch pads, ``[b, 2]``.
+    """
     image = normalize(image, config.data.mean, config.data.std, config.data.scale, DTYPES[config.precision])
+    if sizes is not None:
+        image = zero_padding(image, valid_mask(sizes, image.shape[1:3], 1))
+        options["extents"] = sizes
     # float32 means float32: left alone, GPUs and TPUs would round the factors of a product.
     with jax.default_matmul_precision("highest" if config.precision == "float32" else "default"):
         return model.apply(variables, image, **{"train": False, **options})
@@ -111,10 +143,10 @@ def _weighted(weights: dict[str, float], values: dict[str, Any]) -> Any:
 
 
 def _score(forward, terms, variables, batch):
-    logits = forward(variables, batch.image)["logits"]
+    logits = forward(variables, batch.image, batch.sizes)["logits"]
     visible = _visible(batch, logits.shape[1:3])
     label = visible[0]
-    confusions = confusion_matrices(label, jnp.argmax(logits, axis=-1), logits.shape[-1])
+    confusions = _confusions(logits, label, batch)
     totals = {
         "confusion": jnp.sum(confusions, axis=0),
         # A fourth of the pixels says as much about the calibration as all of them.
@@ -126,6 +158,17 @@ def _score(forward, terms, variables, batch):
     return totals, jnp.stack([hits, truth, predicted], axis=1)
 
 
+def _confusions(logits: jax.Array, label: jax.Array, batch: Batch) -> jax.Array:
+    """Returns the confusion matrix of each image, in the pixels of its file if the batch has that label map."""
+    if batch.original is None:
+        return confusion_matrices(label, jnp.argmax(logits, axis=-1), logits.shape[-1])
+    seen = batch.sizes
+    if seen is None:
+        seen = jnp.broadcast_to(jnp.array(logits.shape[1:3], jnp.int32), (len(logits), 2))
+    original = jnp.where(batch.valid[:, None, None], batch.original, IGNORE)
+    return resized_confusions(logits, seen, batch.original_sizes, original)
+
+
 class _Evaluation(NamedTuple):
     """State of an evaluation: sums over all processes, and the pixels of each of this process's images."""
 
@@ -133,7 +176,7 @@ class _Evaluation(NamedTuple):
     confidence: np.ndarray
     sums: dict[str, float]
     counts: dict[str, float]
-    images: tuple[tuple[np.ndarray, np.ndarray], ...]  # per batch: valid [b], pixels [b, 3, k]
+    images: tuple[tuple[np.ndarray, np.ndarray], ...]  # per batch: index [b], pixels [b, 3, k]
 
 
 def _start(classes: int, names: tuple[str, ...], source: Source) -> AbstractContextManager[_Evaluation]:
@@ -149,7 +192,7 @@ def _add(state: _Evaluation, scored: tuple[dict, Any], batch: Batch) -> _Evaluat
         confidence=state.confidence + np.asarray(totals["confidence"], np.float64),
         sums={name: total + float(totals["sum"][name]) for name, total in state.sums.items()},
         counts={name: total + float(totals["count"][name]) for name, total in state.counts.items()},
-        images=(*state.images, (np.asarray(batch.valid), np.asarray(pixels))),
+        images=(*state.images, (np.asarray(batch.index), np.asarray(pixels))),
     )
 
 
@@ -161,12 +204,12 @@ def _result(weights: dict[str, float], state: _Evaluation) -> dict:
 def _details(class_names: tuple[str, ...], state: _Evaluation, share: int) -> Details:
     # Processes that divide images over rows have the same share, which counts once.
     shares = dict(pickle.loads(one) for one in from_all_processes(pickle.dumps((share, state.images))))
-    # Each share has consecutive rows of every batch.
-    rows = [part for batch in zip(*(shares[number] for number in sorted(shares)), strict=True) for part in batch]
-    valid, pixels = (np.concatenate([row[i] for row in rows]) for i in range(2))
+    rows = [part for images in shares.values() for part in images]
+    index, pixels = (np.concatenate([row[i] for row in rows]) for i in range(2))
+    pixels = pixels[index >= 0][np.argsort(index[index >= 0])]
     return Details(
         ranked_by="mean IoU of the image",
-        images=per_image.score_label_maps(pixels[valid], class_names),
+        images=per_image.score_label_maps(pixels, class_names),
         calibration=calibration.calibration(state.confidence),
         calibrated="pixels",
         confusion=state.confusion,

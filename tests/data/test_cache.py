@@ -54,9 +54,9 @@ def test_a_pickle_does_not_carry_the_contents(tmp_path):
     assert len(pickle.dumps(cached)) == before
 
 
-@pytest.mark.parametrize("change", [{"fingerprint": "other"}, {"size": (5, 6)}])
+@pytest.mark.parametrize("change", [{"fingerprint": "other"}, {"sizes": (5, 6)}])
 def test_other_examples_have_another_file(tmp_path, change):
-    arguments = {"size": SIZE, "fingerprint": "some"}
+    arguments = {"sizes": SIZE, "fingerprint": "some"}
     CachedExamples(Counted(4), **arguments, directory=tmp_path)
     CachedExamples(Counted(4), **(arguments | change), directory=tmp_path)
     assert len(list(tmp_path.iterdir())) == 2

@@ -37,10 +37,10 @@ def test_confusion_counts_the_pixels_of_the_labels(monkeypatch, strip):
     monkeypatch.setattr(resize, "STRIP", strip)
     x, old, new, alone = batch()
     label = np.full((2, 12, 20), IGNORE, np.uint8)
-    expected = np.zeros((3, 3), np.int64)
+    expected = np.zeros((2, 3, 3), np.int64)
     rng = np.random.default_rng(1)
     for i, logits in enumerate(alone):
         truth = rng.integers(0, 3, logits.shape[:2])
         label[i, : truth.shape[0], : truth.shape[1]] = truth
-        np.add.at(expected, (truth, logits.argmax(-1)), 1)
-    np.testing.assert_array_equal(resize.resized_confusion(x, old, new, label), expected)
+        np.add.at(expected[i], (truth, logits.argmax(-1)), 1)
+    np.testing.assert_array_equal(resize.resized_confusions(x, old, new, label), expected)

@@ -20,7 +20,8 @@ PALETTE = np.zeros((4, 3), np.uint8)
 def random_batch(seed, size, count=4):
     rng = np.random.default_rng(seed)
     image = rng.integers(0, 256, (count, size, size, 3), np.uint8)
-    return Batch(image, rng.integers(0, 4, (count, size, size), np.uint8), np.ones(count, bool))
+    label = rng.integers(0, 4, (count, size, size), np.uint8)
+    return Batch(image, label, np.ones(count, bool), index=np.arange(count, dtype=np.int32))
 
 
 @pytest.fixture(scope="module")

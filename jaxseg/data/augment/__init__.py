@@ -17,6 +17,7 @@ from jaxseg.data.augment.elastic import Elastic
 from jaxseg.data.augment.flip import Flip
 from jaxseg.data.augment.flip_vertical import FlipVertical
 from jaxseg.data.augment.resize import Resize
+from jaxseg.data.augment.scale import Scale
 from jaxseg.data.instances.transforms import View
 from jaxseg.types import Example, InstanceExample
 
@@ -63,6 +64,7 @@ class Augmentation(NamedTuple):
 # In the order in which they are applied.
 AUGMENTATIONS = {
     "crop": Augmentation(Crop, semantic=Crop.apply),
+    "scale": Augmentation(Scale, semantic=Scale.apply),
     "resize": Augmentation(Resize, view=Resize.apply_to_view),
     "flip": Augmentation(Flip, semantic=Flip.apply, view=Flip.apply_to_view),
     "flip_vertical": Augmentation(FlipVertical, semantic=FlipVertical.apply, view=FlipVertical.apply_to_view),

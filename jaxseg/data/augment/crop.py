@@ -8,6 +8,7 @@ import numpy as np
 
 from jaxseg.data.augment.options import check_range
 from jaxseg.data.semantic import transforms
+from jaxseg.data.semantic.sizing import read_sizing
 from jaxseg.data.semantic.transforms import Color
 from jaxseg.types import Example
 
@@ -18,12 +19,14 @@ class Crop(NamedTuple):
     Attributes:
       size: (height, width) of the result.
       color: fills what lies outside the image, 0..255.
+      stretches: whether it is applied; images that keep their aspect ratio are cut by ``Scale``.
       crop_scale: range of the crop's side relative to the image's side, uniform. A crop larger than the image pads.
       crop_ratio: range of the crop's aspect ratio relative to the image's, uniform in the logarithm.
     """
 
     size: tuple[int, int]
     color: Color
+    stretches: bool
     crop_scale: tuple[float, float] = (1.0, 1.0)
     crop_ratio: tuple[float, float] = (1.0, 1.0)
 
@@ -32,15 +35,24 @@ class Crop(NamedTuple):
         """Reads and checks the options.
 
         Raises:
-          ValueError: a range is empty or not positive.
+          ValueError: a range is empty or not positive, or set although images keep their aspect ratio.
         """
         ranges = {field: tuple(data_config.augment.get(field, (1.0, 1.0))) for field in ("crop_scale", "crop_ratio")}
         for field, value in ranges.items():
             check_range(field, value)
-        return cls(transforms.train_size(data_config), transforms.mean_color(data_config), **ranges)
+        stretches = read_sizing(data_config).stretches
+        for field, value in ranges.items():
+            if not stretches and value != (1, 1):
+                raise ValueError(
+                    f"config.data.augment.{field} is {value}; expected (1.0, 1.0), since config.data.resize is "
+                    f"{data_config.resize!r}. Set config.data.augment.scale, or config.data.resize='stretch'."
+                )
+        return cls(transforms.train_size(data_config), transforms.mean_color(data_config), stretches, **ranges)
 
     def apply(self, rng: np.random.Generator, example: Example) -> Example:
         """Crops and resizes an example."""
+        if not self.stretches:
+            return example
         if (*self.crop_scale, *self.crop_ratio) == (1, 1, 1, 1):
             return transforms.resize(example, self.size)
         return transforms.crop(example, self.random_box(rng, example.label.shape), self.size, self.color)

@@ -40,8 +40,8 @@ def mean_color(data_config: ml_collections.ConfigDict) -> Color:
     return tuple(float(np.clip(round(mean * data_config.scale), 0, 255)) for mean in data_config.mean)
 
 
-def to_example(record: Record, size: tuple[int, int], class_count: int) -> Example:
-    """Returns the record's image and label map, resized to ``size`` (height, width).
+def check_label(record: Record, class_count: int) -> Record:
+    """Checks the label map of a record, and returns the record.
 
     Raises:
       ValueError: the record has no label map, one of another size than its image, or one with unknown values.
@@ -56,7 +56,7 @@ def to_example(record: Record, size: tuple[int, int], class_count: int) -> Examp
     unknown = record.label[(record.label >= class_count) & (record.label != IGNORE)]
     if unknown.size:
         raise ValueError(f"{record.name}: label value {unknown[0]}; expected 0 to {class_count - 1}, or {IGNORE}")
-    return resize(Example(record.image, record.label), size)
+    return record
 
 
 def resize(example: Example, size: tuple[int, int]) -> Example:

@@ -57,7 +57,7 @@ def open_split(data_config: ml_collections.ConfigDict, split: str) -> Source:
     records = PetRecords(directory, positions)
     if data_config.get("instances", ""):
         return as_instances(records, index["names"], data_config)
-    return Source(records, CLASS_NAMES, PALETTE, fingerprint)
+    return Source(records, CLASS_NAMES, PALETTE, fingerprint, size_of=records.size)
 
 
 class PetRecords(Sequence):

@@ -129,6 +129,10 @@ class PairedRecords(Sequence):
             f"{size[1]}x{size[0]}; expected the same size"
         )
 
+    def size(self, index: int) -> tuple[int, int]:
+        """Returns height and width of an image, which is not decoded for that."""
+        return read_header(self.pairs[index].image, self.options).size
+
 
 def open_pairs(
     data_set: DataSet,
@@ -152,9 +156,14 @@ def open_pairs(
     mark = fingerprint(pairs, f"{table.tolist()} {tuple(options)}", data_set.origin)
     palette = np.array(list(data_set.classes.values()), np.uint8)
     records = PairedRecords(pairs, options, TableReader(read, table))
-    findings = Findings(len(pairs), class_names=tuple(data_set.classes))
     return Source(
-        records, tuple(data_set.classes), palette, f"{data_set.name} {mark}", None, findings, image_files(pairs)
+        records,
+        tuple(data_set.classes),
+        palette,
+        f"{data_set.name} {mark}",
+        findings=Findings(len(pairs), class_names=tuple(data_set.classes)),
+        files=image_files(pairs),
+        size_of=records.size,
     )
 
 

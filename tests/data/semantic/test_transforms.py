@@ -84,14 +84,14 @@ def test_pad_fills_bottom_and_right():
 
 def test_records_are_checked():
     image, label = np.zeros((4, 6, 3), np.uint8), np.zeros((4, 6), np.uint8)
-    ok = transforms.to_example(Record("a", image, np.where(label == 0, IGNORE, 0).astype(np.uint8)), (2, 2), 3)
-    assert (ok.label == IGNORE).all()
+    ok = Record("a", image, np.where(label == 0, IGNORE, 0).astype(np.uint8))
+    assert transforms.check_label(ok, 3) is ok
     with pytest.raises(ValueError, match="a has no label map"):
-        transforms.to_example(Record("a", image), (2, 2), 3)
+        transforms.check_label(Record("a", image), 3)
     with pytest.raises(ValueError, match="b: the label is 5x4, its image 6x4"):
-        transforms.to_example(Record("b", image, label[:, :5]), (2, 2), 3)
+        transforms.check_label(Record("b", image, label[:, :5]), 3)
     with pytest.raises(ValueError, match="c: label value 3; expected 0 to 2"):
-        transforms.to_example(Record("c", image, label + np.uint8(3)), (2, 2), 3)
+        transforms.check_label(Record("c", image, label + np.uint8(3)), 3)
 
 
 @pytest.mark.parametrize(("given", "size"), [((90, 120), (90, 120)), ((96,), (96, 96))])

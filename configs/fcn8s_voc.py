@@ -16,6 +16,7 @@ def get_config():
     config.data.name = "voc"
     config.data.train = "trainaug"
     config.data.image_size = (480, 480)
+    config.data.score_at = "original"
     config.data.workers = 4
     config.model = {
         "name": "fcn_vgg",

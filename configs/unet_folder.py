@@ -16,6 +16,7 @@ def get_config():
     config.data.name = "auto"  # images and masks, or objects, which are drawn into label maps
     config.data.as_semantic = True
     config.data.image_size = (256, 256)
+    config.data.score_at = "original"
     config.data.augment.crop_scale = (0.6, 1.2)
     config.data.augment.crop_ratio = (0.8, 1.25)
     config.data.augment.flip = True

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import pytest
 from experiments import tiny_experiment
-from tiny_datasets import write_camvid, write_cityscapes, write_folder, write_isbi, write_sbd, write_voc
+from tiny_datasets import write_camvid, write_cityscapes, write_coco, write_folder, write_isbi, write_sbd, write_voc
 
 from jaxseg.data.semantic.batches import train_batches
 from jaxseg.data.sources import open_source
@@ -57,6 +57,9 @@ WRITERS = {
     "unet_folder": lambda folder: write_folder(folder, "abcde"),
     "fcn8s_voc": write_voc_and_sbd,
     "fcn_resnet50_voc": write_voc_and_sbd,
+    "fcn_resnet50_coco_voc": lambda folder: write_coco(folder, [(40, 64), (60, 50)]),
+    "fcn8s_voc_native": write_voc_and_sbd,
+    "fcn8s_cityscapes_native": lambda folder: write_cityscapes(folder, [("train", "ulm", 0), ("val", "lindau", 1)]),
     "fcn8s_cityscapes": lambda folder: write_cityscapes(folder, [("train", "ulm", 0), ("val", "lindau", 1)]),
 }
 

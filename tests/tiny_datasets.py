@@ -1,5 +1,7 @@
 """Small folders in the layouts in which people have the classic data sets on disk."""
 
+import json
+
 import numpy as np
 from PIL import Image
 
@@ -121,3 +123,35 @@ def write_pets(folder, count):
         image, trimap = draw([number], [1, 2, 3])
         save(folder / f"images/beagle_{number}.jpg", image)
         save(folder / f"annotations/trimaps/beagle_{number}.png", trimap)
+
+
+def write_coco(folder, sizes, splits=("train", "val")):
+    """SPLIT2017/N.jpg of these sizes (height, width) with overlapping rectangles of COCO's categories and a crowd."""
+    from jaxseg.data.coco.classes import CLASS_NAMES, UNUSED
+
+    names = [(number, name) for number, name in enumerate(CLASS_NAMES) if number and name != UNUSED]
+    for split in splits:
+        images, annotations = [], []
+        for number, (height, width) in enumerate(sizes, 1):
+            rng = np.random.default_rng([number, len(split)])
+            coarse = rng.integers(0, 256, (height // 8 + 2, width // 8 + 2, 3), np.uint8)
+            image = np.kron(coarse, np.ones((8, 8, 1), np.uint8))[:height, :width]
+            save(folder / f"{split}2017/{number:012d}.jpg", image)
+            images.append({"id": number, "file_name": f"{number:012d}.jpg", "height": height, "width": width})
+            for category in (1, 17, 62, 10):  # person, cat, chair, and a traffic light, which VOC does not know
+                left, top = (float(rng.integers(0, side // 2)) for side in (width, height))
+                right, bottom = left + width // 3, top + height // 2
+                segmentation = [[left, top, right, top, right, bottom, left, bottom]]
+                box = [left, top, right - left, bottom - top]
+                area = box[2] * box[3]
+                annotations.append({"category_id": category, "segmentation": segmentation, "bbox": box, "area": area})
+            crowd = {"size": [height, width], "counts": [0, height * 3, height * (width - 3)]}
+            box = [0, 0, 3, height]
+            annotations.append({"category_id": 1, "segmentation": crowd, "bbox": box, "area": 3 * height, "iscrowd": 1})
+            for one in annotations[-5:]:
+                one.update(image_id=number, iscrowd=one.get("iscrowd", 0))
+        annotations = [{"id": number, **one} for number, one in enumerate(annotations, 1)]
+        categories = [{"id": number, "name": name} for number, name in names]
+        file = folder / f"annotations/instances_{split}2017.json"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps({"images": images, "annotations": annotations, "categories": categories}))

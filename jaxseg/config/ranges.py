@@ -76,6 +76,7 @@ RANGES = {
     "data.workers": AT_LEAST_0,
     "data.augment.crop_scale": POSITIVE,
     "data.augment.crop_ratio": POSITIVE,
+    "data.augment.scale": POSITIVE,
     "data.augment.elastic": AT_LEAST_0,
     "data.augment.min_sizes": AT_LEAST_1,
     "data.augment.scale_jitter": POSITIVE,

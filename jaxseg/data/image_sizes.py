@@ -70,7 +70,7 @@ def padded_size(sizes: np.ndarray) -> Size:
 
 
 def _merge(kinds: np.ndarray, counts: np.ndarray, most: int) -> Sequence[list[int]]:
-    """Returns at most ``most`` groups of the rows of ``kinds [n, 2]``, each of which occurs ``counts`` times."""
+    """Returns at most ``most`` groups of the rows of ``kinds [n, 2]``, which occur ``counts`` times each."""
     groups = [[number] for number in range(len(kinds))]
     while len(groups) > most:
         pixels = counts * kinds.prod(axis=1)

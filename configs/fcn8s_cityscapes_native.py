@@ -1,0 +1,25 @@
+"""FCN-8s on Cityscapes at its full resolution, 1024x2048.
+
+Data: Cityscapes, as for ``fcn8s_cityscapes``. Training sees windows of 512x1024 at scales of 0.5 to 2. Validation sees
+every image whole and scores it in its own pixels.
+
+Recipe: that of ``fcn8s_cityscapes``.
+
+Run:
+
+    python -m jaxseg.main --config configs/fcn8s_cityscapes_native.py --config.data.source_dir=FOLDER
+
+Result: not measured yet. The scores are those of an independent implementation, see ``tests/test_protocols.py``.
+"""
+
+from jaxseg.configs import fcn8s_cityscapes
+
+
+def get_config():
+    config = fcn8s_cityscapes.get_config()
+    config.data.resize = "none"
+    config.data.image_size = (1024, 2048)
+    config.data.train_size = (512, 1024)
+    config.data.augment.scale = (0.5, 2.0)
+    config.data.cache = False  # at full resolution it would take 29 GB
+    return config

@@ -1,0 +1,30 @@
+"""FCN-ResNet50 on COCO's images of VOC's classes: the reference training and evaluation of torchvision.
+
+Data: COCO 2017 with label maps of VOC's 21 classes, see ``jaxseg/data/sources/coco_voc.py``. The shorter side becomes
+520 pixels. Training scales it by 0.5 to 2 and sees windows of 480x480. Validation scores images at 520 pixels, and
+resizes label maps by their nearest pixels, as torchvision does.
+
+Recipe: torchvision's: SGD, 32 images, 0.02 falling polynomially, 30 epochs, the auxiliary head at ten times the rate.
+
+Run:
+
+    python -m jaxseg.main --config configs/fcn_resnet50_coco_voc.py --config.data.source_dir=FOLDER
+
+Result: not measured yet. The confusion matrix is torchvision's, see ``tests/test_protocols.py``.
+"""
+
+from jaxseg.configs import fcn_resnet50_voc
+
+
+def get_config():
+    config = fcn_resnet50_voc.get_config()
+    config.data.name = "coco_voc"
+    config.data.train = "train"
+    config.data.resize = "short_side"
+    config.data.image_size = (520, 520)
+    config.data.max_size = 10_000  # torchvision has no limit
+    config.data.train_size = (480, 480)
+    config.data.score_at = "network"
+    config.data.augment.crop_scale = (1.0, 1.0)
+    config.data.augment.scale = (0.5, 2.0)
+    return config

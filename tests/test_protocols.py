@@ -207,6 +207,7 @@ def test_the_reference_evaluation_of_torchvision_small(fcn8s, tmp_path):
     config = coco_config(tmp_path)
     config.data.image_size = (48, 48)
     config.model = {"name": "fcn_vgg"}
+    config.optimizer.factors = ()
     source, coco = opened(config, "val")
     experiment, state, network = fcn8s(config, source)
     assert_equal_but_for_ties(

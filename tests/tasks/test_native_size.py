@@ -48,7 +48,12 @@ def one_by_one(experiment, state, source):
 
 @pytest.mark.parametrize(
     ("resize", "score_at"),
-    [("none", "original"), ("short_side", "network"), ("short_side", "original"), ("stretch", "original")],
+    [
+        ("none", "original"),
+        pytest.param("short_side", "network", marks=pytest.mark.slow),
+        ("short_side", "original"),
+        pytest.param("stretch", "original", marks=pytest.mark.slow),
+    ],
 )
 def test_scores_are_those_of_images_alone(source, resize, score_at):
     config = tiny_config(data__resize=resize, data__score_at=score_at, data__max_size=80, train__batch_size=2)
@@ -64,6 +69,7 @@ def test_scores_are_those_of_images_alone(source, resize, score_at):
     assert experiment.steps.evaluate._cache_size() <= 4
 
 
+@pytest.mark.slow
 def test_several_devices_score_the_same(source):
     config = tiny_config(data__resize="short_side", data__score_at="original", data__max_size=80)
     scores = []

@@ -11,6 +11,7 @@ import numpy as np
 
 from jaxseg.data.selection import select_images
 from jaxseg.data.semantic.batches import eval_batches
+from jaxseg.data.semantic.sizing import read_sizing
 from jaxseg.data.semantic.transforms import image_size, resize_image
 from jaxseg.inference import tiles
 from jaxseg.inference.engine import (
@@ -79,8 +80,6 @@ def see_whole(data: Any, image: np.ndarray) -> tuple[np.ndarray, ...]:
 
 def see_padded(data: Any, image: np.ndarray) -> tuple[np.ndarray, ...]:
     """Returns an image at its own aspect ratio as ``config.data.resize`` says, padded to a bucket, and its size."""
-    from jaxseg.data.semantic.sizing import read_sizing
-
     sizing = read_sizing(data)
     size = sizing.target(image.shape[:2])
     padded = np.zeros((*map(bucket_side, size), 3), np.uint8)

@@ -11,6 +11,7 @@ import numpy as np
 
 from jaxseg.data.coco import rle
 from jaxseg.data.coco.classes import CLASS_NAMES
+from jaxseg.data.instances.annotated import AnnotatedRecords
 from jaxseg.data.sources import coco
 from jaxseg.data.sources.voc import VOC
 from jaxseg.types import IGNORE, Record, Source
@@ -28,18 +29,18 @@ class LabelMaps(Sequence):
       indices: which of them are used.
     """
 
-    def __init__(self, records: coco.CocoRecords, indices: Sequence[int]):
+    def __init__(self, records: AnnotatedRecords, indices: Sequence[int]):
         self.records = records
         self.indices = indices
+        self.images = AnnotatedRecords(records.images, {}, records.options)  # without objects
 
     def __len__(self) -> int:
         return len(self.indices)
 
     def __getitem__(self, index: int) -> Record:
         number = self.indices[index]
-        record = self.records[number]
-        annotations = self.records.annotations(number)
-        return Record(record.name, record.image, label_map(annotations, record.image.shape[:2]))
+        record = self.images[number]
+        return Record(record.name, record.image, label_map(self.records.annotations(number), record.image.shape[:2]))
 
     def size(self, index: int) -> tuple[int, int]:
         """Returns height and width of an image as its annotations say."""
@@ -47,7 +48,7 @@ class LabelMaps(Sequence):
 
 
 def open_split(data_config: ml_collections.ConfigDict, split: str) -> Source:
-    """The source ``coco_voc``: files and splits are those of the source ``coco``, with COCO's own categories.
+    """Opens the source ``coco_voc``: files and splits are those of the source ``coco``, with COCO's own categories.
 
     The split ``train`` leaves out images with less than 1000 pixels of VOC's classes, as torchvision's recipe does.
 
@@ -64,12 +65,13 @@ def open_split(data_config: ml_collections.ConfigDict, split: str) -> Source:
     ]
     records = LabelMaps(source.records, indices)
     palette = np.array(list(VOC.classes.values()), np.uint8)
-    return Source(records, tuple(VOC.classes), palette, size_of=records.size)
+    files = tuple(str(source.records.images[index].path) for index in indices)
+    return Source(records, tuple(VOC.classes), palette, files=files, size_of=records.size)
 
 
 def label_map(annotations: list[dict], size: tuple[int, int]) -> np.ndarray:
     """Returns the classes of pixels, uint8 ``[h, w]``; ``IGNORE`` where objects overlap."""
-    known = [entry for entry in annotations if entry["category_id"] in CATEGORIES]
+    known = [entry for entry in annotations if entry["category_id"] in CATEGORIES and "segmentation" in entry]
     masks = rle.decode([rle.encode_segmentation(entry["segmentation"], size) for entry in known], size)
     label = np.zeros(size, np.uint8)
     for entry, mask in zip(known, masks, strict=True):

@@ -85,7 +85,16 @@ def open_split(data_config: ml_collections.ConfigDict, split: str) -> Source:
     records = PairedRecords(pairs, read_options(data_config), decision.coding, tolerance)
     mark = fingerprint(pairs, f"{decision.coding} {tuple(records.options)} {tolerance}", ORIGIN)
     findings = _findings(own, decision, notices)
-    return Source(records, decision.class_names, decision.palette, f"folder {mark}", None, findings, image_files(pairs))
+    return Source(
+        records,
+        decision.class_names,
+        decision.palette,
+        f"folder {mark}",
+        None,
+        findings,
+        image_files(pairs),
+        records.size,
+    )
 
 
 def find_files(folder: Path, data_config: ml_collections.ConfigDict, notices: Notices) -> Files:

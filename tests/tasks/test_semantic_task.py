@@ -146,7 +146,7 @@ def test_details_have_each_image_once_in_order_also_where_processes_divide_image
         """A batch of one share: each image has ten pixels of class 0, and so many right ones."""
         pixels = np.zeros((len(hits), 3, 4), int)
         pixels[:, 0, 0], pixels[:, 1:, 0] = hits, 10
-        return np.array([one > 0 for one in hits]), pixels
+        return np.array([one - 1 if one else -1 for one in hits]), pixels  # image i has i + 1 hits, filler has none
 
     first, second = (images(1, 2), images(5, 6)), (images(3, 4), images(7, 0))
     gathered = [pickle.dumps(one) for one in ((0, first), (0, first), (1, second))]

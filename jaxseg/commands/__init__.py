@@ -46,6 +46,7 @@ COMMANDS = {
     "inspect": "Show what is in the data before training.",
     "predict": "Segment images with a run or with weights from elsewhere.",
     "export": "Write a run's model as one file that runs without jaxseg.",
+    "serve": "Show a run's model on a local web page.",
     "benchmark": "Measure the speed of a config on this machine.",
     "plan": "Say what a config needs on a machine that you do not have.",
     "configs": "List the shipped configs.",

@@ -46,7 +46,7 @@ def match_classes(source: Source, class_names: Sequence[str], split: str) -> Sou
 
 
 class MatchedRecords(Sequence):
-    """Records whose classes are numbered in another way.
+    """Records with another numbering of the classes.
 
     Args:
       records: of a source.

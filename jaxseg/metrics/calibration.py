@@ -1,6 +1,6 @@
 """Calibration: whether pixels or detections with a confidence of 80 % are right in 80 % of the cases.
 
-With n[i] cases in bin i of equally wide bins, their mean confidence c[i] and the share a[i] that is right, the expected
+Bin i of equally wide bins has n[i] cases, their mean confidence c[i] and the share a[i] of right ones. The expected
 calibration error (Guo et al., "On Calibration of Modern Neural Networks", ICML 2017) is::
 
     ECE = sum_i n[i] |a[i] - c[i]| / sum_i n[i]

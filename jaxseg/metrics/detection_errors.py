@@ -1,6 +1,6 @@
 """What the errors of a detector cost: the six kinds of TIDE (Bolya et al., ECCV 2020).
 
-A detection that matches no object with IoU at least 0.5 is one of these, tested in this order:
+A detection that matches no object with IoU at least 0.5 is one of these, tested in this order::
 
     localization     it overlaps an object of its class with IoU 0.1 to 0.5
     classification   it overlaps an object of another class with IoU at least 0.5

@@ -216,7 +216,7 @@ def test_a_finer_fcn_starts_from_the_averages_of_a_coarser_ones_run(tmp_path):
 def test_a_fresh_run_says_what_it_starts_from_and_one_that_goes_on_looks_at_nothing(trained, tmp_path, capsys):
     folder, _ = trained
     # Without learning, the one step leaves what the run started from.
-    fields = {"optimizer__learning_rate": 0.0, "train__steps": 1, "data__val": ""}
+    fields = {"optimizer__learning_rate": 1e-30, "train__steps": 1, "data__val": ""}
     training.train(tiny_config(init__weights=str(folder), **fields), tmp_path)
     assert f"{tmp_path} starts from {folder}\n" in capsys.readouterr().out
     chex.assert_trees_all_equal(
@@ -268,7 +268,7 @@ def test_the_epsilon_of_frozen_norms_follows_the_weights(tmp_path, monkeypatch):
         config.model.norm_epsilon = 0.5
         initial_weights.set_norm_epsilon(config, tmp_path / "run")
         assert config.model.norm_epsilon == expected
-    workdir.write_json(tmp_path, "config.json", {"model": {"name": "mask_rcnn", "norm_epsilon": 1e-5}})
+    workdir.write_json(tmp_path, "config.json", {"task": "instances", "model": {"name": "mask_rcnn", "norm_epsilon": 1e-5}})
     workdir.write_json(tmp_path, "classes.json", {"class_names": ["background"], "palette": [[0, 0, 0]]})
     initial_weights.set_norm_epsilon(config, tmp_path)
     assert config.model.norm_epsilon == 1e-5

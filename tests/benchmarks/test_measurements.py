@@ -72,7 +72,9 @@ def test_an_evaluation_of_a_detector_is_measured_beside_its_predictions():
 
 def test_where_nothing_is_scored_no_evaluation_is_measured():
     config = tiny_config(data__val="", data__test="")
-    with pytest.raises(ValueError, match="--what is 'evaluate'; known for this config are train, predict, input, predict_files, all"):
+    with pytest.raises(
+        ValueError, match="--what is 'evaluate'; known for this config are train, predict, input, predict_files, all"
+    ):
         measure_config(config, "tiny", Options(what="evaluate"))
 
 
@@ -104,7 +106,10 @@ def test_random_batches_of_detectors_have_objects_within_their_images():
 @pytest.mark.parametrize(
     ("options", "named"),
     [
-        ({"what": "training"}, "--what is 'training'; known for this config are train, predict, input, evaluate, predict_files, all"),
+        (
+            {"what": "training"},
+            "--what is 'training'; known for this config are train, predict, input, evaluate, predict_files, all",
+        ),
         ({"what": "roi_align"}, "--what is 'roi_align'"),
         ({"modes": ("fast",)}, "--modes has 'fast'; known are eager"),
         ({"what": "input", "classes": 3}, "--classes does without the data"),

@@ -268,7 +268,9 @@ def test_the_epsilon_of_frozen_norms_follows_the_weights(tmp_path, monkeypatch):
         config.model.norm_epsilon = 0.5
         initial_weights.set_norm_epsilon(config, tmp_path / "run")
         assert config.model.norm_epsilon == expected
-    workdir.write_json(tmp_path, "config.json", {"task": "instances", "model": {"name": "mask_rcnn", "norm_epsilon": 1e-5}})
+    workdir.write_json(
+        tmp_path, "config.json", {"task": "instances", "model": {"name": "mask_rcnn", "norm_epsilon": 1e-5}}
+    )
     workdir.write_json(tmp_path, "classes.json", {"class_names": ["background"], "palette": [[0, 0, 0]]})
     initial_weights.set_norm_epsilon(config, tmp_path)
     assert config.model.norm_epsilon == 1e-5

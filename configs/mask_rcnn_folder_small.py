@@ -1,4 +1,4 @@
-"""Mask R-CNN on your own data in the format of COCO, narrow, for few images or a machine without a GPU.
+"""Mask R-CNN on your own data, narrow, for few images or a machine without a GPU.
 
 Data: as mask_rcnn_folder. A dozen images are enough to try it.
 Recipe: a narrow ResNet-18 from random weights at 256 pixels, with anchors for photographs of that size; AdamW with a
@@ -14,7 +14,7 @@ from jaxseg import config as defaults
 
 def get_config():
     config = mask_rcnn_shapes.get_config()
-    config.data.name = "coco"
+    config.data.name = "auto"
     config.data.min_size = 256  # both sides alike: all images share one padded size, and one program
     config.data.max_size = 256
     config.data.max_objects = defaults.detector().data.max_objects

@@ -11,12 +11,6 @@ from pathlib import Path
 import pytest
 
 PENDING = (
-    "jaxseg/data/augment/",
-    "jaxseg/data/coco/",
-    "jaxseg/data/instances/",
-    "jaxseg/data/resize.py",
-    "jaxseg/data/selection.py",
-    "jaxseg/data/sources/labelme.py",
     "jaxseg/evaluate.py",
     "jaxseg/parallel/",
     "jaxseg/run/",

@@ -46,7 +46,7 @@ def match_classes(source: Source, class_names: Sequence[str], split: str) -> Sou
 
 
 class MatchedRecords(Sequence):
-    """Records with another numbering of the classes.
+    """Records with other class numbers.
 
     Args:
       records: of a source.

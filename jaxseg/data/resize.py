@@ -1,7 +1,7 @@
-"""Images and objects as a detector wants them: normalized, resized, padded, in a few sizes only.
+"""Images and objects for detectors: normalized, resized, and padded to a few sizes.
 
-The numbers are those of torchvision's ``GeneralizedRCNNTransform``: it normalizes first and resizes then, an image
-bilinearly with half-pixel centers and without antialias, a mask by its nearest pixel above and to the left.
+The numbers are those of torchvision's ``GeneralizedRCNNTransform``, which normalizes first and resizes then. Images are
+resized bilinearly with half-pixel centers and without antialias, masks by the nearest pixel above and to the left.
 """
 
 from collections.abc import Sequence
@@ -38,7 +38,7 @@ class DetectorImages(NamedTuple):
 
 
 def resized_size(size: Size, min_size: int, max_size: int) -> Size:
-    """The size at which the short side is ``min_size``, or else the long one ``max_size``, whichever is smaller."""
+    """Returns the size with the shorter side ``min_size``, or the longer side ``max_size`` if that is smaller."""
     scale = min(min_size / min(size), max_size / max(size))
     height, width = (max(1, int(np.floor(side * scale))) for side in size)
     return height, width
@@ -47,13 +47,13 @@ def resized_size(size: Size, min_size: int, max_size: int) -> Size:
 def normalize(
     image: np.ndarray, mean: Sequence[float] = IMAGENET_MEAN, std: Sequence[float] = IMAGENET_STD
 ) -> np.ndarray:
-    """A uint8 image ``[h, w, 3]`` as float32: brought to 0..1, then to the mean 0 and spread 1 of ImageNet."""
+    """Normalizes a uint8 image ``[h, w, 3]`` to float32: scaled to 0..1, minus the mean, divided by ``std``."""
     image = image.astype(np.float32) / np.float32(255)
     return (image - np.asarray(mean, np.float32)) / np.asarray(std, np.float32)
 
 
 def resize_image(image: np.ndarray, size: Size) -> np.ndarray:
-    """A float32 image ``[h, w, c]``, resized bilinearly."""
+    """Resizes a float32 image ``[h, w, c]`` bilinearly."""
     return cv2.resize(image, size[::-1], interpolation=cv2.INTER_LINEAR)
 
 
@@ -72,46 +72,46 @@ def _resize_by_pillow(image: np.ndarray, size: Size, resampling: Image.Resamplin
 
 
 def resize_masks(masks: np.ndarray, size: Size) -> np.ndarray:
-    """Masks ``[m, h, w]``: row i of the result is row ⌊i · h / h'⌋, in float32, of the original."""
+    """Resizes masks ``[m, h, w]``: row i of the result is row ⌊i · h / h'⌋, in float32, of the original."""
     return pick(masks, *(nearest(old, new) for old, new in zip(masks.shape[1:], size, strict=True)))
 
 
 def pick(masks: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """Some rows and columns, which may be repeated, of masks ``[m, h, w]``."""
-    # Copying rows is fast, gathering columns slow: so that is done where there are fewer rows.
+    """Selects rows and columns, which may repeat, of masks ``[m, h, w]``."""
+    # Copying rows is fast and gathering columns slow, so columns are gathered where there are fewer rows.
     if len(rows) < masks.shape[1]:
         return masks.take(rows, axis=1).take(columns, axis=2)
     return masks.take(columns, axis=2).take(rows, axis=1)
 
 
 def nearest(old: int, new: int) -> np.ndarray:
-    """For each of ``new`` positions the one of ``old`` that it takes."""
+    """Returns the one of ``old`` positions that each of ``new`` positions copies."""
     positions = np.arange(new, dtype=np.float32) * (np.float32(old) / np.float32(new))
     return np.minimum(positions.astype(np.int64), old - 1)
 
 
 def resize_objects(objects: Objects, old: Size, new: Size) -> Objects:
-    """The objects of an image that is resized; boxes scale with each axis."""
+    """Resizes the objects of an image; boxes scale with each axis."""
     factors = np.asarray(new, np.float32) / np.asarray(old, np.float32)
     boxes = objects.boxes * factors[[1, 0, 1, 0]]
     return objects._replace(boxes=boxes.astype(np.float32), masks=resize_masks(objects.masks, new))
 
 
 def rounded_up(size: Size) -> Size:
-    """The size padded to whole multiples of 32."""
+    """Rounds a size up to multiples of 32."""
     height, width = (-(-side // MULTIPLE) * MULTIPLE for side in size)
     return height, width
 
 
 def buckets(min_size: int, max_size: int, lengths: int = 2) -> tuple[Size, ...]:
-    """The few sizes to which images are padded, ``2 * lengths``: one program is compiled for each of them.
+    """Returns the sizes to which images are padded, ``2 * lengths``; one program is compiled for each.
 
     Every resized image fits one of them: its short side is at most ``min_size``, its long side at most ``max_size``.
 
     Args:
       min_size: see ``resized_size``.
       max_size: see ``resized_size``.
-      lengths: how many long sides there are, lying and standing.
+      lengths: number of longer sides, for landscape and for portrait.
     """
     short, longest = rounded_up((min_size, max(min_size, max_size)))
     steps = [short + (longest - short) * (i + 1) / lengths for i in range(lengths)]
@@ -120,7 +120,7 @@ def buckets(min_size: int, max_size: int, lengths: int = 2) -> tuple[Size, ...]:
 
 
 def bucket_of(size: Size, choices: Sequence[Size]) -> Size:
-    """The smallest bucket that holds an image.
+    """Returns the smallest bucket that holds an image.
 
     Raises:
       ValueError: none does.
@@ -139,13 +139,13 @@ def batch_images(
     mean: Sequence[float] = IMAGENET_MEAN,
     std: Sequence[float] = IMAGENET_STD,
 ) -> DetectorImages:
-    """uint8 images ``[h, w, 3]`` as one batch.
+    """Makes one batch of uint8 images ``[h, w, 3]``.
 
     Args:
       images: of any sizes.
       min_size: see ``resized_size``.
       max_size: see ``resized_size``.
-      padded: the size of the batch, such as a bucket; None: the least multiple of 32 that holds all of it.
+      padded: the size of the batch, such as a bucket. None uses the smallest multiple of 32 that holds all images.
       mean: of each channel in 0..1.
       std: of each channel.
     """

@@ -1,4 +1,4 @@
-"""A few of a split's images, chosen by the objects in them: to try things out, or to learn the easy ones first."""
+"""Selects images of a split by the objects in them, for trials or to train on easy images first."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -11,10 +11,10 @@ from jaxseg.types import Record, Source
 
 
 def select(source: Source, data_config: ml_collections.ConfigDict) -> Source:
-    """The images that meet ``config.data.select``, in order; the source itself where nothing is asked for.
+    """Selects the images that meet ``config.data.select``, in order.
 
     Raises:
-      ValueError: something is asked for that only objects can tell, of a data set without; or no image is left.
+      ValueError: the data set has no objects to select by, or no image is left.
     """
     chosen = data_config.select
     by_objects = chosen.most_objects or chosen.least_share or not chosen.crowds
@@ -38,7 +38,7 @@ def select(source: Source, data_config: ml_collections.ConfigDict) -> Source:
 
 
 def select_images(source: Source, indices: Sequence[int]) -> Source:
-    """The source with some of its records."""
+    """Returns a source with some of its records."""
     catalogue = source.catalogue
     if catalogue is not None:
         own = catalogue.annotations
@@ -90,7 +90,7 @@ class Taken:
 
 
 def _meets(source: Source, index: int, chosen: ml_collections.ConfigDict) -> bool:
-    """Whether an image has objects, and all of them are as asked for."""
+    """Returns whether an image has objects and all of them meet the conditions."""
     objects = annotations_of(source, index)
     area = float(np.prod(source.catalogue.sizes[index]))
     return (

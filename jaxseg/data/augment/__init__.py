@@ -43,8 +43,8 @@ class Options(Protocol):
 class Augmentation(NamedTuple):
     """One augmentation. It serves the tasks that it has functions for.
 
-    A function that changes nothing for its options draws nothing from ``rng``, so that adding an augmentation leaves
-    the batches of other configs as they are.
+    A disabled augmentation draws nothing from ``rng``. That way, a new one leaves the batches of other configs as they
+    are.
 
     Attributes:
       options: class of the options, the first argument of each function.

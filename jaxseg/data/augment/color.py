@@ -61,8 +61,8 @@ def random_color(rng: np.random.Generator, image: np.ndarray, largest: Color) ->
 def change_color(image: np.ndarray, brightness: float, contrast: float, saturation: float, hue: float) -> np.ndarray:
     """Changes the colors of an image ``[h, w, 3]``; 0 changes nothing.
 
-    All four are linear maps of colors, so they are applied as one matrix and rounded once. Brightness scales, contrast
-    scales the distance to the image's mean gray, saturation scales the distance to each pixel's own gray, and the hue
+    All four are linear maps of colors, so they are applied as one matrix and rounded once. Brightness scales colors.
+    Contrast scales the distance to the image's mean gray, and saturation the distance to each pixel's own gray. The hue
     turns about the gray axis.
 
     Args:

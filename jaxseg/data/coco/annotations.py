@@ -18,7 +18,7 @@ TEXT_IDS = "have ids that are text or floats, which are read"
 
 
 class AnnotationFile(NamedTuple):
-    """An annotation file, of which the annotations are not checked yet.
+    """An annotation file with annotations that are not checked yet.
 
     Attributes:
       path: the file.

@@ -1,4 +1,4 @@
-"""The classes of COCO, by category id: 91 outputs of a detector, of which 0 is the background and 10 are not in use."""
+"""The classes of COCO, by category id: 91 outputs of a detector. 0 is the background and 10 are not in use."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""What is right, in COCO's format: for the official evaluator, and to write down."""
+"""Ground truth in COCO's format, for the official evaluator and for files."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,12 +11,12 @@ from jaxseg.types import Catalogue, Record, Source
 
 
 def ground_truth(source: Source, indices: Sequence[int] | None = None) -> dict[str, Any]:
-    """The objects of a split as a data set in COCO's format, in pixels of the original images; ready for JSON.
+    """Returns the objects of a split as a data set in COCO's format, in pixels of the original images; ready for JSON.
 
     ``images`` are in the order of the records, under ``catalogue.image_ids``; classes are ``categories`` under
     ``catalogue.category_ids``. Annotations are those of the data set's own file where it has one, so that boxes and
-    areas are the official ones; otherwise they are made of the records. They are numbered anew, from 1: the
-    evaluator takes number 0 for none.
+    areas are the official ones; otherwise they are made of the records. They are numbered from 1, since the evaluator
+    reads number 0 as none.
 
     Args:
       source: the split.
@@ -36,7 +36,7 @@ def ground_truth(source: Source, indices: Sequence[int] | None = None) -> dict[s
 
 
 def categories(source: Source) -> list[dict[str, Any]]:
-    """The categories of a split's objects in COCO's format."""
+    """Returns the categories of a split's objects in COCO's format."""
     return [
         {"id": int(category_id), "name": name}
         for category_id, name in list(zip(source.catalogue.category_ids, source.class_names, strict=True))[1:]
@@ -45,7 +45,7 @@ def categories(source: Source) -> list[dict[str, Any]]:
 
 
 def to_annotations(record: Record, image_id: int, catalogue: Catalogue) -> list[dict[str, Any]]:
-    """The objects of a record as annotations, without numbers of their own."""
+    """Returns the objects of a record as annotations, without numbers of their own."""
     objects = record.objects
     return [
         {

@@ -1,7 +1,7 @@
 """One annotation at a time: what can be used of it, and what is said about it.
 
-An annotation that has only one possible meaning is taken, with one counted notice per kind. One that is of no use is
-left out, with one counted notice per reason, so that nothing can go wrong in the middle of a run.
+An annotation that has only one possible meaning is taken, with one counted notice per kind. One without a meaning is
+left out, with one counted notice per reason. Nothing can go wrong in the middle of a run.
 """
 
 from collections.abc import Mapping

@@ -13,7 +13,7 @@ def encode(masks: np.ndarray) -> list[dict[str, Any]]:
 
 
 def encode_within(mask: np.ndarray, corner: tuple[int, int], image_size: tuple[int, int]) -> dict[str, Any]:
-    """The same for a mask of which only a part is given, in time proportional to that part; elsewhere it is 0.
+    """Encodes a mask that is zero outside a part, in time proportional to that part; the result is as in ``encode``.
 
     Args:
       mask: the part, bool ``[h, w]``.
@@ -21,11 +21,11 @@ def encode_within(mask: np.ndarray, corner: tuple[int, int], image_size: tuple[i
       image_size: height and width of the image, in which the part lies.
     """
     (top, left), (height, width) = corner, image_size
-    columns = np.zeros((mask.shape[1], mask.shape[0] + 2), bool)  # runs go down them; a 0 on either side
+    columns = np.zeros((mask.shape[1], mask.shape[0] + 2), bool)  # runs go down columns, with a 0 at both ends
     columns[:, 1:-1] = mask.T
     column, row = np.divmod(np.flatnonzero(columns[:, 1:] != columns[:, :-1]), mask.shape[0] + 1)
     bounds = (left + column) * height + top + row
-    if len(mask) == height:  # where one run ends and the next begins, at the foot of a column, there is but one
+    if len(mask) == height:  # a run may go on in the next column
         bounds, times = np.unique(bounds, return_counts=True)
         bounds = bounds[times == 1]
     lengths = np.diff(bounds, prepend=0, append=height * width)
@@ -35,9 +35,9 @@ def encode_within(mask: np.ndarray, corner: tuple[int, int], image_size: tuple[i
 
 
 def decode(codes: list[dict[str, Any]], image_size: tuple[int, int]) -> np.ndarray:
-    """The masks, uint8 ``[d, h, w]``, of an image of ``image_size`` (height, width).
+    """Decodes masks, uint8 ``[d, h, w]``, of an image of ``image_size`` (height, width).
 
-    Not by pycocotools, whose decoder warns under numpy 2, and warnings cannot be silenced in one thread alone.
+    The decoder of pycocotools warns under numpy 2, and warnings cannot be silenced in one thread alone.
     """
     masks = np.zeros((len(codes), *image_size), np.uint8)
     for mask, code in zip(masks, codes, strict=True):
@@ -48,7 +48,7 @@ def decode(codes: list[dict[str, Any]], image_size: tuple[int, int]) -> np.ndarr
 
 
 def encode_segmentation(segmentation: list | dict[str, Any], image_size: tuple[int, int]) -> dict[str, Any]:
-    """A segmentation of an annotation file in compressed form, whichever of the three forms it has.
+    """Encodes a segmentation of an annotation file in compressed form.
 
     Args:
       segmentation: polygons ``[x1, y1, x2, y2, ...]``, which together are the mask; or run lengths,
@@ -63,10 +63,11 @@ def encode_segmentation(segmentation: list | dict[str, Any], image_size: tuple[i
 
 
 def run_lengths(counts: list[int] | str | bytes) -> np.ndarray:
-    """The lengths of runs of 0 and of 1 in turn, int64 ``[n]``, of counts in either form.
+    """Returns the lengths of runs of 0 and of 1 in turn, int64 ``[n]``, of counts in either form.
 
-    In compressed counts, each length from the fourth on is its difference to the last but one before, written in
-    digits of 5 bits, the lowest first, of characters from "0" on whose sixth bit says that another digit follows.
+    In compressed counts, each length from the fourth on is the difference to the length two places before. Numbers
+    are written in digits of 5 bits, the lowest first. A digit is a character, counted from "0"; its sixth bit says
+    that another digit follows.
     """
     if isinstance(counts, list):
         return np.asarray(counts, np.int64)

@@ -1,4 +1,4 @@
-"""Sources of images whose objects are annotations in COCO's form: what all such formats have in common.
+"""Sources of images with annotations in COCO's form: what all formats of objects have in common.
 
 A format reads its files into a list of ``AnnotatedImage`` and gives it to ``open_annotated``. Nothing is decoded before
 a record is asked for.
@@ -116,7 +116,8 @@ def open_annotated(
         notices=notices.all(),
     )
     fingerprint = _fingerprint(records) if records.as_semantic else ""
-    return Source(records, classes.names, classes.palette, fingerprint, catalogue, findings)
+    files = [str(image.path) for image in images]
+    return Source(records, classes.names, classes.palette, fingerprint, catalogue, findings, files)
 
 
 def apply_crowds(

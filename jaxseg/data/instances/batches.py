@@ -1,7 +1,7 @@
 """From records to batches for detectors. Training batch t is a pure function of (seed, t).
 
-Images are padded to a few sizes only, one for each batch, so that few programs are compiled. The number of the step is
-all that resuming needs, as in ``data/batches.py``; who shares the work changes nothing.
+Images are padded to a few sizes, one per batch, so that few programs are compiled. Resuming needs the number of the
+step only. The number of processes and workers changes nothing.
 """
 
 import warnings
@@ -22,7 +22,7 @@ from jaxseg.data.stream import BatchStream
 from jaxseg.types import Catalogue, InstanceBatch, InstanceExample, Record, Source
 
 ENDLESS = 1 << 40  # steps
-MANY = 1000  # images that are worth starting processes for
+MANY = 1000  # number of images from which evaluation uses processes
 
 
 def train_batches(
@@ -35,9 +35,9 @@ def train_batches(
     process_index: int = 0,
     process_count: int = 1,
 ) -> BatchStream:
-    """Augmented batches without end, from step ``start_step`` on; the arguments are those of ``batches.train_batches``.
+    """Yields augmented batches without end, from step ``start_step``; arguments as in ``semantic.batches``.
 
-    All images of a batch, over all processes, are padded to the same of ``padded_sizes(data_config, training=True)``.
+    All images of a batch, over all processes, are padded to one of ``padded_sizes(data_config, training=True)``.
 
     Returns:
       An iterator of ``InstanceBatch`` with ``b / n`` images each; close it, or use it in a ``with`` statement.
@@ -45,16 +45,16 @@ def train_batches(
     share = share_of(batch_size, process_index, process_count)
     pipeline = read_pipeline(data_config, "instances")
     catalogue = catalogue_of(source, data_config)
-    learnt = np.flatnonzero(catalogue.counts >= (0 if data_config.empty_images else 1))
-    if learnt.size == 0:
+    trained = np.flatnonzero(catalogue.counts >= (0 if data_config.empty_images else 1))
+    if trained.size == 0:
         raise ValueError(f"the split config.data.train of {data_config.name} has no image with an object to learn from")
     _warn_of_crowded(catalogue.counts, data_config.max_objects)
     sizes = padded_sizes(data_config, training=True)
     resize = pipeline.options["resize"]
     side = None if resize.jitters else max(resize.choices)
-    groups = _grouped(learnt, catalogue.sizes, sizes, side, data_config.max_size)
+    groups = _grouped(trained, catalogue.sizes, sizes, side, data_config.max_size)
     order = GroupedOrder(tuple(groups.values()), batch_size, seed)
-    make = TrainBatch(source.records, learnt, order, tuple(groups), pipeline, data_config.max_objects, share)
+    make = TrainBatch(source.records, trained, order, tuple(groups), pipeline, data_config.max_objects, share)
     return BatchStream(grain.MapDataset.range(ENDLESS).map(make)[start_step:], workers=data_config.workers)
 
 
@@ -66,12 +66,12 @@ def eval_batches(
     process_index: int = 0,
     process_count: int = 1,
 ) -> BatchStream:
-    """Every image of the source exactly once over all processes, unaltered but for its size.
+    """Yields every image of the source exactly once over all processes, changed in size only.
 
-    Images come in the order of the sizes that they are padded to, one of ``padded_sizes(data_config, training=False)``
-    a batch. All processes get equally many batches, of equal shapes; the last ones of each size are filled up with rows
-    that are not ``valid``. Objects are those for which a batch has room: what is to be scored against all of them asks
-    ``coco_format.ground_truth``. The arguments are those of ``train_batches``.
+    Images are ordered by the sizes that they are padded to, one of ``padded_sizes(data_config, training=False)`` per
+    batch. All processes get equally many batches of equal shapes. The last ones of each size are filled up with rows
+    that are not ``valid``. Batches hold at most ``max_objects`` objects per image; ``coco.format.ground_truth`` has
+    all of them. Arguments are those of ``train_batches``.
     """
     share = share_of(batch_size, process_index, process_count)
     catalogue = catalogue_of(source, data_config)
@@ -85,13 +85,13 @@ def eval_batches(
         for start in range(0, len(images), batch_size)
     ]
     make = EvalBatch(source.records, batches, *sides, data_config.max_objects, share.stop - share.start)
-    # Threads start at once; processes take seconds, but then they do not wait for Python's lock.
+    # Threads start at once. Processes take seconds to start, but do not share Python's lock.
     workers = data_config.workers if len(source.records) >= MANY else 0
     return BatchStream(grain.MapDataset.range(len(batches)).map(make), workers=workers)
 
 
 def padded_sizes(data_config: ml_collections.ConfigDict, *, training: bool) -> tuple[Size, ...]:
-    """The (height, width) that images of batches can have: as many programs are compiled."""
+    """Returns the (height, width) that images of batches can have; one program is compiled for each."""
     check_sides(data_config)
     if not training:
         return buckets(data_config.min_size, data_config.max_size)
@@ -107,12 +107,12 @@ def padded_sizes(data_config: ml_collections.ConfigDict, *, training: bool) -> t
 
 
 class TrainBatch(NamedTuple):
-    """Makes the batch of a step, in whatever process it is called.
+    """Makes the batch of a step, in any process.
 
     Attributes:
       records: of the source.
-      learnt: which of them are learnt from.
-      order: which of them are in a batch.
+      trained: indices of the records that are trained on.
+      order: decides which of them are in a batch.
       padded: the size of the images of each group of the order.
       pipeline: their augmentations.
       max_objects: m.
@@ -120,7 +120,7 @@ class TrainBatch(NamedTuple):
     """
 
     records: Sequence[Record]
-    learnt: np.ndarray
+    trained: np.ndarray
     order: GroupedOrder
     padded: tuple[Size, ...]
     pipeline: Pipeline
@@ -128,7 +128,7 @@ class TrainBatch(NamedTuple):
     share: slice
 
     def __call__(self, step: int) -> InstanceBatch:
-        """The rows ``share`` of the batch of ``step``."""
+        """Makes the rows ``share`` of the batch of ``step``."""
         group, images = self.order.batch(step)
         batch = empty_batch(len(images[self.share]), self.padded[group], self.max_objects)
         for row, place in enumerate(range(len(images))[self.share]):
@@ -145,7 +145,7 @@ class TrainBatch(NamedTuple):
 
     def _draw_other(self, rng: np.random.Generator) -> InstanceExample:
         """Samples another training image, resampled."""
-        return self._view(rng, int(rng.choice(self.learnt)))[0]
+        return self._view(rng, int(rng.choice(self.trained)))[0]
 
     def _view(self, rng: np.random.Generator, index: int) -> tuple[InstanceExample, Size]:
         """Returns an image resampled by a random view, and its original size."""
@@ -159,7 +159,7 @@ class EvalBatch(NamedTuple):
 
     Attributes:
       records: of the source.
-      batches: of each batch the size of its images, and those of its records that fall to this process.
+      batches: the padded size of each batch, and the records in this process' share of it.
       min_size, max_size: see ``resized_size``.
       max_objects: m.
       rows: b, of this process.
@@ -173,7 +173,7 @@ class EvalBatch(NamedTuple):
     rows: int
 
     def __call__(self, step: int) -> InstanceBatch:
-        """The process' own rows of batch ``step``; those beyond the images of that size are not ``valid``."""
+        """Makes this process' rows of batch ``step``; rows without an image are not ``valid``."""
         padded, images = self.batches[step]
         batch = empty_batch(self.rows, padded, self.max_objects)
         for row, index in enumerate(images):
@@ -184,24 +184,25 @@ class EvalBatch(NamedTuple):
 
 
 def example_of(record: Record) -> InstanceExample:
-    """A record as detectors see it."""
+    """Returns the image and the objects of a record."""
     if record.objects is None:
         raise ValueError(f"{record.name} has no objects; instance tasks need a data set with objects")
     return InstanceExample(record.image, record.objects)
 
 
 def catalogue_of(source: Source, data_config: ml_collections.ConfigDict) -> Catalogue:
-    """The source's.
+    """Returns the catalogue of a source.
 
     Raises:
-      ValueError: it has none, so it is no data set for detectors; or there is no room for objects.
+      ValueError: the source has label maps only, or ``config.data.max_objects`` is not positive.
     """
     if data_config.max_objects < 1:
-        raise ValueError(f"config.data.max_objects is {data_config.max_objects}; expected 1 or more")
+        raise ValueError(f"config.data.max_objects is {data_config.max_objects}; expected 1 or more.")
     if source.catalogue is None:
         raise ValueError(
-            f"config.data.name={data_config.name} has label maps but no objects, which instance tasks need; take coco, "
-            "shapes, or oxford_pets with config.data.instances"
+            f"config.data.name is {data_config.name!r}, which has label maps but no objects; expected a data set of "
+            "objects for task=instances. Set config.data.name=auto, coco or shapes, or config.data.instances for "
+            "oxford_pets."
         )
     return source.catalogue
 
@@ -209,10 +210,10 @@ def catalogue_of(source: Source, data_config: ml_collections.ConfigDict) -> Cata
 def _grouped(
     images: np.ndarray, sizes: np.ndarray, padded: Sequence[Size], min_size: int | None, max_size: int
 ) -> dict[Size, np.ndarray]:
-    """The images by the size that they are padded to, one of ``padded``; without a ``min_size`` there is only one."""
+    """Groups images by the one of ``padded`` that they are padded to; without a ``min_size`` there is only one."""
     if min_size is None:
         return {padded[0]: images}
-    # Most images of a data set have one of few sizes.
+    # Data sets have few different sizes.
     kinds, kind_of = np.unique(sizes[images], axis=0, return_inverse=True)
     chosen = [bucket_of(resized_size(tuple(map(int, kind)), min_size, max_size), padded) for kind in kinds]
     return {size: images[np.array([choice == size for choice in chosen])[kind_of]] for size in padded if size in chosen}
@@ -223,6 +224,6 @@ def _warn_of_crowded(counts: np.ndarray, max_objects: int) -> None:
     if crowded:
         warnings.warn(
             f"{crowded} image(s) have more than config.data.max_objects={max_objects} objects, one of them "
-            f"{counts.max()}: of these images the smallest objects are not learnt from",
+            f"{counts.max()}: the smallest objects of these images are not trained on",
             stacklevel=3,
         )

@@ -1,4 +1,4 @@
-"""An endless order of batches, each of which has images of one group, such as those that are padded to one size."""
+"""An endless order of batches with images of one group each, such as those that are padded to one size."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -7,16 +7,16 @@ import numpy as np
 
 
 class GroupedOrder(NamedTuple):
-    """Batch t of it is a function of (seed, t).
+    """An order of batches in which batch t is a function of (seed, t).
 
-    Each group is shuffled anew each time all of it was seen, and cut into batches, which may straddle two such turns.
-    In an epoch, groups take turns by chance, each as often as its share of the images demands: after n epochs, group g
-    of ``len(g)`` images has had ``⌊n len(g) / batch_size⌋`` batches.
+    Each group is shuffled for each pass over it and cut into batches, which may straddle two passes. In an epoch,
+    groups take turns at random in proportion to their images: after n epochs, a group of ``len(g)`` images has had
+    ``⌊n len(g) / batch_size⌋`` batches.
 
     Attributes:
-      groups: the images of each, int ``[n]``, none of them empty.
-      batch_size: images a batch.
-      seed: of the order.
+      groups: the images of each group, int ``[n]``, none of them empty.
+      batch_size: images per batch.
+      seed: seed of the order.
     """
 
     groups: Sequence[np.ndarray]
@@ -24,7 +24,7 @@ class GroupedOrder(NamedTuple):
     seed: int
 
     def batch(self, step: int) -> tuple[int, np.ndarray]:
-        """The number of the group of batch ``step``, and its images ``[b]``."""
+        """Returns the number of the group of batch ``step``, and its images ``[b]``."""
         epoch = self._epoch(step)
         before, after = self._batches(epoch), self._batches(epoch + 1)
         turns = np.repeat(np.arange(len(self.groups)), after - before)
@@ -34,7 +34,7 @@ class GroupedOrder(NamedTuple):
         return group, self._images(group, int(before[group] + np.count_nonzero(turns[:place] == group)))
 
     def _batches(self, epochs: int) -> np.ndarray:
-        """How many batches each group has had after so many epochs."""
+        """Counts the batches of each group in a number of epochs."""
         return epochs * np.array([len(group) for group in self.groups]) // self.batch_size
 
     def _epoch(self, step: int) -> int:
@@ -45,7 +45,7 @@ class GroupedOrder(NamedTuple):
         return epoch
 
     def _images(self, group: int, number: int) -> np.ndarray:
-        """Batch ``number`` of a group."""
+        """Returns batch ``number`` of a group."""
         members = self.groups[group]
         turns, places = np.divmod(np.arange(number * self.batch_size, (number + 1) * self.batch_size), len(members))
         images = np.empty(self.batch_size, np.int64)

@@ -139,7 +139,7 @@ def _by_name(folder: Path) -> dict[str, list[Path]]:
 
 
 def _by_end(name: str, anywhere: Mapping[str, list[Path]]) -> Path | None:
-    """Returns the one file whose path ends like a name; None where there is none or more than one."""
+    """Returns the one file with a path that ends like a name; None where there is none or more than one."""
     candidates = anywhere.get(name.rsplit("/", 1)[-1], [])
     for start in range(name.count("/") + 1):
         end = "/" + name.split("/", start)[-1]

@@ -1,4 +1,4 @@
-"""Images of any size, with any number of objects, in the rows of a batch that has room for so much and no more."""
+"""Images of any size with any number of objects, packed into batches of fixed shapes."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from jaxseg.types import InstanceBatch, InstanceExample, Objects
 
 
 def empty_batch(rows: int, padded: Size, max_objects: int) -> InstanceBatch:
-    """Filler alone: black images without objects, none of them ``valid``."""
+    """Returns a batch of filler: black images without objects, none of them ``valid``."""
     sizes = np.tile(np.array(padded, np.int32), (rows, 1))
     return InstanceBatch(
         image=np.zeros((rows, *padded, 3), np.uint8),
@@ -24,7 +24,7 @@ def empty_batch(rows: int, padded: Size, max_objects: int) -> InstanceBatch:
 
 
 def fill_row(batch: InstanceBatch, row: int, example: InstanceExample, index: int, original_size: Size) -> None:
-    """Writes an image into a row of a batch, with as many of its objects as there is room for."""
+    """Writes an image into a row of a batch, with as many of its objects as fit."""
     height, width = example.image.shape[:2]
     objects = foremost(example.objects, batch.boxes.shape[1])
     count = len(objects.classes)
@@ -41,7 +41,7 @@ def fill_row(batch: InstanceBatch, row: int, example: InstanceExample, index: in
 
 
 def foremost(objects: Objects, most: int) -> Objects:
-    """As many objects as ``most``, in their order: regions of many objects are left out first, then the smallest."""
+    """Returns at most ``most`` objects in their order: crowd regions are left out first, then the smallest."""
     if len(objects.classes) <= most:
         return objects
     x1, y1, x2, y2 = objects.boxes.T

@@ -1,4 +1,4 @@
-"""Which images of a data set of objects belong to a split, whatever its folders and files are called."""
+"""Finds the images of a split in a data set of objects, under any usual name of its folders and files."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, TypeVar

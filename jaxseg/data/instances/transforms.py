@@ -72,8 +72,8 @@ def jittered_view(rng: np.random.Generator, size: Size, scale: tuple[float, floa
 def apply_view(example: InstanceExample, view: View) -> InstanceExample:
     """Resamples image, boxes and masks for a view.
 
-    A box that the window cuts becomes the tight box of what remains of its mask, or, for an object without a mask, what
-    remains of the box. Objects that vanish are dropped.
+    A box that the window cuts becomes the tight box of what remains of its mask. For an object without a mask, the box
+    itself is cut. Objects that vanish are dropped.
     """
     (top, left), (height, width) = view.corner, view.size
     objects, old = example.objects, example.image.shape[:2]

@@ -173,7 +173,7 @@ def _segmentation(shape: dict[str, Any], kind: str, size: tuple[int, int]) -> li
 
 
 def ellipse(x: float, y: float, radius_x: float, radius_y: float, degrees: float = 0.0) -> list[float]:
-    """Returns a polygon around an ellipse whose corners are at most about two pixels apart."""
+    """Returns a polygon around an ellipse, with corners at most about two pixels apart."""
     count = max(16, math.ceil(math.pi * max(radius_x, radius_y)))
     turn = math.radians(degrees)
     polygon = []

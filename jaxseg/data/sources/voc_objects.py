@@ -184,4 +184,5 @@ def _open(
     catalogue = Catalogue(sizes, np.array(counts, np.int32), range(1, len(files) + 1), range(len(class_names)))
     findings = Findings(len(files), sizes, class_names, empty=counts.count(0), notices=notices.all())
     records = VocObjectRecords(files, coding, options, bool(data_config.get("as_semantic")))
-    return Source(records, class_names, palette, "", catalogue, findings)
+    paths = [str(one.image) for one in files]
+    return Source(records, class_names, palette, "", catalogue, findings, paths)

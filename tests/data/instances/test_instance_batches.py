@@ -171,7 +171,7 @@ def test_more_objects_than_there_is_room_for_are_said_once(source, data):
 
 
 def test_a_data_set_without_objects(source, data):
-    with pytest.raises(ValueError, match=r"config\.data\.name=shapes has label maps but no objects"):
+    with pytest.raises(ValueError, match="config.data.name is 'shapes', which has label maps but no objects"):
         train(source._replace(catalogue=None), data, 1)
     with pytest.raises(ValueError, match="no image with an object to learn from"):
         train(drawn_source([(40, 40)], [0]), data, 1)

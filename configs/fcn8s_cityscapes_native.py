@@ -1,15 +1,10 @@
-"""FCN-8s on Cityscapes at its full resolution, 1024x2048.
+"""FCN-8s on Cityscapes at its full resolution, 2048x1024.
 
-Data: Cityscapes, as for ``fcn8s_cityscapes``. Training sees windows of 512x1024 at scales of 0.5 to 2. Validation sees
-every image whole and scores it in its own pixels.
-
-Recipe: that of ``fcn8s_cityscapes``.
-
-Run:
-
-    python -m jaxseg.main --config configs/fcn8s_cityscapes_native.py --config.data.source_dir=FOLDER
-
-Result: not measured yet. The scores are those of an independent implementation, see ``tests/test_protocols.py``.
+Data: Cityscapes, as for fcn8s_cityscapes. Training sees windows of 1024x512 at scales of 0.5 to 2. Validation sees each
+    image whole and scores it in its own pixels.
+Recipe: that of fcn8s_cityscapes.
+Run: jaxseg train fcn8s_cityscapes_native --config.data.source_dir=FOLDER
+Result: not measured yet. tests/test_protocols.py compares its evaluation with an independent implementation.
 """
 
 from jaxseg.configs import fcn8s_cityscapes

@@ -1,16 +1,12 @@
 """FCN-ResNet50 on COCO's images of VOC's classes: the reference training and evaluation of torchvision.
 
-Data: COCO 2017 with label maps of VOC's 21 classes, see ``jaxseg/data/sources/coco_voc.py``. The shorter side becomes
-520 pixels. Training scales it by 0.5 to 2 and sees windows of 480x480. Validation scores images at 520 pixels, and
-resizes label maps by their nearest pixels, as torchvision does.
-
-Recipe: torchvision's: SGD, 32 images, 0.02 falling polynomially, 30 epochs, the auxiliary head at ten times the rate.
-
-Run:
-
-    python -m jaxseg.main --config configs/fcn_resnet50_coco_voc.py --config.data.source_dir=FOLDER
-
-Result: not measured yet. The confusion matrix is torchvision's, see ``tests/test_protocols.py``.
+Data: COCO 2017 with label maps of VOC's 21 classes, see jaxseg/data/sources/coco_voc.py. The shorter side becomes 520
+    pixels. Training scales it by 0.5 to 2 and sees windows of 480x480. Validation scores images at 520 pixels, with
+    label maps resized by their nearest pixels, as torchvision does.
+Recipe: torchvision's: SGD, batches of 32, 0.02 falling polynomially, 30 epochs, the auxiliary head at ten times the
+    rate.
+Run: jaxseg train fcn_resnet50_coco_voc --config.data.source_dir=FOLDER
+Result: not measured yet. tests/test_protocols.py compares its confusion matrix with torchvision's own evaluation.
 """
 
 from jaxseg.configs import fcn_resnet50_voc

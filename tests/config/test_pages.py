@@ -84,3 +84,13 @@ def test_base_still_has_every_field():
     fields = set(field_names(base.get_config()))
     assert fields == set(field_names(defaults.semantic())) | set(field_names(defaults.detector()))
     assert base.get_config().data.mean == (0.5, 0.5, 0.5)
+
+
+@pytest.mark.parametrize("name", pages.page_names())
+def test_the_description_of_a_page_has_its_fixed_form(name):
+    text = pages.description(name)
+    first, *rest = text.splitlines()
+    assert first.endswith(".")
+    sections = [line.split(":")[0] for line in rest if line and not line.startswith(" ")]
+    assert sections == ["Data", "Recipe", "Run", "Result"]
+    assert f"\nRun: jaxseg train {name}" in text

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from jaxseg import config as defaults
+from jaxseg.config import pages
 from jaxseg.config.resolution import IMAGENET, fill_normalization, notes, resolve_fields
 
 
@@ -86,3 +87,12 @@ def test_the_home_folder_is_expanded(monkeypatch):
     assert found.data.dir == "/somewhere/data"
     assert found.data.source_dir == "/somewhere/files"
     assert found.init.weights == "/somewhere/weights.pth"
+
+
+def test_the_detector_for_a_folder_trains_on_twelve_images():
+    config = pages.load("mask_rcnn_folder")
+    after = resolved(config, 12)
+    assert (after.train.steps, after.optimizer.warmup_steps) == (30, 3)  # 20 epochs of 12 images, 8 per step
+    small = resolved(pages.load("mask_rcnn_folder_small"), 12)
+    assert (small.data.mean, small.data.std) == IMAGENET
+    assert small.model.anchor_sizes[-1] == (192,)

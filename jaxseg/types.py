@@ -147,7 +147,7 @@ class Batch(NamedTuple):
     label: np.ndarray
     valid: np.ndarray
     weight: np.ndarray | None = None
-    index: np.ndarray | None = None
+    index: np.ndarray | None = None  # type: ignore[assignment]  # a field, not the method of tuples
     sizes: np.ndarray | None = None
     original: np.ndarray | None = None
     original_sizes: np.ndarray | None = None

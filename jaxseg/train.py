@@ -142,7 +142,9 @@ def train(
         for change in changes:
             report.say(f"changed since {folder} was last used: {change}")
         if start:
-            report.say(f"{folder} goes on from step {start}" if start < total else f"{folder} is finished; scoring it")
+            report.say(
+                f"{folder} resumes from step {start}" if start < total else f"{folder} is finished; evaluating it"
+            )
 
         profile = stack.enter_context(Profile(folder / "profile", profile_steps if is_main_process() else None))
         run = Run(experiment, folder, source, scored, checkpoints, report, stopped, profile)
@@ -183,7 +185,8 @@ def initial_weights_of(experiment: Experiment, folder: pathlib.Path) -> InitialW
         return InitialWeights({}, "")
     state = experiment.steps.abstract_state
     shapes = {"params": state.params, "batch_stats": state.batch_stats}
-    return load_initial_weights(experiment.config, experiment.task.model.module, shapes)
+    task = experiment.task
+    return load_initial_weights(experiment.config, task.model.module, shapes, task.classes.names)
 
 
 def take_steps(run: Run, state: TrainState) -> TrainState:

@@ -53,7 +53,8 @@ def test_batches_are_bitwise_those_of_the_record(name, golden, tmp_path):
 def test_losses_are_those_of_the_record(name, golden, tmp_path):
     experiment, batches = experiment_and_batches(name, tmp_path)
     state = experiment.steps.init({})
-    for batch, expected in zip(batches, golden[name]["losses"], strict=False):
+    # A step magnifies the rounding of gradients, which depends on the forms of convolutions.
+    for batch, expected, rel in zip(batches, golden[name]["losses"], (1e-5, 1e-4), strict=False):
         state, logs = experiment.steps.train(state, experiment.steps.place(batch))
-        for term in expected.keys() - {"gradient_norm"}:  # Adam magnifies rounding in the gradients of later steps
-            assert float(logs[term]) == pytest.approx(expected[term], rel=1e-5), term
+        for term in expected.keys() - {"gradient_norm"}:
+            assert float(logs[term]) == pytest.approx(expected[term], rel=rel), term

@@ -126,7 +126,7 @@ def test_longer_training_goes_on_where_the_run_ended(trained, tmp_path, capsys):
     training.train(tiny_config(), tmp_path)
     said = capsys.readouterr().out
     assert "train.steps: 2 -> 4" in said
-    assert "goes on from step 2" in said
+    assert "resumes from step 2" in said
     chex.assert_trees_all_equal(final_state(tmp_path), final_state(trained[0]))
 
 
@@ -168,7 +168,7 @@ def test_a_damaged_checkpoint_is_set_aside_and_an_older_one_used(trained, tmp_pa
     training.train(tiny_config(), tmp_path)
     captured = capsys.readouterr()
     assert "checkpoint 4 cannot be read" in captured.err
-    assert "goes on from step 2" in captured.out
+    assert "resumes from step 2" in captured.out
     assert [path.name for path in (tmp_path / "checkpoints_unreadable").iterdir()] == ["4_0"]
     chex.assert_trees_all_equal(final_state(tmp_path), final_state(trained[0]))
 

@@ -92,7 +92,7 @@ def finish(process):
 def test_a_killed_run_ends_as_an_undisturbed_one(tmp_path, root, monkeypatch):
     monkeypatch.chdir(root)
     kill_when_saved(start(tmp_path / "killed"), tmp_path / "killed")
-    assert "goes on from step" in finish(start(tmp_path / "killed"))
+    assert "resumes from step" in finish(start(tmp_path / "killed"))
     finish(start(tmp_path / "undisturbed"))
     killed, undisturbed = ((tmp_path / name / "metrics.jsonl").read_text() for name in ("killed", "undisturbed"))
     assert killed == undisturbed

@@ -1,11 +1,11 @@
-"""What a fresh run starts from when it is not random: ``config.init.weights``.
+"""Initial weights of a fresh run, named by ``config.init.weights``.
 
-That is a file of torchvision's, or the workdir of a run of the same model, which the paper's staged training of FCNs
-asks for: 16s starts from 32s, and 8s from 16s.
+They come from a file of torchvision, or from the workdir of a run of the same model. The staged training of the FCN
+paper uses the latter: FCN-16s is initialized from FCN-32s, and FCN-8s from FCN-16s.
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +13,8 @@ import flax.linen as nn
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
+from jaxseg.data.coco import classes as coco_classes
+from jaxseg.data.sources import voc
 from jaxseg.models.fcn_resnet import FCNResNet
 from jaxseg.models.fcn_vgg import FCNVGG
 from jaxseg.models.mask_rcnn.model import MaskRCNN
@@ -27,7 +29,7 @@ Variable = tuple[str, ...]  # (collection, module, ..., leaf)
 
 
 class Origin(NamedTuple):
-    """A kind of state dict that a model can start from.
+    """A kind of state dict that a model can be initialized from.
 
     Attributes:
       name: what people call such a network.
@@ -43,13 +45,12 @@ class Origin(NamedTuple):
 
 
 class Family(NamedTuple):
-    """What a model can start from.
+    """What a model can be initialized from.
 
     Attributes:
       origins: gives the kinds of state dict for a model of this type.
-      heads: a regular expression of our modules whose shape depends on the number of classes; in a run with another
-        number they are not taken.
-      variants: a regular expression of our modules that some models of this type have and others have not.
+      heads: a regular expression of the modules with outputs per class. Weights of other classes leave them random.
+      variants: a regular expression of the modules that only some models of this type have.
     """
 
     origins: Callable[[Any], tuple[Origin, ...]] = lambda model: ()
@@ -58,11 +59,11 @@ class Family(NamedTuple):
 
 
 class InitialWeights(NamedTuple):
-    """What a run starts from.
+    """Initial weights of a run.
 
     Attributes:
-      variables: numpy arrays by path; what is not among them starts at random.
-      message: for the console; "" where everything starts at random.
+      variables: numpy arrays by path; variables that are not among them are random.
+      message: a line for the console; "" if everything is random.
     """
 
     variables: dict[Variable, np.ndarray]
@@ -101,6 +102,13 @@ FAMILIES = {
 }
 
 
+# The classes of torchvision's files, by model and number of classes.
+TORCHVISION_CLASSES = {
+    (MaskRCNN, len(coco_classes.CLASS_NAMES)): coco_classes.CLASS_NAMES,
+    (FCNResNet, len(voc.CLASS_NAMES)): voc.CLASS_NAMES,
+}
+
+
 def set_norm_epsilon(config: Any, folder: Path) -> None:
     """Sets ``config.model.norm_epsilon`` of a detector with frozen norms to what its initial weights were trained with.
 
@@ -121,16 +129,23 @@ def set_norm_epsilon(config: Any, folder: Path) -> None:
             model.norm_epsilon = frozen_norm_epsilon(find_weights(weights))
 
 
-def load_initial_weights(config: Any, model: nn.Module, shapes: dict[str, Any]) -> InitialWeights:
-    """The numbers that ``config.init.weights`` stands for.
+def load_initial_weights(
+    config: Any, model: nn.Module, shapes: dict[str, Any], class_names: Sequence[str] = ()
+) -> InitialWeights:
+    """Reads the weights that ``config.init.weights`` names.
+
+    Heads are kept only if the weights are of the same classes in the same order. The classes of a run are known by
+    name. Those of torchvision's files are known by their number: 91 are COCO's, 21 are Pascal VOC's. Heads of files
+    with another number of classes are kept if their shape fits, since such files name no classes.
 
     Args:
       config: the whole config.
-      model: the module to start.
-      shapes: of its variables, by collection.
+      model: the module to initialize.
+      shapes: the shapes of its variables, by collection.
+      class_names: the classes of this run; () compares shapes only.
 
     Raises:
-      ValueError: there is no such file, name or run, or it does not fit the model; entries that are missing, left over
+      ValueError: there is no such file, name or run, or it does not fit the model. Entries that are missing, left over
         or of another shape are listed.
     """
     weights = config.init.weights
@@ -141,18 +156,24 @@ def load_initial_weights(config: Any, model: nn.Module, shapes: dict[str, Any]) 
     notes: tuple[str, ...] = ()
     if Path(weights).is_dir():
         given = _of_run(Path(weights), config.model.name, leaves, family)
+        theirs = workdir.load(Path(weights))[1]
     else:
         checkpoint = read_checkpoint(find_weights(weights))
         given, notes = _of_file(weights, checkpoint.arrays, model, leaves, family), checkpoint.notes
-    anew = _outermost(leaves.keys() - given.keys(), given)
-    random = f", but for {', '.join(anew)}, which start anew" if anew else ""
-    return InitialWeights(given, "; ".join([f"starts from {weights}{random}", *notes]))
+        theirs = TORCHVISION_CLASSES.get((type(model), len(class_names)), ())
+    if class_names and theirs and tuple(theirs) != tuple(class_names):
+        heads = [path for path in given if re.fullmatch(family.heads, _module(path))]
+        given = {path: array for path, array in given.items() if path not in heads}
+        notes = (*notes, "its classes have other names, so that its heads are not used") if heads else notes
+    missing = _outermost(leaves.keys() - given.keys(), given)
+    random = [f"random: {', '.join(missing)}"] if missing else []
+    return InitialWeights(given, "; ".join([f"initialized from {weights}", *random, *notes]))
 
 
 def _of_file(
     weights: str, state: dict[str, np.ndarray], model: nn.Module, leaves: dict[Variable, Any], family: Family
 ) -> dict[Variable, np.ndarray]:
-    """What a state dict of torchvision's has for the model."""
+    """Returns the variables that a state dict of torchvision has for the model."""
     path = find_weights(weights)
     origins = family.origins(model)
     fitting = [origin for origin in origins if origin.mark in state]
@@ -161,8 +182,8 @@ def _of_file(
             [*(f"the weights of {origin.name}" for origin in origins), "the workdir of one of its runs"]
         )
         raise ValueError(
-            f"init.weights is {weights!r}, a file of another network (it begins with {next(iter(state), None)!r}): "
-            f"this model starts from {known}"
+            f"init.weights is {weights!r}, a file of another network (it begins with {next(iter(state), None)!r}); "
+            f"expected {known}."
         )
     origin = fitting[0]
     if isinstance(model, MaskRCNN) and model.norm == "frozen" and model.norm_epsilon != frozen_norm_epsilon(path):
@@ -177,10 +198,10 @@ def _of_file(
 
 
 def _of_run(folder: Path, name: str, leaves: dict[Variable, Any], family: Family) -> dict[Variable, np.ndarray]:
-    """What the newest checkpoint of a run has for the model: the averages where the run keeps them."""
-    theirs = workdir.load(folder)[0].model.name
-    if theirs != name:
-        raise ValueError(f"init.weights is the run {folder} of the model {theirs}: give one of the model {name}")
+    """Returns the variables that the newest checkpoint of a run has for the model: averages if the run keeps them."""
+    other = workdir.load(folder)[0].model.name
+    if other != name:
+        raise ValueError(f"init.weights is the run {folder} of the model {other}; expected a run of the model {name}.")
     saved = checkpoint_reader.read_newest(folder)
     state = flatten_dict(saved["ema"] or {name: saved[name] for name in ("params", "batch_stats")})
     given, problems = {}, []
@@ -200,12 +221,12 @@ def _of_run(folder: Path, name: str, leaves: dict[Variable, Any], family: Family
 
 
 def _module(path: Variable) -> str:
-    """The module that a variable belongs to, such as "backbone/conv1"."""
+    """Returns the module of a variable, such as "backbone/conv1"."""
     return "/".join(path[1:-1])
 
 
 def _outermost(missing: Iterable[Variable], given: Iterable[Variable]) -> list[str]:
-    """The modules that the missing variables belong to, each named by the outermost one of which nothing is given."""
+    """Returns the modules of the missing variables, each named by the outermost module that has nothing given."""
     known = {path[1:end] for path in given for end in range(len(path))}
     names = {next(path[1:end] for end in range(2, len(path) + 1) if path[1:end] not in known) for path in missing}
     return ["/".join(name) for name in sorted(names)]

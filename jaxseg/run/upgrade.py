@@ -23,10 +23,11 @@ def upgrade(saved: Mapping[str, Any]) -> dict[str, Any]:
       ValueError: the config is of an unknown task.
     """
     known = {"semantic": defaults.semantic, "instances": defaults.detector}
-    if saved.get("task") not in known:
-        raise ValueError(f"task is {saved.get('task')!r}; known are {', '.join(sorted(known))}.")
+    task = saved.get("task", "instances" if saved.get("model", {}).get("name") == "mask_rcnn" else "semantic")
+    if task not in known:
+        raise ValueError(f"task is {task!r}; known are {', '.join(sorted(known))}.")
     fields = flatten(renamed.upgrade(dict(saved)))
-    today = flatten({name: value for name, value in known[saved["task"]]().to_dict().items() if name != "model"})
+    today = flatten({name: value for name, value in known[task]().to_dict().items() if name != "model"})
     return nest(today | BEFORE | fields)
 
 

@@ -241,6 +241,6 @@ def test_a_job_of_two_tasks_is_requeued_and_goes_on(slurm, root, tmp_path, monke
     slurm("scancel", "--signal=TERM", job)
     until(lambda: slurm("squeue", "--noheader", f"--jobs={job}", "--states=all", "--format=%T") == "COMPLETED", 600)
     assert "Restarts=1" in slurm("scontrol", "show", "job", job)
-    assert f"{run} goes on from step" in said.read_text()
+    assert f"{run} resumes from step" in said.read_text()
     steps = [line["step"] for line in read_lines(run / "metrics.jsonl") if line["split"] == "train"]
     assert steps == list(range(1, 101))

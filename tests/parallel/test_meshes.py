@@ -62,7 +62,7 @@ def every_so_many_anchors(logits, deltas, anchors, valid, sizes, proposal):
     """Proposals of which no rounding decides: as ``rpn.propose``, but what the network says of them is not asked."""
     del logits, deltas, sizes
     boxes, valid = jnp.concatenate(anchors, axis=1), jnp.concatenate(valid, axis=1)
-    chosen = np.linspace(0, boxes.shape[1] - 1, proposal.total).astype(int)
+    chosen = np.linspace(0, boxes.shape[1] - 1, proposal.post_nms_top_n).astype(int)
     return rpn.Proposals(boxes[:, chosen], jnp.ones((len(boxes), len(chosen))), valid[:, chosen])
 
 

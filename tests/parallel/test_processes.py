@@ -153,7 +153,7 @@ def test_a_checkpoint_that_one_process_cannot_read_is_used_by_none(launch, halfw
         path.write_bytes(path.read_bytes()[:50])
     said = finish(launch(tmp_path, 2, 1, mesh__data=1, mesh__fsdp=2))
     assert "checkpoint 4 cannot be read" in said
-    assert f"{tmp_path} goes on from step 2" in said
+    assert f"{tmp_path} resumes from step 2" in said
     assert_same_lines(read_lines(tmp_path / "metrics.jsonl"), alone)
 
 

@@ -1,4 +1,4 @@
-"""What a fresh run starts from: torchvision's networks, whole or as a backbone, and runs of our own."""
+"""What a fresh run initialized from: torchvision's networks, whole or as a backbone, and runs of our own."""
 
 import re
 
@@ -12,6 +12,7 @@ from random_weights import random_variables, template
 from safetensors.numpy import save_file
 
 import jaxseg.train as training
+from jaxseg.data.sources import voc
 from jaxseg.inference.pretrained import abstract_variables
 from jaxseg.models.backbones.resnet import ResNet
 from jaxseg.models.backbones.vgg import VGG16
@@ -38,9 +39,9 @@ def saved(folder, model, mapping, seed=0, image=SIZE):
     return variables, path
 
 
-def initial_weights(model, weights, shapes=None, name="any"):
+def initial_weights(model, weights, shapes=None, name="any", class_names=()):
     config = tiny_config(init__weights=str(weights), model__name=name)
-    return load_initial_weights(config, model, shapes or template(model, SIZE))
+    return load_initial_weights(config, model, shapes or template(model, SIZE), class_names)
 
 
 def nested(variables, *modules):
@@ -49,8 +50,8 @@ def nested(variables, *modules):
     return unflatten_dict({(p[0], *p[count:]): v for p, v in variables.items() if p[1:count] == modules})
 
 
-def anew(message):
-    found = re.search(r", but for (.*), which start anew", message)
+def random_modules(message):
+    found = re.search(r"; random: ([^;]*)", message)
     return set(found[1].split(", ")) if found else set()
 
 
@@ -75,7 +76,7 @@ DECODER = {f"{part}_{skip}{end}" for skip in ("layer3", "layer2", "layer1", "ste
 def test_a_resnet_becomes_the_backbone(tmp_path, model, random):
     variables, path = saved(tmp_path, ResNet(50, width=4, classes=3), mappings.RESNET)
     found = initial_weights(model, path, abstract_variables(model) if isinstance(model, MaskRCNN) else None)
-    assert anew(found.message) == random
+    assert random_modules(found.message) == random
     given, state = (
         {name: value for name, value in to_state_dict(tree, mappings.RESNET).items() if value.ndim}
         for tree in (nested(found.variables, "backbone"), variables)
@@ -91,7 +92,7 @@ def test_a_vgg16_becomes_backbone_fc6_and_fc7(tmp_path, batch_norm):
     model = FCNVGG(5, width=2, hidden=128, batch_norm=batch_norm)
     found = initial_weights(model, path)
     anew_modules = {"score_fc7", "score_pool4", "score_pool3", "up_fc7_x2", "up_pool4_x2", "up_pool3_x8"}
-    assert anew(found.message) == anew_modules
+    assert random_modules(found.message) == anew_modules
     params = variables["params"]
     fc6, fc7 = (nested(found.variables, name)["params"] for name in ("fc6", "fc7"))
     chex.assert_trees_all_equal(fc6, params["fc6"])
@@ -99,7 +100,7 @@ def test_a_vgg16_becomes_backbone_fc6_and_fc7(tmp_path, batch_norm):
     np.testing.assert_array_equal(nested(found.variables, "backbone", "conv5_3")["params"]["kernel"],
                                   params["conv5_3"]["kernel"])  # fmt: skip
     narrow = initial_weights(model.clone(hidden=16), path)
-    assert anew(narrow.message) == anew_modules | {"fc6", "fc7"}
+    assert random_modules(narrow.message) == anew_modules | {"fc6", "fc7"}
 
 
 def test_the_classifier_slides_over_a_map_as_it_stood_on_an_image(tmp_path):
@@ -123,11 +124,11 @@ def test_a_whole_network_with_other_classes_keeps_all_but_its_heads(tmp_path):
     variables, path = saved(tmp_path, FCNResNet(7, width=4), mappings.FCN_RESNET)
     same = initial_weights(FCNResNet(7, width=4), path)
     chex.assert_trees_all_equal(unflatten_dict(same.variables), variables)
-    assert same.message == f"starts from {path}"
+    assert same.message == f"initialized from {path}"
     other = initial_weights(FCNResNet(5, width=4), path)
-    assert anew(other.message) == {"classifier/score", "aux_classifier/score"}
+    assert random_modules(other.message) == {"classifier/score", "aux_classifier/score"}
     assert len(other.variables) == len(same.variables) - 4
-    assert not anew(initial_weights(FCNResNet(7, width=4, auxiliary=False), path).message)
+    assert not random_modules(initial_weights(FCNResNet(7, width=4, auxiliary=False), path).message)
 
 
 def test_entries_that_do_not_fit_are_listed(tmp_path):
@@ -141,9 +142,9 @@ def test_entries_that_do_not_fit_are_listed(tmp_path):
 @pytest.mark.parametrize(
     ("model", "expected"),
     [
-        (FCNVGG(3, width=2, hidden=4), "starts from the weights of a VGG16 without batch norm or the workdir"),
-        (UNet(3, features=2), "starts from the workdir of one of its runs"),
-        (UNetResNet(3, depth=34, width=4), "starts from the weights of a ResNet-34 or"),
+        (FCNVGG(3, width=2, hidden=4), "expected the weights of a VGG16 without batch norm or the workdir"),
+        (UNet(3, features=2), "expected the workdir of one of its runs"),
+        (UNetResNet(3, depth=34, width=4), "expected the weights of a ResNet-34 or"),
     ],
     ids=["fcn_vgg", "unet", "unet_resnet"],
 )
@@ -160,7 +161,7 @@ def test_the_frozen_norms_of_the_first_detector_want_their_epsilon(tmp_path, mon
     state = to_state_dict(random_variables(shapes, 0), mappings.MASK_RCNN_V1)
     path = tmp_path / "detector.safetensors"
     save_file(state, path)
-    assert anew(initial_weights(model, path, shapes).message) == set()
+    assert random_modules(initial_weights(model, path, shapes).message) == set()
     monkeypatch.setattr(files, "COCO_V1_DETECTOR", files.sha256(path)[:8])
     with pytest.raises(ValueError, match=r"set model.norm_epsilon to 0\.0"):
         initial_weights(model, path, shapes)
@@ -204,7 +205,7 @@ def test_a_finer_fcn_starts_from_the_averages_of_a_coarser_ones_run(tmp_path):
     coarse = random_run(tmp_path, fcn_experiment(32))
     experiment = fcn_experiment(16, tmp_path)
     start = training.initial_weights_of(experiment, tmp_path / "fresh")
-    assert anew(start.message) == {"score_pool4", "up_fc7_x2", "up_pool4_x16"}
+    assert random_modules(start.message) == {"score_pool4", "up_fc7_x2", "up_pool4_x16"}
     state = jax.device_get(experiment.steps.init(start.variables))
     assert state.step == 0
     for name in ("backbone", "fc6", "fc7", "score_fc7"):
@@ -215,17 +216,16 @@ def test_a_finer_fcn_starts_from_the_averages_of_a_coarser_ones_run(tmp_path):
 
 def test_a_fresh_run_says_what_it_starts_from_and_one_that_goes_on_looks_at_nothing(trained, tmp_path, capsys):
     folder, _ = trained
-    # Without learning, the one step leaves what the run started from.
+    # With next to no learning, the one step leaves what the run started from.
     fields = {"optimizer__learning_rate": 1e-30, "train__steps": 1, "data__val": ""}
     training.train(tiny_config(init__weights=str(folder), **fields), tmp_path)
-    assert f"{tmp_path} starts from {folder}\n" in capsys.readouterr().out
-    chex.assert_trees_all_equal(
-        checkpoint_reader.read_newest(tmp_path)["params"], checkpoint_reader.read_newest(folder)["params"]
-    )
+    assert f"{tmp_path} initialized from {folder}\n" in capsys.readouterr().out
+    here, there = (checkpoint_reader.read_newest(where)["params"] for where in (tmp_path, folder))
+    chex.assert_trees_all_close(here, there, rtol=0, atol=1e-20)
     training.train(tiny_config(init__weights="gone", **fields), tmp_path)
     said = capsys.readouterr().out
     assert "is finished" in said
-    assert "starts from" not in said
+    assert "initialized from" not in said
 
 
 def test_runs_that_do_not_fit_are_refused(trained, tmp_path):
@@ -235,7 +235,7 @@ def test_runs_that_do_not_fit_are_refused(trained, tmp_path):
     with pytest.raises(ValueError, match="does not fit") as error:
         training.train(config, tmp_path / "run")
     assert "encoder_0/conv_1/kernel: shape (3, 3, 3, 4), expected (3, 3, 3, 6)" in str(error.value)
-    with pytest.raises(ValueError, match=f"is the run {folder} of the model unet: give one of the model fcn_vgg"):
+    with pytest.raises(ValueError, match=f"is the run {folder} of the model unet; expected a run of the model fcn_vgg"):
         training.initial_weights_of(fcn_experiment(8, folder), tmp_path / "run")
     with pytest.raises(ValueError, match="is not the folder of a run"):
         training.train(tiny_config(init__weights=str(tmp_path)), tmp_path / "run")
@@ -246,11 +246,37 @@ def test_a_run_of_other_classes_gives_all_but_its_head(trained):
     folder, _ = trained
     model = UNet(7, features=4, depth=1, norm_momentum=0.9)
     found = initial_weights(model, folder, name="unet")
-    assert anew(found.message) == {"head"}
+    assert random_modules(found.message) == {"head"}
     state = checkpoint_reader.read_newest(folder)
     state = flatten_dict({name: state[name] for name in ("params", "batch_stats")})
     assert len(found.variables) == len(state) - 2
     chex.assert_trees_all_equal(found.variables, {path: state[path] for path in found.variables})
+
+
+@pytest.mark.parametrize(("rename", "random"), [(False, set()), (True, {"head"})])
+def test_heads_of_a_run_are_kept_only_if_its_classes_have_the_same_names(trained, rename, random):
+    """Four classes each, but other ones: a head that means disc, square and triangle is of no use for fruit."""
+    folder, _ = trained
+    own = workdir.load(folder)[1]
+    names = ("background", "apple", "pear", "plum") if rename else own
+    found = initial_weights(UNet(4, features=4, depth=1, norm_momentum=0.9), folder, name="unet", class_names=names)
+    assert random_modules(found.message) == random
+    assert ("classes have other names" in found.message) == rename
+    assert (("params", "head", "kernel") in found.variables) != rename
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_heads_of_a_torchvision_file_are_kept_only_for_its_own_data_set(tmp_path, own):
+    _, path = saved(tmp_path, FCNResNet(21, width=4), mappings.FCN_RESNET)
+    names = voc.CLASS_NAMES if own else [f"class {number}" for number in range(21)]
+    found = initial_weights(FCNResNet(21, width=4), path, class_names=names)
+    assert random_modules(found.message) == (set() if own else {"classifier/score", "aux_classifier/score"})
+
+
+def test_heads_of_a_file_without_known_classes_are_kept_if_they_fit(tmp_path):
+    _, path = saved(tmp_path, FCNResNet(7, width=4), mappings.FCN_RESNET)
+    found = initial_weights(FCNResNet(7, width=4), path, class_names=[f"class {number}" for number in range(7)])
+    assert not random_modules(found.message)
 
 
 def test_the_epsilon_of_frozen_norms_follows_the_weights(tmp_path, monkeypatch):

@@ -16,7 +16,9 @@ def make(resize):
     experiment, source = tiny_experiment(tiny_config(data__resize=resize, data__max_size=90), jax.devices()[:1])
     state = experiment.steps.init()
     classes = source.class_names, source.palette, (0, 1, 2, 3)
-    model = TrainedModel(experiment.config, experiment.task.model, eval_variables(state), *classes, experiment.mesh)
+    model = TrainedModel(
+        experiment.config, experiment.task.model.module, eval_variables(state), *classes, experiment.mesh
+    )
     sizing = read_sizing(experiment.config.data)
 
     def alone(image):

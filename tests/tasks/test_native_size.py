@@ -38,7 +38,7 @@ def one_by_one(experiment, state, source):
     for record in source.records:
         size = sizing.target(record.label.shape)
         image = sizing.resize_image(record.image, size)
-        logits = np.asarray(experiment.task.predict(state, image[None]))[0]
+        logits = np.asarray(experiment.task.model.predict(state, image[None]))[0]
         label = sizing.resize_label(record.label, size)
         if data.score_at == "original":
             logits, label = bilinear(logits, record.label.shape), record.label

@@ -53,7 +53,16 @@ def test_its_predictions_are_cocos(trained_detector, tmp_path):
     Image.fromarray(rng.integers(0, 256, (50, 90, 3), np.uint8)).save(tmp_path / "photo.png")
     assert predict.predict(partial(predict.of_run, trained_detector[0], "latest"), [str(tmp_path)], tmp_path) == 0
     for one in json.loads((tmp_path / "predictions.json").read_text()):
-        assert set(one) == {"image_id", "file_name", "category_id", "bbox", "score", "segmentation"}
+        assert set(one) == {
+            "image_id",
+            "file_name",
+            "category_id",
+            "bbox",
+            "score",
+            "segmentation",
+            "mask_file",
+            "overlay_file",
+        }
         assert one["segmentation"]["size"] == [50, 90]
     for kind in ("mask", "overlay"):
         with Image.open(tmp_path / f"photo_{kind}.png") as image:

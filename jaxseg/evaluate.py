@@ -1,4 +1,4 @@
-"""Scoring a state on a split: each image once, on any number of devices and processes."""
+"""Evaluates a state on a split: each image once, on any number of devices and processes."""
 
 import pathlib
 from collections.abc import Callable, Iterable, Mapping
@@ -19,7 +19,7 @@ from jaxseg.run.experiment import Experiment, build
 from jaxseg.run.state import TrainState
 from jaxseg.types import Source
 
-# Fields of config.data that say how a model is given its images: a run's own, for it learnt from images given so.
+# Fields of config.data that prepare images for a model. The run's own are used, since it was trained with them.
 AS_TRAINED = ("image_size", "train_size", "resize", "min_size", "max_size", "mean", "std", "scale")
 
 # Older runs, made before these fields were, did this.
@@ -33,13 +33,13 @@ def score(
     stopped: Callable[[], bool] = lambda: False,
     finish: Callable[[Any], Any] | None = None,
 ) -> Any:
-    """The scores of a state on a split.
+    """Returns the scores of a state on a split.
 
     Args:
       experiment: the run.
       state: what to score.
       source: the split.
-      stopped: asked before every batch; when it says True, scoring ends without a result.
+      stopped: called before every batch; True ends the evaluation, which then returns None.
       finish: makes the result from the state of the metric; None returns ``task.metric.result``, the scores.
     """
     with batches_of(experiment, source) as batches:
@@ -62,7 +62,7 @@ def score_batches(
     stopped: Callable[[], bool] = lambda: False,
     finish: Callable[[Any], Any] | None = None,
 ) -> Any:
-    """The scores of a state on some batches of a split, see ``score``."""
+    """Returns the scores of a state on some batches of a split, see ``score``."""
     task, steps = experiment.task, experiment.steps
     waiting = None
 
@@ -73,7 +73,7 @@ def score_batches(
         for batch in batches:
             if stopped():
                 return None
-            # What one batch gave comes to the host while the device works on the next.
+            # The results of one batch are copied to the host while the device works on the next.
             scored = steps.evaluate(state, steps.place(batch))
             if waiting is not None:
                 metric = add(metric, *waiting)
@@ -84,7 +84,7 @@ def score_batches(
 
 
 def batches_of(experiment: Experiment, source: Source) -> Any:
-    """The share of a split that falls to this process, in order, as batches."""
+    """Returns the batches of this process's share of a split, in order."""
     config, (share, shares) = experiment.config, batch_share(experiment.mesh)
     return experiment.task.data.eval_batches(
         source, config.data, batch_size=config.train.batch_size, process_index=share, process_count=shares
@@ -92,35 +92,35 @@ def batches_of(experiment: Experiment, source: Source) -> Any:
 
 
 def draw_examples(experiment: Experiment, state: TrainState, source: Source) -> np.ndarray:
-    """A picture, uint8 ``[h, w, 3]``, of the first few images of a split with their truths and predictions.
+    """Draws the first few images of a split with their labels and predictions, uint8 ``[h, w, 3]``.
 
-    Every process predicts the same images, since they all hold a part of the state.
+    Every process predicts the same images, since each holds a part of the state.
     """
     predict = partial(experiment.steps.predict, state)
     return EXAMPLES[experiment.config.task](experiment.config, source, predict)
 
 
 def scored_splits(config: ml_collections.ConfigDict) -> list[str]:
-    """The kinds of split that the config names, of "val" and "test"."""
+    """Returns the kinds of split that the config names: "val", "test"."""
     return [kind for kind in ("val", "test") if config.data[kind]]
 
 
 def evaluate(
     config: ml_collections.ConfigDict, folder: pathlib.Path, checkpoint: str, report: bool = False
 ) -> dict[str, dict[str, Any]]:
-    """Scores a run's checkpoint on the config's val and test splits.
+    """Evaluates a checkpoint of a run on the val and test splits of a config.
 
     Args:
-      config: says which data; the model, and how it is given its images, are those of the run.
+      config: the data. The model, and how images are prepared for it, are those of the run.
       folder: the run's workdir.
       checkpoint: "latest", "best" or a step number.
       report: write ``report.html`` and its CSV files into the workdir.
 
     Returns:
-      For each kind of split its scores.
+      The scores, by kind of split.
 
     Raises:
-      ValueError: no such run, checkpoint or split.
+      ValueError: there is no such run, checkpoint or split.
     """
     saved, class_names, palette = workdir.load(folder)
     with saved.unlocked():
@@ -130,10 +130,10 @@ def evaluate(
     experiment = build(saved, class_names, palette)
     kinds = scored_splits(saved)
     if not kinds:
-        raise ValueError("the config names no split to score: set data.val or data.test")
+        raise ValueError("data.val and data.test are empty; expected the name of a split. Set one of them.")
     state = load_state(experiment, folder, checkpoint)
     if is_main_process():
-        print(f"scoring step {int(state.step)} of {folder}")
+        print(f"evaluating step {int(state.step)} of {folder}")
     with main_process_first():
         sources = {kind: open_source(saved.data, saved.data[kind], class_names) for kind in kinds}
     check_scored(sources, saved.task)

@@ -27,7 +27,7 @@ class Objects(NamedTuple):
     Attributes:
       boxes: float32 ``[m, 4]``, ``[x1, y1, x2, y2]`` in pixels.
       classes: int32 ``[m]``, from 1; 0 is the background.
-      masks: uint8 ``[m, h, w]``, 1 on the object. All zero for an object of which only the box is known.
+      masks: uint8 ``[m, h, w]``, 1 on the object. All zero for an object with a box only.
       crowd: bool ``[m]``, a region of many objects, which is neither a target nor a mistake.
     """
 
@@ -41,7 +41,7 @@ class Record(NamedTuple):
     """One annotated image as a source yields it, at its original size.
 
     Attributes:
-      name: the file name without its ending, or whatever else tells a person which image this is.
+      name: the file name without its ending, or another name by which people know the image.
       image: uint8 ``[h, w, 3]``.
       label: uint8 ``[h, w]``, class numbers and ``IGNORE``; None where a source has objects only.
       objects: the objects, or None where a source has a label map only.
@@ -161,8 +161,8 @@ class InstanceBatch(NamedTuple):
       sizes: int32 ``[b, 2]``, height and width of each image before it was padded.
       boxes: float32 ``[b, m, 4]``, in pixels of these images.
       classes: int32 ``[b, m]``, from 1; 0 on padding.
-      masks: uint8 ``[b, m, h, w / 8]``, a bit a pixel, as ``np.packbits`` packs rows. All zero for an object of which
-        only the box is known: no mask is learned from it.
+      masks: uint8 ``[b, m, h, w / 8]``, a bit a pixel, as ``np.packbits`` packs rows. All zero for an object
+        with a box only: no mask is learned from it.
       usable: bool ``[b, m]``, False on padding and on crowd regions.
       original_sizes: int32 ``[b, 2]``, height and width of the image as its record has it.
       index: int32 ``[b]``, which record of the source it is; -1 on filler.

@@ -1,4 +1,4 @@
-"""Where arrays lie: the mesh of devices, and how batches and states are divided over it."""
+"""The mesh of devices, and how batches and states are divided over it."""
 
 import math
 from collections.abc import Sequence
@@ -14,14 +14,14 @@ AXES = ("data", "fsdp", "spatial")
 
 
 def make_mesh(sizes: Any, devices: Sequence[jax.Device] | None = None) -> Mesh:
-    """The mesh over devices, all of all processes unless some are given.
+    """Returns the mesh over the devices of all processes, unless some are given.
 
     Args:
-      sizes: ``data``, ``fsdp`` and ``spatial``; one of them may be -1, which takes the devices that are left.
-      devices: those to use.
+      sizes: ``data``, ``fsdp`` and ``spatial``; one of them may be -1, which uses all remaining devices.
+      devices: the devices to use.
 
     Raises:
-      ValueError: sizes that do not multiply to the number of devices.
+      ValueError: the product of the sizes is not the number of devices.
     """
     shape = [sizes[axis] for axis in AXES]
     devices = jax.devices() if devices is None else devices
@@ -43,17 +43,17 @@ def is_one_cpu(mesh: Mesh) -> bool:
 
 
 def check_batch(mesh: Mesh, batch_size: int, accumulate: int, height: int, least_rows: int = 1) -> None:
-    """Sees that a batch can be divided as the config asks.
+    """Checks that a batch can be divided as the config asks.
 
     Args:
       mesh: the devices.
-      batch_size: images in a batch.
-      accumulate: microbatches that it is cut into.
+      batch_size: images per batch.
+      accumulate: microbatches per batch.
       height: rows of an image.
-      least_rows: of an image that a device must hold, where they are divided.
+      least_rows: least rows of an image per device, if rows are divided.
 
     Raises:
-      ValueError: a batch that cannot, with the nearest one that can.
+      ValueError: it cannot; the message names the nearest batch that can.
     """
     shares = mesh.shape["data"] * mesh.shape["fsdp"] * accumulate
     if batch_size < 1 or batch_size % shares:
@@ -75,12 +75,12 @@ def check_batch(mesh: Mesh, batch_size: int, accumulate: int, height: int, least
 
 
 def batch_share(mesh: Mesh) -> tuple[int, int]:
-    """Which share of each batch this process reads, and how many shares there are.
+    """Returns which share of each batch this process reads, and how many shares there are.
 
     Processes that hold different rows of the same images, over ``spatial``, read the same share.
 
     Raises:
-      ValueError: a process whose devices hold images of two shares, some of them only in part.
+      ValueError: the devices of a process hold images of two shares, some of them only in part.
     """
     holders = [{device.process_index for device in rows} for rows in mesh.devices.reshape(-1, mesh.shape["spatial"])]
     shares = list(dict.fromkeys(map(frozenset, holders)))
@@ -93,13 +93,13 @@ def batch_share(mesh: Mesh) -> tuple[int, int]:
 
 
 def batch_sharding(mesh: Mesh, ndim: int) -> NamedSharding:
-    """How an array ``[b, ...]`` of a batch lies on the mesh; ``[b, h, w, ...]`` is divided over rows too."""
+    """Returns the sharding of an array ``[b, ...]`` of a batch; ``[b, h, w, ...]`` is divided over rows too."""
     rows = ("spatial",) if ndim >= 3 else ()
     return NamedSharding(mesh, P(("data", "fsdp"), *rows))
 
 
 def state_sharding(mesh: Mesh, leaf: Any) -> NamedSharding:
-    """How an array of the state lies on the mesh: its longest axis that can be is divided over ``fsdp``."""
+    """Returns the sharding of an array of the state: the longest axis that divides evenly, over ``fsdp``."""
     shards = mesh.shape["fsdp"]
     axes = [axis for axis in range(len(leaf.shape)) if leaf.shape[axis] % shards == 0]
     if shards == 1 or not axes:
@@ -109,12 +109,12 @@ def state_sharding(mesh: Mesh, leaf: Any) -> NamedSharding:
 
 
 def gathered(mesh: Mesh, tree: Any) -> Any:
-    """The arrays of a state, whole on every device; under jit, and their gradients likewise."""
+    """Returns the arrays of a state whole on every device, and makes their gradients whole; for use under jit."""
     return jax.lax.with_sharding_constraint(tree, NamedSharding(mesh, P()))
 
 
 def from_all_processes(content: bytes) -> list[bytes]:
-    """What each process gives, in the order of their numbers; all call this together, and all get the same."""
+    """Gathers bytes from all processes, in the order of their numbers. All processes call it together."""
     if jax.process_count() == 1:
         return [content]
     lengths = multihost_utils.process_allgather(np.int64(len(content)))

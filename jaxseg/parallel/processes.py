@@ -1,7 +1,6 @@
-"""A run of several processes: how they find each other, and who goes first.
+"""Runs of several processes: how they find each other, and which one writes.
 
-Each process holds some of the devices and runs the same program; process 0 is the main process: it
-alone writes what people read.
+Each process holds some of the devices and runs the same program. Only process 0, the main process, writes reports.
 """
 
 import contextlib
@@ -14,15 +13,15 @@ from jax.experimental import multihost_utils
 
 
 def join(coordinator: str, count: int, index: int) -> None:
-    """Joins the processes that share a run; to be called before anything touches a device.
+    """Joins the processes that share a run. Call it before anything uses a device.
 
     Args:
-      coordinator: ``host:port`` of process 0, which listens there.
-      count: how many processes there are.
-      index: which of them this is.
+      coordinator: the address ``host:port`` on which process 0 listens.
+      count: the number of processes.
+      index: the number of this process, from 0.
 
     Raises:
-      ValueError: an address, number or index that cannot be.
+      ValueError: the address, count or index is not valid.
     """
     if ":" not in coordinator or not coordinator.rsplit(":", 1)[1].isdigit():
         raise ValueError(f"--coordinator is {coordinator!r}; expected host:port, such as 10.0.0.1:8476, of process 0")
@@ -37,12 +36,12 @@ def join(coordinator: str, count: int, index: int) -> None:
 
 
 def join_cluster() -> None:
-    """The same, where Slurm, Open MPI, Kubernetes or a TPU's metadata says who takes part.
+    """Joins the processes that Slurm, Open MPI, Kubernetes or TPU metadata names.
 
     Slurm's and Open MPI's tasks get one GPU each; elsewhere a process has all devices of its machine.
 
     Raises:
-      ValueError: there is no such cluster around this process.
+      ValueError: this process is in no such cluster.
     """
     try:
         _initialize()
@@ -54,35 +53,35 @@ def join_cluster() -> None:
 
 
 def _initialize(**arguments) -> None:
-    # Its handler of SIGTERM would answer before ours, see interruption.py.
+    # Its handler of SIGTERM would answer before that of run/signals.py, see switches.py.
     jax.config.update("jax_enable_preemption_service", False)
     jax.distributed.initialize(**arguments)
 
 
 def is_main_process() -> bool:
-    """Whether this process is the one that writes and speaks."""
+    """Returns whether this process is the one that writes and prints."""
     return jax.process_index() == 0
 
 
 @contextlib.contextmanager
 def main_process_first() -> Iterator[None]:
-    """Within this context the leader goes first, and the others once it is done.
+    """Makes the other processes enter this context when the main process has left it.
 
-    For what is prepared on a disk that processes may share: the first one does the work, the others find it done.
+    Use it to prepare files on a disk that processes may share: the main process writes them, the others find them.
     """
     if jax.process_count() > 1 and not is_main_process():
-        multihost_utils.sync_global_devices("the leader is done")
+        multihost_utils.sync_global_devices("the main process is done")
     yield
     if jax.process_count() > 1 and is_main_process():
-        multihost_utils.sync_global_devices("the leader is done")
+        multihost_utils.sync_global_devices("the main process is done")
 
 
 def leave(status: int, *, stuck: bool = False) -> None:
-    """Ends this process for a reason of its own, without waiting for the others, which learn that it is gone.
+    """Ends this process without waiting for the others, which are told by the coordinator.
 
     Args:
       status: its exit status.
-      stuck: whether some of its threads may never end, so that it must not wait for them either.
+      stuck: some threads may never end; do not wait for them either.
     """
     if stuck or jax.distributed.is_initialized():
         sys.stdout.flush()

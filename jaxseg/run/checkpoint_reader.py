@@ -150,7 +150,7 @@ def read_newest(workdir: pathlib.Path) -> dict[str, Any]:
 
 
 def all_unreadable(workdir: pathlib.Path, broken: Mapping[int, str]) -> ValueError:
-    """Returns the error for a run none of whose checkpoints can be read."""
+    """Returns the error for a run without a readable checkpoint."""
     reasons = "; ".join(f"step {step}: {complaint}" for step, complaint in broken.items())
     return ValueError(
         f"no checkpoint in {workdir / FOLDER} can be read ({reasons}): they are damaged, or of another model or "

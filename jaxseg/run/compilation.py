@@ -1,7 +1,7 @@
 """How the steps of a run are compiled: jit over a mesh, or pmap.
 
-The mesh has the axes ``data``, ``fsdp`` and ``spatial``: a batch is divided over ``data`` and ``fsdp``, image rows over
-``spatial``, and parameters and optimizer state over ``fsdp``, to be gathered where they are used; the partitioner
+The mesh has the axes ``data``, ``fsdp`` and ``spatial``. A batch is divided over ``data`` and ``fsdp``, image rows over
+``spatial``. Parameters and optimizer state are divided over ``fsdp`` and gathered where they are used. The partitioner
 inserts the communication. One device is a mesh of 1.
 """
 
@@ -24,17 +24,16 @@ from jaxseg.tasks.task import Task
 
 
 class Steps(NamedTuple):
-    """The compiled functions of one run; everything they take and return lives on the mesh.
+    """The compiled functions of one run. Their arguments and results are on the mesh.
 
     Attributes:
-      init: ``(given={}) -> state``, where variables given by path, ``("params", module, ..., leaf)``, replace random
-        ones.
-      train: ``(state, batch) -> (state, logs)``; the state given is used up.
-      evaluate: ``(state, batch) -> (totals, each)``, see ``tasks.task.Task.score``.
+      init: ``(given={}) -> state``. Variables given by path, ``("params", module, ..., leaf)``, replace random ones.
+      train: ``(state, batch) -> (state, logs)``; the given state is donated.
+      evaluate: ``(state, batch) -> (totals, each)``, see ``tasks.task.Metric.score``.
       predict: ``(state, *inputs) -> predictions``.
-      place: a host's share of a batch -> the global batch on the mesh.
-      fetch: what ``evaluate`` returns, as numpy arrays: the totals, and this host's share of each.
-      abstract_state: shapes and shardings of a state, to restore a checkpoint into.
+      place: puts a host's share of a batch on the mesh and returns the global batch.
+      fetch: copies results of ``evaluate`` to numpy: the totals, and this host's share of each.
+      abstract_state: shapes and shardings of a state, for restoring checkpoints.
     """
 
     init: Callable[..., TrainState]
@@ -49,10 +48,10 @@ class Steps(NamedTuple):
 def compile_steps(
     task: Task, optimizer: optax.GradientTransformation, schedule: optax.Schedule, config: Any, mesh: Mesh
 ) -> Steps:
-    """The steps of a config, to be compiled on first use for the mesh.
+    """Returns the steps of a config, which are compiled for the mesh on first use.
 
     Raises:
-      ValueError: an unknown ``config.parallel``, or pmap with a mesh that it cannot serve.
+      ValueError: ``config.parallel`` is unknown, or pmap cannot use the mesh.
     """
     create = partial(_create, task, optimizer, config.seed, bool(config.optimizer.ema))
     shapes = jax.eval_shape(create)
@@ -91,7 +90,7 @@ def compile_steps(
 
 
 def pmap_axis(config: Any) -> str | None:
-    """The name of the axis over which pmap runs, or None for a config that does not use pmap."""
+    """Returns the name of the axis over which pmap runs, or None without pmap."""
     return "data" if config.parallel == "pmap" else None
 
 
@@ -136,7 +135,7 @@ def _with_jit(mesh: Mesh, shardings: TrainState, train: Callable, evaluate: Call
 
 
 def _with_pmap(mesh: Mesh, shardings: TrainState, train: Callable, evaluate: Callable) -> tuple[Callable, ...]:
-    """The same steps, each device with the whole state and its share of the batch; their sums meet in ``psum``."""
+    """Compiles steps with pmap: each device has the whole state and its share of the batch, and sums use ``psum``."""
     if mesh.shape["fsdp"] * mesh.shape["spatial"] != 1:
         raise ValueError(
             'parallel = "pmap" divides the batch alone: set mesh.fsdp and mesh.spatial to 1, or parallel to "jit"'

@@ -1,4 +1,4 @@
-"""What a run costs beside time: how long its programs take to compile, and how much memory they need at most."""
+"""Time of compilation and peak memory of a run."""
 
 import resource
 import sys
@@ -27,7 +27,7 @@ class CompileTime:
 
 
 def peak_memory() -> str:
-    """The most memory in use so far: of the fullest device, or of this process where devices do not say."""
+    """Describes the peak memory of the fullest device, or of this process if devices do not report it."""
     statistics = [device.memory_stats() or {} for device in jax.local_devices()]
     peaks = [one["peak_bytes_in_use"] for one in statistics if "peak_bytes_in_use" in one]
     if peaks:

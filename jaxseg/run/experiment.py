@@ -1,4 +1,4 @@
-"""A config made concrete: the task on its classes, the optimizer, the mesh and the compiled steps."""
+"""Builds what a config describes: the task on its classes, the optimizer, the mesh and the compiled steps."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -20,7 +20,7 @@ from jaxseg.types import Source
 
 
 class Experiment(NamedTuple):
-    """Everything of a run but its data and its state.
+    """A run without its data and its state.
 
     Attributes:
       config: resolved: with the image size as a pair and the number of steps.
@@ -36,11 +36,11 @@ class Experiment(NamedTuple):
 
 
 def resolve(config: ml_collections.ConfigDict, train: Source | None) -> ml_collections.ConfigDict:
-    """The config with what follows from its fields filled in: all fields of the model, sizes as pairs, epochs as steps.
+    """Returns the config with derived fields: all fields of the model, sizes as pairs, epochs as steps.
 
     Args:
       config: as a config file and flags give it.
-      train: the training split, whose length turns epochs into steps; None where ``train.steps`` is given.
+      train: the training split, which turns epochs into steps; None where ``train.steps`` is given.
 
     Raises:
       ValueError: a size, number of steps or number of epochs that is not positive.
@@ -59,7 +59,7 @@ def build(
     devices: Sequence[jax.Device] | None = None,
     cpu_kernels: bool | None = None,
 ) -> Experiment:
-    """Makes a resolved config concrete.
+    """Builds the experiment of a resolved config.
 
     Args:
       config: resolved.

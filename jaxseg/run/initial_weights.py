@@ -32,10 +32,10 @@ class Origin(NamedTuple):
     """A kind of state dict that a model can be initialized from.
 
     Attributes:
-      name: what people call such a network.
-      mark: an entry by which it is told from other kinds.
-      mapping: from its names to those of our whole model.
-      part: a regular expression of our modules that it has numbers for.
+      name: the usual name of such a network.
+      mark: an entry that other kinds do not have.
+      mapping: from its names to those of the whole model.
+      part: a regular expression of the modules that it has weights for.
     """
 
     name: str

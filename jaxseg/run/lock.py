@@ -1,7 +1,7 @@
 """Lets one training at a time write to a workdir.
 
 The file ``WORKDIR/lock.json`` names the process that trains. On its own host a ``flock`` tells whether it is alive: the
-kernel releases it when the process ends, for whatever reason. On other hosts a beat does: the process touches the file
+kernel releases it when the process ends, for any reason. On other hosts a beat does: the process touches the file
 every few seconds, and one that wants the workdir watches for a while whether that happens. Clocks are not compared.
 """
 

@@ -1,4 +1,4 @@
-"""A config's optimizer section into an optax transformation and its learning-rate schedule."""
+"""Optimizers and learning-rate schedules of a config, as optax transformations."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,7 +9,7 @@ import optax
 
 
 def make_schedule(config: Any, total_steps: int) -> optax.Schedule:
-    """Learning rate by step: a linear warm-up from 0, then the schedule's own course over the steps that remain.
+    """Makes the learning-rate schedule: a linear warm-up from 0, then the named schedule over the remaining steps.
 
     Args:
       config: the ``optimizer`` section of a config.
@@ -36,7 +36,7 @@ def make_schedule(config: Any, total_steps: int) -> optax.Schedule:
 
 
 def _falls(config: Any, total_steps: int) -> dict[int, float]:
-    """By what the rate is multiplied at which step after the warm-up."""
+    """Returns the factor of the rate per step at which it drops, counted from the end of the warm-up."""
     if not config.milestones or not all(0 < share < 1 for share in config.milestones):
         raise ValueError(
             f"optimizer.milestones is {tuple(config.milestones)}: the schedule 'steps' needs shares of the run, "
@@ -48,19 +48,19 @@ def _falls(config: Any, total_steps: int) -> dict[int, float]:
 def make_optimizer(
     config: Any, total_steps: int, frozen: Sequence[str] = ()
 ) -> tuple[optax.GradientTransformation, optax.Schedule]:
-    """The optimizer and the schedule that it follows.
+    """Makes the optimizer and its schedule.
 
     Args:
       config: the ``optimizer`` section of a config.
       total_steps: the length of the run.
-      frozen: with what the names of parameters begin that stay as they are, such as "backbone/conv1/".
+      frozen: prefixes of the names of parameters that are not trained, such as "backbone/conv1/".
 
     Raises:
       ValueError: an unknown optimizer or schedule.
     """
     schedule = make_schedule(config, total_steps)
     optimizers = {
-        # Keras's form: the epsilon stands under the root, and the first average is 0.
+        # The form of Keras: epsilon is inside the root, and the first average is 0.
         "rmsprop": lambda: optax.rmsprop(schedule, decay=0.9, eps=1e-7),
         "sgd": lambda: optax.sgd(schedule, momentum=0.9),
         "adam": lambda: optax.adam(schedule),
@@ -79,10 +79,10 @@ def make_optimizer(
 
 
 def scale_by_name(factors: Sequence[tuple[str, float]], frozen: tuple[str, ...]) -> optax.GradientTransformation:
-    """Multiplies updates: those of a parameter by the factor of the first pair with which its name begins.
+    """Multiplies the updates of a parameter by the factor of the first pair that is a prefix of its name.
 
-    The name is a path such as "backbone/conv1/kernel". Behind an optimizer this is a rate of the parameter's own, for
-    its weight decay too. Parameters whose names begin as one of ``frozen`` do not move.
+    The name is a path such as "backbone/conv1/kernel". After an optimizer, this is the parameter's own
+    learning rate, for its weight decay too. Parameters with a prefix in ``frozen`` do not change.
     """
 
     def scaled(path: tuple, update: jax.Array) -> jax.Array:
@@ -114,7 +114,7 @@ def _name(path: tuple) -> str:
 
 
 def kernels(params: Any) -> Any:
-    """True for the kernels of convolutions and dense layers, False for biases and norms' scales."""
+    """Returns True for the kernels of convolutions and dense layers, False for biases and scales of norms."""
     return jax.tree_util.tree_map_with_path(lambda path, _: path[-1].key == "kernel", params)
 
 

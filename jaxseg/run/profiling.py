@@ -1,4 +1,4 @@
-"""A window of training steps under JAX's profiler."""
+"""Traces a window of training steps with JAX's profiler."""
 
 import pathlib
 from typing import Any
@@ -10,11 +10,11 @@ class Profile:
     """Traces a few steps of a run into a folder, for TensorBoard and https://ui.perfetto.dev.
 
     Args:
-      folder: where traces go: ``plugins/profile/DATE/HOST.xplane.pb``, and ``perfetto_trace.json.gz`` beside it.
-      window: the first step to trace and the last; None for none.
+      folder: the folder of traces: ``plugins/profile/DATE/HOST.xplane.pb`` and ``perfetto_trace.json.gz``.
+      window: the first step to trace and the last; None traces none.
 
     Raises:
-      ValueError: a window that ends before it begins.
+      ValueError: the window ends before it begins.
     """
 
     def __init__(self, folder: pathlib.Path, window: tuple[int, int] | None):
@@ -33,14 +33,14 @@ class Profile:
         self._stop()
 
     def step(self, step: int) -> jax.profiler.StepTraceAnnotation:
-        """The context in which a step is started; the first one of the window begins the trace."""
+        """Returns the context for starting a step; the first step of the window starts the trace."""
         if step == self._first:
             jax.profiler.start_trace(self._folder, create_perfetto_trace=True)
             self._tracing = True
         return jax.profiler.StepTraceAnnotation("train", step_num=step)
 
     def done(self, step: int, results: Any) -> None:
-        """Ends the trace when the results of the window's last step are there."""
+        """Ends the trace when the results of the window's last step are computed."""
         if self._tracing and step >= self._last:
             jax.block_until_ready(results)
             self._stop()

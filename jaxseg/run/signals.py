@@ -1,4 +1,4 @@
-"""Being asked to stop: a signal is noted, the step at hand is finished, and the run saves before it goes."""
+"""Stops a run on SIGTERM and Ctrl-C: the current step is finished and saved before the process ends."""
 
 import contextlib
 import signal
@@ -12,14 +12,14 @@ from jax.sharding import PartitionSpec as P
 
 
 class Interruption:
-    """Whether, and by which signal, the run was asked to stop.
+    """The signal that asked the run to stop, if any.
 
-    A signal may reach one process of several, which must not stop alone: they vote by a maximum over all devices, which
-    goes the way of the steps. So that nobody waits for it, the votes of one poll are counted at the next.
+    A signal may reach one process of several, which must not stop alone. The processes take the maximum of their signal
+    numbers over all devices, like a step. The result of one poll is read at the next, so that no process waits for it.
 
     Attributes:
-      received: the signal, of this or another process, or None as long as none came.
-      agreed: whether all processes know.
+      received: the signal, of this or another process, or None.
+      agreed: whether all processes know of it.
     """
 
     def __init__(self) -> None:
@@ -29,7 +29,7 @@ class Interruption:
         self._votes = None
 
     def poll(self) -> bool:
-        """Whether to stop now; all processes ask at the same places, and all get the same answer."""
+        """Returns whether to stop now. All processes call it at the same places and get the same answer."""
         if not self._several:
             self.agreed = self.received is not None
         elif not self.agreed:
@@ -40,7 +40,7 @@ class Interruption:
 
 
 def _highest(number: int) -> jax.Array:
-    """The highest of the numbers that the processes give, known to all when the devices come to it."""
+    """Computes the highest of the numbers of all processes, on the devices."""
     everyone = Mesh(np.array(jax.devices()), "devices")
     mine = np.full(jax.local_device_count(), number, np.int32)
     given = jax.make_array_from_process_local_data(NamedSharding(everyone, P("devices")), mine)
@@ -49,7 +49,7 @@ def _highest(number: int) -> jax.Array:
 
 @contextlib.contextmanager
 def watched() -> Iterator[Interruption]:
-    """Within this context SIGTERM and the first Ctrl-C are only noted; a second Ctrl-C stops the process at once."""
+    """Notes SIGTERM and the first Ctrl-C within this context; a second Ctrl-C stops the process at once."""
     noted = Interruption()
 
     def note(number, frame):

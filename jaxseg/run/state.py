@@ -1,4 +1,4 @@
-"""What a training run carries from step to step: one pytree."""
+"""The state of a training run: one pytree that each step replaces."""
 
 from typing import Any, NamedTuple
 
@@ -8,14 +8,14 @@ import optax
 
 
 class TrainState(NamedTuple):
-    """A training run at one step; with the seed and the data, this determines the rest of the run.
+    """The state of a training run at one step. With the seed and the data, it determines the rest of the run.
 
     Attributes:
-      step: int32 scalar, the number of steps taken.
-      params: what the optimizer changes.
-      batch_stats: the running statistics of batch norms; {} where a model has none.
-      opt_state: the optimizer's own.
-      ema: running averages of ``params`` and ``batch_stats`` under those names, which evaluation uses; {} for none.
+      step: int32 scalar, the number of steps done.
+      params: the trained parameters.
+      batch_stats: the running statistics of batch norms; {} for models without them.
+      opt_state: the state of the optimizer.
+      ema: running averages of ``params`` and ``batch_stats`` for evaluation; {} keeps none.
     """
 
     step: jax.Array
@@ -26,7 +26,7 @@ class TrainState(NamedTuple):
 
 
 def create(variables: dict, optimizer: optax.GradientTransformation, ema: bool) -> TrainState:
-    """The state before the first step.
+    """Creates the state before the first step.
 
     Args:
       variables: ``params`` and perhaps ``batch_stats``, as a model's ``init`` returns them.
@@ -46,15 +46,14 @@ def create(variables: dict, optimizer: optax.GradientTransformation, ema: bool) 
 
 
 def eval_variables(state: TrainState) -> dict:
-    """The variables to evaluate and predict with: the averages where the run keeps them."""
+    """Returns the variables for evaluation and prediction: the averages, if the run keeps them."""
     return state.ema or {"params": state.params, "batch_stats": state.batch_stats}
 
 
 def update_ema(ema: dict, state: TrainState, decay: float) -> dict:
-    """The averages after one more step.
+    """Returns the averages after one more step.
 
-    The decay begins low and rises to its value, ``min(decay, (1 + t) / (10 + t))``, so that the first, random
-    parameters are soon forgotten.
+    The decay is ``min(decay, (1 + t) / (10 + t))``. It starts low, so that the random initial parameters fade soon.
     """
     step = state.step.astype(jnp.float32)
     decay = jnp.minimum(decay, (1 + step) / (10 + step))

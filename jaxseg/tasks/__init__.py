@@ -1,4 +1,4 @@
-"""Model, loss, prediction and metric of one kind of segmentation, tied into a ``Task``."""
+"""The tasks: model, data, loss and metric of each kind of segmentation, as a ``Task``."""
 
 from typing import Any
 
@@ -15,17 +15,17 @@ def make_task(
     axis_name: str | None = None,
     cpu_kernels: bool = False,
 ) -> Task:
-    """The task that a config asks for, on a data set's classes.
+    """Makes the task of a config for the classes of a data set.
 
     Args:
       config: the whole config.
-      class_names: one a class.
+      class_names: one name per class.
       palette: uint8 ``[k, 3]``.
-      axis_name: the axis over which pmap averages batch statistics, if it does.
+      axis_name: the axis over which pmap averages batch statistics; None without pmap.
       cpu_kernels: whether to use the forms of operations that are fast on one CPU device.
 
     Raises:
-      ValueError: an unknown task, or a section of the config that does not fit it.
+      ValueError: the task is unknown, or a section of the config does not fit it.
     """
     if config.task not in TASKS:
         raise ValueError(f"task is {config.task!r}; known are {', '.join(sorted(TASKS))}")

@@ -30,7 +30,7 @@ from jaxseg.types import InstanceBatch
 def make_task(
     config: Any, class_names: tuple[str, ...], palette: np.ndarray, axis_name: str | None, cpu_kernels: bool
 ) -> Task:
-    """Ties the config's detector, its five losses and COCO's scores into a Task."""
+    """Makes the task of a detector, with its five losses and COCO's scores."""
     if config.mesh.spatial != 1:
         raise ValueError(f"mesh.spatial is {config.mesh.spatial}: detectors do not divide images, set it to 1")
     model = make_model(INSTANCES, config, len(class_names), axis_name, cpu_kernels)
@@ -60,7 +60,7 @@ def make_task(
 
 
 def five_losses(outputs: TrainingOutputs) -> dict[str, Mean]:
-    """The losses of Mask R-CNN by torchvision's names; what is trained on is the sum of their values."""
+    """Computes the losses of Mask R-CNN by torchvision's names. Their sum is minimized."""
     anchors, regions = outputs.anchors, outputs.regions
     first = outputs.mask_logits.shape[1]
     classes, valid = regions.gt_classes, regions.valid
@@ -75,18 +75,18 @@ def five_losses(outputs: TrainingOutputs) -> dict[str, Mean]:
 
 
 def _init(model: MaskRCNN, key: jax.Array) -> dict:
-    # The variables are the same for images of any size.
+    # Variables do not depend on the size of images.
     return model.init(key, np.zeros((1, 64, 64, 3), np.float32), np.full((1, 2), 64, np.int32))
 
 
 def _inputs(data: Any, batch: InstanceBatch) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Images, sizes and extents as the detector takes them: the padding is 0 behind the normalization."""
+    """Returns images, sizes and extents for the detector; the padding of normalized images is 0."""
     image = normalize(batch.image, data.mean, data.std, data.scale)
     return zero_padding(image, valid_mask(batch.sizes, image.shape[1:3], 1)), batch.sizes, padded_to_stride(batch.sizes)
 
 
 def _sums(model, config, params, batch_stats, batch, key, part):
-    del part  # what is drawn for an image is a matter of the step and of the image, whatever else is in its batch
+    del part  # random samples are a function of the step and the image, not of the rest of the batch
     keys = jax.vmap(partial(jax.random.fold_in, key))(batch.index)
     image, sizes, extents = _inputs(config.data, batch)
     truth = GroundTruth(batch.boxes, batch.classes, batch.masks, batch.usable)
@@ -117,7 +117,7 @@ def _detect(model, precision, variables, image, sizes, extents):
 
 
 def _matmul_precision(precision: str) -> Any:
-    # float32 means float32: left alone, GPUs and TPUs would round the factors of a product.
+    # Without it, GPUs and TPUs would round the factors of float32 products.
     return jax.default_matmul_precision("highest" if precision == "float32" else "default")
 
 

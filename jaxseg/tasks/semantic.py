@@ -30,7 +30,7 @@ from jaxseg.types import IGNORE, Batch, Source
 def make_task(
     config: Any, class_names: tuple[str, ...], palette: np.ndarray, axis_name: str | None, cpu_kernels: bool
 ) -> Task:
-    """Ties the config's model and losses and the scores of the FCN paper into a Task."""
+    """Makes the task of a semantic model, with the losses of the config and the scores of the FCN paper."""
     classes = len(class_names)
     model = make_model(SEMANTIC, config, classes, axis_name, cpu_kernels)
     terms = losses.make_terms(classes, config.loss)
@@ -84,7 +84,7 @@ def check_native(model: nn.Module, config: Any) -> None:
 def _forward(
     model: nn.Module, config: Any, variables: dict, image: jax.Array, sizes: jax.Array | None = None, **options: Any
 ) -> Any:
-    """The model on uint8 images, normalized and computed as the config says.
+    """Computes the model on uint8 images, normalized and in the precision of the config.
 
     ``sizes`` are those of images that the batch pads, ``[b, 2]``.
     """

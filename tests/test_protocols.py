@@ -38,7 +38,7 @@ def page(name, **model):
 
 def lively(experiment):
     """A state and its variables, random but far from trivial."""
-    shapes = jax.eval_shape(experiment.task.init, jax.random.key(0))
+    shapes = jax.eval_shape(experiment.task.model.init, jax.random.key(0))
     variables = random_variables(shapes, seed=0)
     return experiment.steps.init(flatten_dict(variables)), variables
 

@@ -69,7 +69,7 @@ class Data(NamedTuple):
 
     Attributes:
       train_batches: endless, shuffled and augmented; batch t is a function of the seed and t.
-      eval_batches: each image once, in order; the last batch is completed by filler that is not ``valid``.
+      eval_batches: each image once, grouped by size; batches are completed by filler that is not ``valid``.
     """
 
     train_batches: Callable[..., Any]

@@ -1,6 +1,9 @@
 """Process-wide switches, in the order in which they take effect."""
 
 import os
+import sys
+from collections.abc import Callable
+from typing import Any
 
 from jaxseg.parallel import cpu_memory
 
@@ -13,6 +16,9 @@ def set_switches(deterministic: bool = False) -> None:
     3. ``XLA_FLAGS``: the same bits in every run on a GPU. XLA reads its flags when it starts.
     4. ``JAX_ENABLE_PREEMPTION_SERVICE``: off, since its handler of SIGTERM would answer before that of
        ``jaxseg.run.signals``. JAX reads it when it is imported; ``processes.join`` sets it for those that are not.
+
+    5. Errors in threads of Orbax and TensorStore: hidden. They print a traceback per array when a disk is full;
+       ``jaxseg.run.checkpoints`` raises the error itself, once.
 
     Two more belong to worker processes. ``data.stream`` starts them with ``JAX_PLATFORMS=cpu``, so that they touch no
     accelerator. ``data.workers.begin_work`` calls ``setsid``, so that Ctrl-C reaches only the process that saves.
@@ -28,3 +34,21 @@ def set_switches(deterministic: bool = False) -> None:
     if deterministic and flag not in os.environ.get("XLA_FLAGS", ""):
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flag}"
     os.environ["JAX_ENABLE_PREEMPTION_SERVICE"] = "false"
+    if not isinstance(sys.unraisablehook, _Unraisable):
+        sys.unraisablehook = _Unraisable(sys.unraisablehook)
+        logging.get_absl_logger().addFilter(_is_not_of_orbax)
+
+
+class _Unraisable:
+    """Hides errors of callbacks that come after their event loop has closed, and reports all others as before."""
+
+    def __init__(self, before: Callable[[Any], None]):
+        self._before = before
+
+    def __call__(self, unraisable: Any) -> None:
+        if str(unraisable.exc_value) != "Event loop is closed":
+            self._before(unraisable)
+
+
+def _is_not_of_orbax(record: Any) -> bool:
+    return "orbax" not in record.pathname

@@ -138,9 +138,11 @@ class Checkpoints:
             yield
         except Exception as error:  # whichever layer below it comes from
             full = "No space left" in str(error) or getattr(error, "errno", None) == errno.ENOSPC
+            why = "No space left on device" if full else reader.first_line(error)
+            remedy = f"Make room in {self.workdir}" if full else "Remove the cause"
             raise OSError(
-                f"a checkpoint could not be written ({reader.first_line(error)}). The older ones are good: "
-                f"{f'make room in {self.workdir}' if full else 'mend that'} and run the same command again to resume."
+                f"a checkpoint could not be written ({why}); checkpoints from before are good. "
+                f"{remedy}, and run the same command again to resume."
             ) from error
 
 

@@ -173,7 +173,7 @@ def reference_evaluation(torchvision, coco, source, network, side):
     from torchvision.transforms import InterpolationMode
     from torchvision.transforms import functional as F
 
-    number_of = {record.name: number for number, record in enumerate(coco.records)}
+    number_of = {image.name: number for number, image in enumerate(coco.records.images)}
 
     def predict(record):
         image = F.resize(Image.fromarray(record.image), side, antialias=True)
@@ -197,6 +197,7 @@ def opened(config, split):
     """A split with VOC's classes, and the same as COCO's objects."""
     objects = config.data.copy_and_resolve_references()
     objects.name = "coco"
+    objects.select.first = 0
     return open_source(config.data, split), open_source(objects, split)
 
 
@@ -217,12 +218,12 @@ def test_the_reference_evaluation_of_torchvision_small(fcn8s, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:__array__ implementation")
-def test_the_reference_evaluation_of_torchvision_on_photographs(shared_data, pytestconfig):
+def test_the_reference_evaluation_of_torchvision_on_photographs(shared_data):
     """Fifty photographs at 520 pixels through torchvision's own FCN-ResNet50; ten minutes on one core."""
     torchvision = load_torchvision()
     config = coco_config(shared_data / "coco_tiny")
     config.data.select.first = 50
-    source, coco = opened(config, "train")
+    source, coco = opened(config, "val")
     assert len(source.records) == 50
     experiment = build_on(config, source)
     state, variables = lively(experiment)

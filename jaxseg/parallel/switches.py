@@ -36,7 +36,7 @@ def set_switches(deterministic: bool = False) -> None:
     os.environ["JAX_ENABLE_PREEMPTION_SERVICE"] = "false"
     if not isinstance(sys.unraisablehook, _Unraisable):
         sys.unraisablehook = _Unraisable(sys.unraisablehook)
-        logging.get_absl_logger().addFilter(_is_not_of_orbax)
+    logging.get_absl_logger().addFilter(_is_not_of_orbax)  # Adding it again changes nothing.
 
 
 class _Unraisable:

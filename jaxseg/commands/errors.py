@@ -1,11 +1,11 @@
 """Ends commands: one line per error, and one exit status per kind of error."""
 
-import errno
 import signal
 import sys
 import traceback
 
 USER_ERRORS = (ValueError, OSError, FloatingPointError)
+FULL_DISK = "No space left on device"
 
 
 class UsageError(ValueError):
@@ -27,6 +27,8 @@ def report(error: BaseException, show_traceback: bool = False) -> int:
     if isinstance(error, KeyboardInterrupt):
         complain("stopped by Ctrl-C")
         return 128 + signal.SIGINT
+    if FULL_DISK in str(error):  # storage libraries raise it as other types than OSError
+        return complain(message_of(error))
     if "jax" in sys.modules:  # without it, no device, worker or run can have failed
         from jaxseg.run.errors import explain
 
@@ -41,9 +43,16 @@ def report(error: BaseException, show_traceback: bool = False) -> int:
 
 
 def message_of(error: BaseException) -> str:
-    """Returns the message of an error, with a remedy for a full disk."""
-    full = isinstance(error, OSError) and error.errno == errno.ENOSPC
-    return f"{error}. Make room on this disk, and run the same command again." if full else str(error)
+    """Returns the message of an error, with a remedy for a full disk.
+
+    Examples:
+      >>> message_of(OSError(28, "No space left on device"))
+      '[Errno 28] No space left on device. Make room on this disk, and run the same command again.'
+    """
+    message = str(error)
+    if FULL_DISK not in message or "make room" in message.lower():
+        return message
+    return f"{message}. Make room on this disk, and run the same command again."
 
 
 def complain(message: str) -> int:

@@ -1,14 +1,11 @@
 """Turns errors of libraries and devices into one line for users."""
 
-import errno
 import re
 from typing import NamedTuple
 
 import jax
 
 from jaxseg.run.memory import REMEDIES
-
-FULL = "No space left on device"
 
 
 class Explanation(NamedTuple):
@@ -19,11 +16,11 @@ class Explanation(NamedTuple):
 
 
 def explain(error: BaseException) -> Explanation | None:
-    """Returns one line for an error of a device, a worker or a disk, or None for other errors.
+    """Returns one line for an error of a device or a worker, or None for other errors.
 
     Examples:
-      >>> explain(OSError(28, "No space left on device")).line
-      '[Errno 28] No space left on device. Make room on this disk, and run the same command again.'
+      >>> explain(RuntimeError("a worker ended with exit code -9")).line
+      'a worker ended with exit code -9'
       >>> explain(KeyError("x")) is None
       True
     """
@@ -31,9 +28,6 @@ def explain(error: BaseException) -> Explanation | None:
         return Explanation(_out_of_memory(str(error)), 2)
     if isinstance(error, MemoryError):
         return Explanation(f"this process is out of memory. {REMEDIES}.", 2)
-    if isinstance(error, OSError) and (error.errno == errno.ENOSPC or FULL in str(error)):
-        remedy = "" if "ake room" in str(error) else ". Make room on this disk, and run the same command again."
-        return Explanation(f"{error}{remedy}", 2)
     if isinstance(error, jax.errors.JaxRuntimeError) and jax.process_count() > 1:
         return Explanation(f"a device or another process of the run has failed: {_first_line(error)}", 1)
     if isinstance(error, RuntimeError) and ("worker" in str(error).lower() or "no batch came" in str(error)):

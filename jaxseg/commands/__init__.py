@@ -37,7 +37,7 @@ import difflib
 import importlib
 import sys
 
-from jaxseg.commands import errors
+from jaxseg.commands import errors, process
 
 # Name of a command, which is also its file, and what it does.
 COMMANDS = {
@@ -80,7 +80,8 @@ def run(arguments: list[str]) -> int:
 def run_command(name: str, arguments: list[str]) -> int:
     """Runs one command and returns its exit status; errors end in one line."""
     try:
-        return importlib.import_module(f"jaxseg.commands.{name}").main(arguments) or 0
+        with process.exits_on_ctrl_c_while_importing():
+            return importlib.import_module(f"jaxseg.commands.{name}").main(arguments) or 0
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except BaseException as error:

@@ -1,9 +1,7 @@
 """The training loop, read from top to bottom: set up, step, save, evaluate."""
 
 import contextlib
-import math
 import pathlib
-import signal
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -11,7 +9,6 @@ import jax
 import ml_collections
 
 from jaxseg.config.resolution import notes
-from jaxseg.data.report import describe, findings_of, to_json, write_data_json
 from jaxseg.data.sources import open_source
 from jaxseg.evaluate import check_scored, draw_examples, score, scored_splits
 from jaxseg.metrics.details import Details
@@ -19,30 +16,24 @@ from jaxseg.parallel.mesh import batch_share
 from jaxseg.parallel.processes import is_main_process, main_process_first
 from jaxseg.report import make_report
 from jaxseg.reporting import curves, pictures
-from jaxseg.reporting.console import announce
+from jaxseg.reporting.console import announce_data
 from jaxseg.reporting.log import Report, read_lines
 from jaxseg.reporting.model_table import write_model_table
 from jaxseg.reporting.trackers import check_trackers
 from jaxseg.run import costs, signals, workdir
-from jaxseg.run.checkpoint_reader import saved_steps
 from jaxseg.run.checkpoints import Checkpoints
+from jaxseg.run.errors import check_finite
 from jaxseg.run.experiment import Experiment, build, resolve
-from jaxseg.run.initial_weights import InitialWeights, load_initial_weights, set_norm_epsilon
+from jaxseg.run.goodput import CHECKPOINT, EVALUATION, STEPS, Goodput, describe
+from jaxseg.run.initial_weights import initial_weights_of, set_norm_epsilon
 from jaxseg.run.lock import locked
 from jaxseg.run.memory import CheckedStep
 from jaxseg.run.profiling import Profile
 from jaxseg.run.sessions import open_session
+from jaxseg.run.signals import Interrupted
 from jaxseg.run.state import TrainState
 from jaxseg.run.upgrade import flatten
 from jaxseg.types import Source
-
-
-class Interrupted(Exception):
-    """A signal stopped the run after it had saved."""
-
-    def __init__(self, signum: signal.Signals, step: int):
-        super().__init__(f"stopped by {signum.name} after step {step}, which is saved; run the same command to resume")
-        self.exit_status = 128 + signum
 
 
 class Run(NamedTuple):
@@ -57,6 +48,7 @@ class Run(NamedTuple):
       report: where numbers go.
       stopped: whether a signal asked the run to stop.
       profile: the steps to trace.
+      clock: where the time goes.
     """
 
     experiment: Experiment
@@ -67,6 +59,7 @@ class Run(NamedTuple):
     report: Report
     stopped: signals.Interruption
     profile: Profile
+    clock: Goodput
 
 
 def train(
@@ -92,6 +85,7 @@ def train(
       FloatingPointError: a loss is not finite.
       Interrupted: SIGTERM or Ctrl-C came, and the run has saved.
     """
+    clock = Goodput()
     trackers = config.get("trackers", ("tensorboard",))
     check_trackers(trackers)
     with main_process_first():
@@ -113,12 +107,14 @@ def train(
             if is_main_process():
                 stack.enter_context(locked(folder))
                 workdir.write(folder, config, classes)
-                say_what_was_read(folder, {"train": source, **scored}, console)
+                announce_data(folder, {"train": source, **scored}, console)
                 write_model_table(folder / "model.txt", experiment.task.model.module, experiment.task.model.example)
         compiling = stack.enter_context(costs.CompileTime())
+        stack.enter_context(clock)
         stopped = stack.enter_context(signals.watched())
         checkpoints = stack.enter_context(Checkpoints(folder, config.train.keep, config.train.best_metric))
-        state = checkpoints.restore_newest(experiment.steps.abstract_state)
+        with clock.spend(CHECKPOINT):
+            state = checkpoints.restore_newest(experiment.steps.abstract_state)
         state = experiment.steps.init(initial.variables) if state is None else state
         initial.variables.clear()  # frees the host's copy of the model
         start, total = int(state.step), config.train.steps
@@ -132,6 +128,7 @@ def train(
                 console=console,
                 trackers=trackers,
                 config=flatten(config.to_dict()),
+                shares=clock.shares,
             )
         )
         session = stack.enter_context(open_session(folder, start, writes=is_main_process()))
@@ -147,19 +144,21 @@ def train(
             )
 
         profile = stack.enter_context(Profile(folder / "profile", profile_steps if is_main_process() else None))
-        run = Run(experiment, folder, source, scored, checkpoints, report, stopped, profile)
+        run = Run(experiment, folder, source, scored, checkpoints, report, stopped, profile, clock)
         state = take_steps(run, state)
         save(run, state)
         evaluated = {kind: evaluate(run, state, kind) for kind in scored}
         scores = {kind: found for kind, (found, _) in evaluated.items()}
-        checkpoints.finish()
+        with clock.spend(CHECKPOINT):
+            checkpoints.finish()
         memory = costs.peak_memory()
-        report.costs(compiling.seconds, memory)
+        report.costs(compiling.seconds, memory, describe(clock.shares()))
         session.save(
             last_step=int(state.step),
             images_per_second=report.images_per_second,
             compile_seconds=round(compiling.seconds, 1),
             peak_memory=memory,
+            goodput=clock.shares(),
         )
         if scored:
             kind = next(iter(scored))
@@ -168,25 +167,6 @@ def train(
     if is_main_process():
         curves.draw(folder / "curves.png", read_lines(folder / "metrics.jsonl"))
     return scores
-
-
-def say_what_was_read(folder: pathlib.Path, sources: Mapping[str, Source], console: str) -> None:
-    """Prints a line per split with what was found in its files, and writes it to ``data.json``."""
-    found = {kind: findings_of(source) for kind, source in sources.items()}
-    write_data_json(folder, {kind: dict(to_json(one)) for kind, one in found.items()})
-    for kind, one in found.items():
-        for line in describe(kind, one):
-            announce(console, line)
-
-
-def initial_weights_of(experiment: Experiment, folder: pathlib.Path) -> InitialWeights:
-    """Returns what ``config.init`` gives to a fresh run, and nothing for one that resumes."""
-    if saved_steps(folder):
-        return InitialWeights({}, "")
-    state = experiment.steps.abstract_state
-    shapes = {"params": state.params, "batch_stats": state.batch_stats}
-    task = experiment.task
-    return load_initial_weights(experiment.config, task.model.module, shapes, task.classes.names)
 
 
 def take_steps(run: Run, state: TrainState) -> TrainState:
@@ -208,16 +188,17 @@ def take_steps(run: Run, state: TrainState) -> TrainState:
         process_index=share,
         process_count=shares,
     )
-    with batches:
+    with batches, run.clock.spend(STEPS):
         logs = None
         for step in range(start + 1, total + 1):
+            batch, waited = run.clock.wait(batches, logs)
             # Read the logs of the step before while the device works on this one.
             with run.profile.step(step):
-                state, new_logs = train_step(state, steps.place(next(batches)))
+                state, new_logs = train_step(state, steps.place(batch))
             run.profile.done(step, new_logs)
             if logs is not None:
                 note(run, step - 1, logs)
-            logs = new_logs
+            logs = {**new_logs, "data_wait": waited}
             stops = run.stopped.poll()
             saves = stops or evaluates(run, step) or is_due(step, config.train.checkpoint_every)
             if saves or step == total:
@@ -241,7 +222,7 @@ def is_due(step: int, every: int) -> bool:
     return every > 0 and step % every == 0
 
 
-def note(run: Run, step: int, logs: Mapping[str, jax.Array]) -> None:
+def note(run: Run, step: int, logs: Mapping[str, Any]) -> None:
     """Reports a step.
 
     Raises:
@@ -249,14 +230,7 @@ def note(run: Run, step: int, logs: Mapping[str, jax.Array]) -> None:
     """
     logs = {name: float(value) for name, value in jax.device_get(logs).items()}
     run.report.train(step, logs)
-    for name in ("loss", "gradient_norm"):
-        if not math.isfinite(logs[name]):
-            good = run.checkpoints.newest()
-            since = f"the checkpoint of step {good} is good" if good else "no checkpoint was saved yet"
-            raise FloatingPointError(
-                f"the {name} of step {step} is {logs[name]}; {since}. Lower optimizer.learning_rate, or set "
-                "optimizer.clip_norm, and run the same command again."
-            )
+    check_finite(step, logs, run.checkpoints.newest)
 
 
 def evaluate(run: Run, state: TrainState, kind: str) -> tuple[dict[str, Any], Details | None]:
@@ -275,18 +249,19 @@ def evaluate(run: Run, state: TrainState, kind: str) -> tuple[dict[str, Any], De
     def finish(metric: Any) -> tuple[dict[str, Any], Details | None]:
         return task.metric.result(metric), task.metric.details(metric, share) if last else None
 
-    found = score(run.experiment, state, source, run.stopped.poll, finish)
-    if found is None:
-        run.checkpoints.finish()
-        raise Interrupted(run.stopped.received, step)
-    scores, details = found
-    run.report.scores(step, kind, scores, source.class_names)
-    if kind == "val":
-        run.checkpoints.add_scores(step, scores)
-    picture = draw_examples(run.experiment, state, source)
-    if is_main_process():
-        pictures.write(run.folder / "pictures" / f"{kind}_{step:07d}.png", picture)
-    run.report.picture(step, kind, picture)
+    with run.clock.spend(EVALUATION):
+        found = score(run.experiment, state, source, run.stopped.poll, finish)
+        if found is None:
+            run.checkpoints.finish()
+            raise Interrupted(run.stopped.received, step)
+        scores, details = found
+        run.report.scores(step, kind, scores, source.class_names)
+        if kind == "val":
+            run.checkpoints.add_scores(step, scores)
+        picture = draw_examples(run.experiment, state, source)
+        if is_main_process():
+            pictures.write(run.folder / "pictures" / f"{kind}_{step:07d}.png", picture)
+        run.report.picture(step, kind, picture)
     run.report.restart_clock(step)
     return scores, details
 
@@ -297,7 +272,9 @@ def save(run: Run, state: TrainState) -> None:
     Raises:
       Interrupted: a signal asked the run to stop; the state is saved.
     """
-    run.checkpoints.save(state)
-    if run.stopped.agreed:
+    with run.clock.spend(CHECKPOINT):
+        run.checkpoints.save(state)
+        if not run.stopped.agreed:
+            return
         run.checkpoints.finish()
-        raise Interrupted(run.stopped.received, int(state.step))
+    raise Interrupted(run.stopped.received, int(state.step))

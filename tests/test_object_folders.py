@@ -8,6 +8,8 @@ import sys
 import object_folders
 import pytest
 
+from jaxseg.reporting.log import computed_lines
+
 SMALL = (
     *("depth=18", "width=8", "channels=16", "hidden=32", "norm=batch", "trainable_layers=5"),
     *("proposal.pre_nms_top_n=50", "proposal.post_nms_top_n=20"),
@@ -30,7 +32,7 @@ def test_a_folder_of_objects_trains_in_one_command(root, tmp_path, kind):
     environment = os.environ | {"PYTHONPATH": str(root), "XLA_FLAGS": "--xla_backend_optimization_level=0"}
     done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
-    lines = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
+    lines = computed_lines(tmp_path / "run/metrics.jsonl")
     assert lines[-1]["step"] == 2
     assert "segm_AP" in lines[-1]
     classes = json.loads((tmp_path / "run/classes.json").read_text())

@@ -11,7 +11,7 @@ from experiments import tiny_config
 from jaxseg.evaluate import evaluate
 from jaxseg.report import nearest_page
 from jaxseg.reporting.html import relative_path
-from jaxseg.reporting.log import read_lines
+from jaxseg.reporting.log import computed_lines
 from jaxseg.run.sessions import Session, read_sessions
 from jaxseg.run.workdir import flatten
 
@@ -45,7 +45,7 @@ class Tables(HTMLParser):
 
 def test_the_numbers_are_those_of_metrics_jsonl(trained):
     folder, _ = trained
-    line = read_lines(folder / "metrics.jsonl")[-1]
+    line = computed_lines(folder / "metrics.jsonl")[-1]
     tables = Tables((folder / "report.html").read_text(encoding="utf-8")).tables
     shown = {row[0]: row[1] for row in tables["table-scores"] if row}
     expected = {name: value for name, value in line.items() if isinstance(value, float)}
@@ -56,7 +56,7 @@ def test_the_numbers_are_those_of_metrics_jsonl(trained):
 
 def test_the_tables_beside_it_add_up_to_the_scores(trained):
     folder, _ = trained
-    line = read_lines(folder / "metrics.jsonl")[-1]
+    line = computed_lines(folder / "metrics.jsonl")[-1]
     rows = list(csv.reader((folder / "confusion_matrix.csv").read_text(encoding="utf-8").splitlines()))
     confusion = np.array([row[1:] for row in rows[1:]], np.int64)
     assert confusion.sum() == 200 * 32 * 32

@@ -14,7 +14,7 @@ from experiments import tiny_config, tiny_experiment
 
 import jaxseg.train as training
 from jaxseg.evaluate import check_scored, evaluate, load_state
-from jaxseg.reporting.log import read_lines
+from jaxseg.reporting.log import computed_lines, read_lines
 from jaxseg.run import checkpoint_reader
 from jaxseg.run.checkpoint_reader import saved_steps
 from jaxseg.run.checkpoints import Checkpoints
@@ -56,7 +56,7 @@ def test_a_run_leaves_what_it_promises(trained):
         "sessions.json",
         "data.json",
     }
-    lines = read_lines(folder / "metrics.jsonl")
+    lines = computed_lines(folder / "metrics.jsonl")
     assert [(line["step"], line["split"]) for line in lines] == [
         (1, "train"),
         (2, "train"),
@@ -66,6 +66,12 @@ def test_a_run_leaves_what_it_promises(trained):
         (4, "val"),
     ]
     assert lines[-1] == {"step": 4, "split": "val", **scores["val"]}
+    times = read_lines(folder / "metrics.jsonl")
+    assert all(line["data_wait"] >= 0 for line in times if line["split"] == "train")
+    assert (times[-1].pop("step"), times[-1].pop("split")) == (4, "goodput")
+    assert set(times[-1]) == {"steps", "compile", "data_wait", "checkpoint", "evaluation", "idle"}
+    assert sum(times[-1].values()) == pytest.approx(1, abs=1e-5)
+    assert min(times[-1].values()) > -0.01
     assert set(lines[0]) == {"step", "split", "loss", "cross_entropy", "gradient_norm", "learning_rate"}
     assert set(lines[-1]) >= {
         "loss",
@@ -104,8 +110,10 @@ def test_a_signal_saves_and_the_run_resumes_to_the_bit(trained, tmp_path, monkey
     assert stop.value.exit_status == 128 + signum
     training.train(tiny_config(), tmp_path)
     chex.assert_trees_all_equal(final_state(tmp_path), final_state(trained[0]))
-    lines = [line for line in read_lines(trained[0] / "metrics.jsonl") if (line["step"], line["split"]) != (2, "val")]
-    assert read_lines(tmp_path / "metrics.jsonl") == lines
+    lines = [
+        line for line in computed_lines(trained[0] / "metrics.jsonl") if (line["step"], line["split"]) != (2, "val")
+    ]
+    assert computed_lines(tmp_path / "metrics.jsonl") == lines
 
 
 def test_the_cache_may_be_deleted_in_mid_run(trained, tmp_path, monkeypatch):
@@ -219,7 +227,7 @@ def test_a_state_is_saved_before_it_is_evaluated(trained, tmp_path, monkeypatch)
         assert saved_steps(tmp_path) == [2]
         assert not (tmp_path / "checkpoints" / "2" / "scores.json").exists()
     training.train(tiny_config(), tmp_path)
-    assert read_lines(tmp_path / "metrics.jsonl") == read_lines(trained[0] / "metrics.jsonl")
+    assert computed_lines(tmp_path / "metrics.jsonl") == computed_lines(trained[0] / "metrics.jsonl")
     chex.assert_trees_all_equal(final_state(tmp_path), final_state(trained[0]))
 
 

@@ -17,7 +17,7 @@ from PIL import Image
 import jaxseg.train as training
 from jaxseg import predict
 from jaxseg.metrics.average_precision import SCORES
-from jaxseg.reporting.log import read_lines
+from jaxseg.reporting.log import computed_lines
 from jaxseg.run import checkpoint_reader
 
 pytestmark = pytest.mark.slow
@@ -34,7 +34,7 @@ def trained_detector(tmp_path_factory):
 
 def test_a_run_leaves_losses_scores_and_pictures(trained_detector):
     folder, scores = trained_detector
-    lines = read_lines(folder / "metrics.jsonl")
+    lines = computed_lines(folder / "metrics.jsonl")
     assert [(line["step"], line["split"]) for line in lines] == [
         (1, "train"), (2, "train"), (2, "val"), (3, "train"), (4, "train"), (4, "val"),
     ]  # fmt: skip
@@ -103,7 +103,7 @@ def test_a_killed_run_ends_as_an_undisturbed_one(tmp_path, root, monkeypatch):
     kill_when_saved(start(tmp_path / "killed"), tmp_path / "killed")
     assert "resumes from step" in finish(start(tmp_path / "killed"))
     finish(start(tmp_path / "undisturbed"))
-    killed, undisturbed = ((tmp_path / name / "metrics.jsonl").read_text() for name in ("killed", "undisturbed"))
+    killed, undisturbed = (computed_lines(tmp_path / name / "metrics.jsonl") for name in ("killed", "undisturbed"))
     assert killed == undisturbed
 
     def arrays(folder):

@@ -37,7 +37,7 @@ def run(options: argparse.Namespace, config: ml_collections.ConfigDict, work: Ca
     """
     process.prepare(config.deterministic)
     from jaxseg.parallel import processes
-    from jaxseg.train import Interrupted
+    from jaxseg.run.signals import Interrupted
 
     try:
         _keep_compiled(config.compilation_cache)

@@ -1,12 +1,16 @@
 """What a run prints: one progress bar on a terminal, a line every few seconds elsewhere, nothing, or JSON lines."""
 
 import json
+import pathlib
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
 
 import tqdm
+
+from jaxseg.data.report import describe, findings_of, to_json, write_data_json
+from jaxseg.types import Source
 
 MODES = ("auto", "bar", "lines", "quiet", "json")
 SECONDS = 5.0  # between two lines of progress
@@ -108,6 +112,15 @@ def announce(mode: str, message: str) -> None:
         print(json.dumps({"event": "message", "text": message}), flush=True)
     elif mode != "quiet":
         print(message, flush=True)
+
+
+def announce_data(folder: pathlib.Path, sources: Mapping[str, Source], mode: str) -> None:
+    """Prints what was found in the files of each split, and writes it to ``data.json``."""
+    found = {kind: findings_of(source) for kind, source in sources.items()}
+    write_data_json(folder, {kind: dict(to_json(one)) for kind, one in found.items()})
+    for kind, one in found.items():
+        for line in describe(kind, one):
+            announce(mode, line)
 
 
 def score_table(scores: Mapping[str, Any], before: Mapping[str, Any] | None, class_names: Sequence[str]) -> list[str]:

@@ -1,15 +1,19 @@
 """What a run reports: metrics.jsonl, the console and trackers."""
 
+import contextlib
 import json
 import pathlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from jaxseg.reporting.console import Console
 from jaxseg.reporting.trackers import RunInfo, open_trackers
+
+GOODPUT = "goodput"  # the "split" of the line that says where the time of a session went
+TIMES = ("data_wait",)  # numbers of other lines that depend on the machine
 
 
 def read_lines(path: pathlib.Path) -> list[dict]:
@@ -26,6 +30,15 @@ def read_lines(path: pathlib.Path) -> list[dict]:
     return lines
 
 
+def computed_lines(path: pathlib.Path) -> list[dict]:
+    """Returns the lines of a metrics.jsonl without times, so that equal runs have equal lines."""
+    return [
+        {name: value for name, value in line.items() if name not in TIMES}
+        for line in read_lines(path)
+        if line["split"] != GOODPUT
+    ]
+
+
 def rewind(path: pathlib.Path, step: int) -> list[dict]:
     """Removes the lines after a step from a metrics.jsonl, so that no step is in it twice; returns the others."""
     lines = [line for line in read_lines(path) if line["step"] <= step]
@@ -39,8 +52,8 @@ def rewind(path: pathlib.Path, step: int) -> list[dict]:
 class Report:
     """The report of one run, which a resumed run continues. Only the report of the main process writes.
 
-    metrics.jsonl holds what the run computed and nothing about the machine, so equal runs write equal files. The
-    console and the trackers show the speed.
+    metrics.jsonl holds what the run computed, so equal runs write equal lines, except for ``TIMES`` and the line
+    ``GOODPUT``. The console and the trackers show the speed.
     """
 
     def __init__(
@@ -53,6 +66,7 @@ class Report:
         console: str = "auto",
         trackers: Sequence[str] = ("tensorboard",),
         config: Mapping[str, Any] | None = None,
+        shares: Callable[[], Mapping[str, float]] | None = None,
     ):
         """Opens the report.
 
@@ -65,10 +79,12 @@ class Report:
           console: what is printed, see ``console.MODES``.
           trackers: names of trackers, see ``trackers.TRACKERS``.
           config: fields of the config with dotted names, for the trackers.
+          shares: returns the share of each activity in the time of this session; None writes no such line.
         """
         self._speaks = speaks
         self._batch_size = batch_size
         self._steps = start_step, total_steps
+        self._step, self._shares = start_step, shares
         self._clock = (start_step, time.perf_counter())
         self._timed = (0, 0.0)  # number of steps, and the seconds that they took
         self._estimated = False
@@ -87,6 +103,8 @@ class Report:
     def __exit__(self, *_: Any) -> None:
         self._console.close()
         if self._speaks:
+            with contextlib.suppress(OSError):  # a full disk is reported by what the run itself writes
+                self._write_goodput()
             self._lines.close()
             self._tracker.close()
 
@@ -105,6 +123,7 @@ class Report:
         if not self._speaks:
             return
         self._write({"step": step, "split": "train", **logs})
+        self._step = step
         if step == self._steps[0] + 1:  # the first step includes compilation
             self.restart_clock(step)
         since, then = self._clock
@@ -139,11 +158,12 @@ class Report:
         if self._speaks:
             self._tracker.write_image(step, name, image)
 
-    def costs(self, compiling: float, memory: str) -> None:
-        """Says how fast the run was since it was last started, how long it compiled and how much memory it used."""
+    def costs(self, compiling: float, memory: str, time: str) -> None:
+        """Says how fast the run was since it was last started, its memory and where its time went."""
         speed = self.images_per_second
         words = f"{speed:.1f} images/s" if speed else "no speed measured"
         self.say(f"training: {words} (without the first step); compiling: {compiling:.0f} s; peak: {memory}")
+        self.say(f"time: {time}")
 
     def restart_clock(self, step: int) -> None:
         """Leaves the time since the last step, such as that of an evaluation, out of the speed."""
@@ -155,6 +175,12 @@ class Report:
         if seconds >= 3 and not self._estimated:
             self._estimated = True
             self._console.show_remaining((self._steps[1] - step) * seconds / steps)
+
+    def _write_goodput(self) -> None:
+        """Writes where the time went, if this session took steps."""
+        if self._shares is not None and self._step > self._steps[0]:
+            shares = {name: round(share, 6) for name, share in self._shares().items()}
+            self._write({"step": self._step, "split": GOODPUT, **shares})
 
     def _write(self, line: dict) -> None:
         self._lines.write(json.dumps(line) + "\n")

@@ -1,6 +1,8 @@
 """Turns errors of libraries and devices into one line for users."""
 
+import math
 import re
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import jax
@@ -33,6 +35,27 @@ def explain(error: BaseException) -> Explanation | None:
     if isinstance(error, RuntimeError) and ("worker" in str(error).lower() or "no batch came" in str(error)):
         return Explanation(" ".join(str(error).split())[:600], 1)
     return None
+
+
+def check_finite(step: int, logs: Mapping[str, float], newest: Callable[[], int | None]) -> None:
+    """Checks that the loss and the gradient of a step are finite.
+
+    Args:
+      step: the number of the step.
+      logs: its numbers.
+      newest: returns the newest step that is saved, or None.
+
+    Raises:
+      FloatingPointError: they are not.
+    """
+    for name in ("loss", "gradient_norm"):
+        if not math.isfinite(logs[name]):
+            good = newest()
+            since = f"the checkpoint of step {good} is good" if good else "no checkpoint was saved yet"
+            raise FloatingPointError(
+                f"the {name} of step {step} is {logs[name]}; {since}. Lower optimizer.learning_rate, or set "
+                "optimizer.clip_norm, and run the same command again."
+            )
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -21,6 +21,7 @@ from jaxseg.models.mask_rcnn.model import MaskRCNN
 from jaxseg.models.unet import UNet
 from jaxseg.models.unet_resnet import UNetResNet
 from jaxseg.run import checkpoint_reader, workdir
+from jaxseg.run.experiment import Experiment
 from jaxseg.weights import mappings, torchvision
 from jaxseg.weights.files import find_weights, frozen_norm_epsilon, read_checkpoint
 from jaxseg.weights.mappings import NOTHING
@@ -195,6 +196,15 @@ def _of_file(
         return torchvision.convert_leaves(state, unflatten_dict(part), origin.mapping)
     except ValueError as error:
         raise ValueError(f"init.weights is {weights!r}, taken for {origin.name}. {error}") from None
+
+
+def initial_weights_of(experiment: Experiment, folder: Path) -> InitialWeights:
+    """Returns what ``config.init`` gives to a fresh run, and nothing for one that resumes."""
+    if checkpoint_reader.saved_steps(folder):
+        return InitialWeights({}, "")
+    state, task = experiment.steps.abstract_state, experiment.task
+    shapes = {"params": state.params, "batch_stats": state.batch_stats}
+    return load_initial_weights(experiment.config, task.model.module, shapes, task.classes.names)
 
 
 def _of_run(folder: Path, name: str, leaves: dict[Variable, Any], family: Family) -> dict[Variable, np.ndarray]:

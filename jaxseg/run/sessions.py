@@ -1,6 +1,6 @@
 """The sessions of a run: when it was started, how long it worked, how fast and on what. They are in ``sessions.json``.
 
-metrics.jsonl has nothing about the machine, so that equal runs write equal files; this file has the rest.
+metrics.jsonl says little about the machine, so that equal runs write equal lines; this file has the rest.
 """
 
 import contextlib

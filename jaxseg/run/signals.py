@@ -11,6 +11,14 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 
+class Interrupted(Exception):
+    """A signal stopped the run after it had saved."""
+
+    def __init__(self, signum: signal.Signals, step: int):
+        super().__init__(f"stopped by {signum.name} after step {step}, which is saved; run the same command to resume")
+        self.exit_status = 128 + signum
+
+
 class Interruption:
     """The signal that asked the run to stop, if any.
 

@@ -15,7 +15,7 @@ import pytest
 from experiments import tiny_config
 
 from jaxseg.parallel import processes
-from jaxseg.reporting.log import read_lines
+from jaxseg.reporting.log import computed_lines
 from jaxseg.train import train
 
 # SGD, because an adaptive optimizer divides small gradients by their own size and so magnifies rounding.
@@ -59,7 +59,7 @@ def alone(tmp_path_factory):
     """The lines of a run in this process."""
     folder = tmp_path_factory.mktemp("alone")
     train(tiny_config(**in_python(SGD)), folder)
-    return read_lines(folder / "metrics.jsonl")
+    return computed_lines(folder / "metrics.jsonl")
 
 
 def in_python(fields):
@@ -85,11 +85,11 @@ def halfway(launch, tmp_path_factory):
 
 
 def test_two_processes_train_as_one_and_one_goes_on_from_there(halfway, alone, tmp_path):
-    assert_same_lines(read_lines(halfway / "metrics.jsonl"), alone[:3])
+    assert_same_lines(computed_lines(halfway / "metrics.jsonl"), alone[:3])
     assert [path.name for path in (halfway / "pictures").iterdir()] == ["val_0000002.png"]
     shutil.copytree(halfway, tmp_path, dirs_exist_ok=True)
     train(tiny_config(**in_python(SGD)), tmp_path)
-    assert_same_lines(read_lines(tmp_path / "metrics.jsonl"), alone)
+    assert_same_lines(computed_lines(tmp_path / "metrics.jsonl"), alone)
 
 
 @pytest.mark.slow
@@ -103,7 +103,7 @@ def test_any_number_of_processes_and_any_mesh_goes_on_from_there(
 ):
     shutil.copytree(halfway, tmp_path, dirs_exist_ok=True)
     finish(launch(tmp_path, count, devices, **{f"mesh.{axis}": size for axis, size in mesh.items()}))
-    assert_same_lines(read_lines(tmp_path / "metrics.jsonl"), alone)
+    assert_same_lines(computed_lines(tmp_path / "metrics.jsonl"), alone)
 
 
 @pytest.mark.slow
@@ -113,14 +113,14 @@ def test_a_signal_to_one_process_stops_all_at_the_same_step(launch, tmp_path, si
     wait_for_step(tmp_path, 3)
     os.kill(processes_of(run)[at], signum)
     said = finish(run, 128 + signum)
-    last = read_lines(tmp_path / "metrics.jsonl")[-1]["step"]
+    last = computed_lines(tmp_path / "metrics.jsonl")[-1]["step"]
     assert f"stopped by {signum.name} after step {last}, which is saved" in said
     assert str(last) in {path.name for path in (tmp_path / "checkpoints").iterdir()}
     # One goes on from that step, and the lines are those of a run that was never stopped.
     config = tiny_config(**in_python(SGD), train__steps=last + 2, train__evaluate_every=0, train__checkpoint_every=0)
     train(config, tmp_path)
     train(config, tmp_path / "alone")
-    assert_same_lines(read_lines(tmp_path / "metrics.jsonl"), read_lines(tmp_path / "alone" / "metrics.jsonl"))
+    assert_same_lines(computed_lines(tmp_path / "metrics.jsonl"), computed_lines(tmp_path / "alone" / "metrics.jsonl"))
 
 
 @pytest.mark.slow
@@ -136,10 +136,10 @@ def test_processes_that_are_killed_end_the_run_which_then_ends_as_an_undisturbed
         for index in killed:
             os.kill(children[index], signal.SIGKILL)
         finish(run, 128 + signal.SIGKILL)
-        reached = read_lines(folder / "metrics.jsonl")[-1]["step"]
+        reached = computed_lines(folder / "metrics.jsonl")[-1]["step"]
     finish(launch(folder, 2, 1, train__steps=reached + 3, **fields))
     finish(launch(tmp_path / "undisturbed", 2, 1, train__steps=reached + 3, **fields))
-    lines, expected = (read_lines(where / "metrics.jsonl") for where in (folder, tmp_path / "undisturbed"))
+    lines, expected = (computed_lines(where / "metrics.jsonl") for where in (folder, tmp_path / "undisturbed"))
     assert lines == expected
 
 
@@ -154,7 +154,7 @@ def test_a_checkpoint_that_one_process_cannot_read_is_used_by_none(launch, halfw
     said = finish(launch(tmp_path, 2, 1, mesh__data=1, mesh__fsdp=2))
     assert "checkpoint 4 cannot be read" in said
     assert f"{tmp_path} resumes from step 2" in said
-    assert_same_lines(read_lines(tmp_path / "metrics.jsonl"), alone)
+    assert_same_lines(computed_lines(tmp_path / "metrics.jsonl"), alone)
 
 
 EVALUATING = """
@@ -214,7 +214,7 @@ def evaluations(root, count, detects):
 def wait_for_step(folder, step):
     """Waits until a run has reported a step; the last one reported."""
     for _ in range(30000):
-        lines = read_lines(folder / "metrics.jsonl")
+        lines = computed_lines(folder / "metrics.jsonl")
         if lines and lines[-1]["step"] >= step:
             return lines[-1]["step"]
         time.sleep(0.02)

@@ -2,7 +2,7 @@
 
 import json
 
-from jaxseg.reporting.log import Report, read_lines, rewind
+from jaxseg.reporting.log import Report, computed_lines, read_lines, rewind
 
 LINES = [{"step": step, "split": split} for step, split in ((1, "train"), (2, "train"), (2, "val"), (3, "train"))]
 
@@ -33,6 +33,18 @@ def test_scores_that_stand_already_are_not_written_twice(tmp_path):
         {"step": 5, "split": "val", **scores},
         {"step": 6, "split": "train", "loss": 1.0},
     ]
+
+
+def test_the_time_of_a_session_is_its_last_line(tmp_path):
+    for step in (1, 2):
+        with Report(tmp_path, step - 1, 2, 8, speaks=True, shares=lambda: {"steps": 0.75, "idle": 0.25}) as report:
+            report.train(step, {"loss": 1.0, "data_wait": 0.5})
+    with Report(tmp_path, 2, 2, 8, speaks=True, shares=dict):
+        pass  # took no step
+    goodput = [line for line in read_lines(tmp_path / "metrics.jsonl") if line["split"] == "goodput"]
+    assert goodput == [{"step": step, "split": "goodput", "steps": 0.75, "idle": 0.25} for step in (1, 2)]
+    trained = [{"step": step, "split": "train", "loss": 1.0} for step in (1, 2)]
+    assert computed_lines(tmp_path / "metrics.jsonl") == trained
 
 
 def test_all_processes_but_one_stay_silent(tmp_path, capsys):

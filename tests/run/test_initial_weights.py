@@ -23,7 +23,7 @@ from jaxseg.models.unet import UNet
 from jaxseg.models.unet_resnet import UNetResNet
 from jaxseg.run import checkpoint_reader, workdir
 from jaxseg.run.checkpoints import Checkpoints
-from jaxseg.run.initial_weights import load_initial_weights
+from jaxseg.run.initial_weights import initial_weights_of, load_initial_weights
 from jaxseg.weights import files, mappings
 from jaxseg.weights.torchvision import to_state_dict
 
@@ -204,7 +204,7 @@ def random_run(folder, experiment):
 def test_a_finer_fcn_starts_from_the_averages_of_a_coarser_ones_run(tmp_path):
     coarse = random_run(tmp_path, fcn_experiment(32))
     experiment = fcn_experiment(16, tmp_path)
-    start = training.initial_weights_of(experiment, tmp_path / "fresh")
+    start = initial_weights_of(experiment, tmp_path / "fresh")
     assert random_modules(start.message) == {"score_pool4", "up_fc7_x2", "up_pool4_x16"}
     state = jax.device_get(experiment.steps.init(start.variables))
     assert state.step == 0
@@ -236,7 +236,7 @@ def test_runs_that_do_not_fit_are_refused(trained, tmp_path):
         training.train(config, tmp_path / "run")
     assert "encoder_0/conv_1/kernel: shape (3, 3, 3, 4), expected (3, 3, 3, 6)" in str(error.value)
     with pytest.raises(ValueError, match=f"is the run {folder} of the model unet; expected a run of the model fcn_vgg"):
-        training.initial_weights_of(fcn_experiment(8, folder), tmp_path / "run")
+        initial_weights_of(fcn_experiment(8, folder), tmp_path / "run")
     with pytest.raises(ValueError, match="is not the folder of a run"):
         training.train(tiny_config(init__weights=str(tmp_path)), tmp_path / "run")
     assert not (tmp_path / "run").exists()

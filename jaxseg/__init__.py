@@ -10,7 +10,7 @@ import importlib.util
 import os
 import pathlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import ModuleType  # under this name, since ``jaxseg.types`` is a module
 from typing import TYPE_CHECKING, Any
 
@@ -53,12 +53,19 @@ def train(
     return train_config(chosen, pathlib.Path(workdir).expanduser())
 
 
-def evaluate(workdir: str | os.PathLike[str], *, checkpoint: str | int = "latest", **changes: Any) -> dict[str, Any]:
+def evaluate(
+    workdir: str | os.PathLike[str],
+    *,
+    checkpoint: str | int = "latest",
+    options: Mapping[str, Any] | None = None,
+    **changes: Any,
+) -> dict[str, Any]:
     """Scores a checkpoint of a run and returns the scores, as ``jaxseg evaluate`` does.
 
     Args:
       workdir: the folder of the run.
       checkpoint: "latest", "best" or a step.
+      options: how images are predicted, such as ``{"tile": 512, "flips": True}``; None predicts each once, as a whole.
       **changes: values of fields of the config that say which data, such as ``data={"val": "", "test": "test"}``.
 
     Returns:
@@ -74,11 +81,12 @@ def evaluate(workdir: str | os.PathLike[str], *, checkpoint: str | int = "latest
 
     process.prepare()
     from jaxseg.evaluate import evaluate as evaluate_run
+    from jaxseg.inference.engine import read_options
     from jaxseg.run.workdir import load as load_run
 
     folder = pathlib.Path(workdir).expanduser()
     chosen = settings.with_changes(load_run(folder)[0], changes)
-    return evaluate_run(chosen, folder, str(checkpoint))
+    return evaluate_run(chosen, folder, str(checkpoint), options=read_options(options or {}))
 
 
 def load(source: Any, weights: str | os.PathLike[str] | None = None, **options: Any) -> "Predictor":

@@ -10,6 +10,8 @@ import numpy as np
 
 from jaxseg.data.sources import open_source
 from jaxseg.inference import EXAMPLES
+from jaxseg.inference.engine import Options, changes_views
+from jaxseg.inference.scoring import score_predictions
 from jaxseg.metrics.details import Details
 from jaxseg.parallel.mesh import batch_share
 from jaxseg.parallel.processes import is_main_process, main_process_first
@@ -106,7 +108,11 @@ def scored_splits(config: ml_collections.ConfigDict) -> list[str]:
 
 
 def evaluate(
-    config: ml_collections.ConfigDict, folder: pathlib.Path, checkpoint: str, report: bool = False
+    config: ml_collections.ConfigDict,
+    folder: pathlib.Path,
+    checkpoint: str,
+    report: bool = False,
+    options: Options | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Evaluates a checkpoint of a run on the val and test splits of a config.
 
@@ -115,6 +121,8 @@ def evaluate(
       folder: the run's workdir.
       checkpoint: "latest", "best" or a step number.
       report: write ``report.html`` and its CSV files into the workdir.
+      options: score predictions in tiles, mirrored or at several sizes, in the pixels of the files. None scores whole
+        images once, as the training loop does.
 
     Returns:
       The scores, by kind of split.
@@ -122,6 +130,9 @@ def evaluate(
     Raises:
       ValueError: there is no such run, checkpoint or split.
     """
+    as_predicted = options is not None and changes_views(options)
+    if report and as_predicted:
+        raise ValueError("--report is given with --tile, --flips or --scales; expected one of them. Leave one out.")
     saved, class_names, palette = workdir.load(folder)
     with saved.unlocked():
         own = BEFORE | {field: saved.data[field] for field in AS_TRAINED if field in saved.data}
@@ -137,6 +148,8 @@ def evaluate(
     with main_process_first():
         sources = {kind: open_source(saved.data, saved.data[kind], class_names) for kind in kinds}
     check_scored(sources, saved.task)
+    if as_predicted:
+        return {kind: score_predictions(experiment, state, source, options) for kind, source in sources.items()}
     if not report:
         return {kind: score(experiment, state, source) for kind, source in sources.items()}
     evaluated = {kind: score_with_details(experiment, state, source) for kind, source in sources.items()}

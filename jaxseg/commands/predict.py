@@ -9,7 +9,7 @@ import argparse
 import pathlib
 from functools import partial
 
-from jaxseg.commands import process
+from jaxseg.commands import process, view_flags
 from jaxseg.commands.arguments import Parser
 
 
@@ -38,7 +38,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument(
         "--class_names", help="Text file with a class name per line, for --weights. Example: names.txt."
     )
-    _add_options(parser)
+    view_flags.add_flags(parser)
     _add_outputs(parser)
     options = parser.parse(arguments)
     inputs = options.input + options.more
@@ -59,22 +59,8 @@ def main(arguments: list[str]) -> int:
     else:
         make = partial(prediction.of_weights, options.config, options.weights, options.class_names)
     output = pathlib.Path(options.output).expanduser()
-    chosen = {name: getattr(options, name) for name in ("batch", "tile", "overlap", "flips")}
     wanted = Outputs(options.confidence, options.probabilities, options.polygons, options.format)
-    return prediction.predict(make, inputs, output, outputs=wanted, scales=_numbers(options.scales), **chosen)
-
-
-def _add_options(parser: Parser) -> None:
-    """Adds the flags that say how each image is predicted."""
-    parser.add_argument("--batch", type=int, default=1, help="Images per batch, such as 8 on a GPU. Default: 1.")
-    parser.add_argument(
-        "--tile", type=int, default=0, help="Predict square tiles of this side in the image's own pixels, such as 512."
-    )
-    parser.add_argument(
-        "--overlap", type=float, default=0.5, help="Share that neighboring tiles overlap. Default: 0.5."
-    )
-    parser.add_argument("--flips", action="store_true", help="Predict the mirrored image too, and merge both.")
-    parser.add_argument("--scales", default="1", help="Predict at several sizes and merge, such as 0.75,1,1.25.")
+    return prediction.predict(make, inputs, output, outputs=wanted, **view_flags.read_flags(options))
 
 
 def _add_outputs(parser: Parser) -> None:
@@ -89,11 +75,3 @@ def _add_outputs(parser: Parser) -> None:
     )
     parser.add_argument("--polygons", action="store_true", help="Write outlines in pixels as GeoJSON.")
     parser.add_argument("--format", default="", help="Write annotations for a tool: coco, yolo or labelme.")
-
-
-def _numbers(text: str) -> tuple[float, ...]:
-    """Returns the numbers in a list with commas."""
-    try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError:
-        raise ValueError(f"--scales is {text!r}; expected numbers with commas, such as 0.75,1,1.25") from None

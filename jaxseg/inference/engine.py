@@ -1,6 +1,6 @@
 """What the two kinds of segmentation share: the parts of a trained model, options, and the contract of an engine."""
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -101,6 +101,23 @@ def check_options(options: Options) -> Options:
     if not options.scales or not all(0 < scale <= 8 for scale in options.scales):
         raise ValueError(f"scales is {options.scales}; expected one or more numbers above 0, at most 8")
     return options._replace(scales=tuple(map(float, options.scales)))
+
+
+def read_options(fields: Mapping[str, Any]) -> Options:
+    """Returns options from some of their fields.
+
+    Raises:
+      ValueError: a field is unknown or out of range.
+    """
+    unknown = set(fields) - set(Options._fields)
+    if unknown:
+        raise ValueError(f"{min(unknown)} is not an option; expected one of {', '.join(Options._fields)}")
+    return check_options(Options(**fields))
+
+
+def changes_views(options: Options) -> bool:
+    """Returns whether options ask for anything else than each image once, as a whole."""
+    return bool(options.tile) or options.flips or tuple(options.scales) != (1.0,)
 
 
 def stack(prepared: Sequence[Prepared], batch: int) -> list[np.ndarray]:

@@ -16,9 +16,9 @@ from typing import Any
 import ml_collections
 import numpy as np
 
-from jaxseg.data.images import read_options
+from jaxseg.data.images import read_options as image_options
 from jaxseg.inference import instances, semantic
-from jaxseg.inference.engine import Engine, Options, TrainedModel, check_options
+from jaxseg.inference.engine import Engine, Options, TrainedModel, read_options
 from jaxseg.inference.images import to_image
 from jaxseg.inference.pretrained import ClassNames, load_weights
 from jaxseg.inference.results import Result
@@ -88,7 +88,7 @@ class Predictor:
 
     def read(self, image: Any) -> tuple[np.ndarray, str | None]:
         """Returns an image as uint8 ``[h, w, 3]``, read as in training, and its path if it is one."""
-        return to_image(image, read_options(self.trained.config.data))
+        return to_image(image, image_options(self.trained.config.data))
 
     def engine(self, **options: Any) -> Engine:
         """Returns the stages of a prediction for use in a pipeline of one's own; they are compiled once per options.
@@ -96,10 +96,7 @@ class Predictor:
         Raises:
           ValueError: an option is unknown or out of range.
         """
-        unknown = set(options) - set(Options._fields)
-        if unknown:
-            raise ValueError(f"{min(unknown)} is not an option; expected one of {', '.join(Options._fields)}")
-        chosen = check_options(Options(**options))
+        chosen = read_options(options)
         if chosen not in self._engines:
             self._engines[chosen] = ENGINES[self.task](self.trained, chosen)
         return self._engines[chosen]

@@ -18,7 +18,6 @@ from jaxseg.run import workdir
 from jaxseg.run.experiment import build
 from jaxseg.tasks.task import Metric
 
-
 FEW = {"data__select__first": 6, "data__score_at": "original"}
 
 

@@ -122,7 +122,7 @@ precision=(--config.precision=bfloat16) mask_config=configs/mask_rcnn_coco.py
 short=(--rounds=3 --seconds=0.5)
 unet=() detector=() no_warmup=() wide=(--config.data.min_size=1024 --config.data.max_size=1024)
 large=(--config.data.image_size=512 --config.train.batch_size=16)
-torch=(--against torch) eager=(--against torch --modes=eager,channels_last)
+torch=(--against torch) eager=(--against torch "--modes=eager,channels_last")
 cases=() pets_steps=${PETS_STEPS:-2160} camvid_steps=${CAMVID_STEPS:-1840}
 isbi_steps=${ISBI_STEPS:-1500} mask_steps=${MASK_STEPS:-800}
 if [[ -n $smoke ]]; then
@@ -136,7 +136,7 @@ if [[ -n $smoke ]]; then
         --config.model.proposal.{pre,post}_nms_top_n=20 --config.model.training_proposal.{pre,post}_nms_top_n=20
         --config.model.rpn_sampling.batch_size_per_image=8 --config.model.box_sampling.batch_size_per_image=8)
     wide=(--config.data.min_size=64 --config.data.max_size=64)
-    cases=(--only unet,roi_align_einsum,nms --threads 2)
+    cases=(--only "unet,roi_align_einsum,nms" --threads 2)
     no_warmup=(--config.optimizer.warmup_steps=0)
     pets_steps=2 camvid_steps=2 isbi_steps=2 mask_steps=2
 fi

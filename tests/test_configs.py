@@ -38,7 +38,8 @@ def heavy(name):
 
 
 @pytest.mark.parametrize(
-    "name", [heavy("unet_shapes"), heavy("unet_pets"), "unet_pets_strong", "unet_resnet34_pets", "fcn8s_pets"]
+    "name",
+    [heavy("unet_shapes"), heavy("unet_pets"), "unet_pets_strong", heavy("unet_resnet34_pets"), heavy("fcn8s_pets")],
 )
 def test_a_config_takes_three_steps(name):
     config = narrow(name)

@@ -122,7 +122,7 @@ def test_voc_at_native_size_is_scored_as_by_the_fcn_paper(fcn8s):
     assert_equal_but_for_ties(ours(experiment, state, source), expected, ties)
 
 
-@pytest.mark.parametrize("name", ["fcn8s_cityscapes_native", "fcn8s_cityscapes"])
+@pytest.mark.parametrize("name", ["fcn8s_cityscapes_native", pytest.param("fcn8s_cityscapes", marks=pytest.mark.slow)])
 def test_cityscapes_is_scored_in_its_own_pixels(fcn8s, tmp_path, name):
     """The server of Cityscapes scores 1024x2048 pixels; logits at half the resolution are enlarged bilinearly."""
     write_cityscapes(tmp_path, [("val", "lindau", number) for number in range(3)])

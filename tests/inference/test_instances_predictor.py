@@ -52,6 +52,7 @@ def weights(config, tmp_path_factory):
     return str(path)
 
 
+@pytest.mark.slow
 def test_results_are_cocos_and_in_the_pixels_of_the_photograph(config, weights, tmp_path):
     rng = np.random.default_rng(1)
     Image.fromarray(rng.integers(0, 256, (75, 100, 3), np.uint8)).save(tmp_path / "lying.png")

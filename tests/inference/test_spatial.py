@@ -2,6 +2,7 @@
 
 import jax
 import numpy as np
+import pytest
 from experiments import tiny_config
 
 from jaxseg.inference import Predictor
@@ -20,6 +21,7 @@ def predictor(devices, **fields):
     return Predictor(TrainedModel(config, experiment.task.model.module, variables, *classes, experiment.mesh))
 
 
+@pytest.mark.slow
 def test_rows_divided_over_four_devices_predict_as_one_device():
     image = np.random.default_rng(0).integers(0, 256, (100, 70, 3), np.uint8)
     one = predictor(jax.devices()[:1]).predict(image, probabilities=True)
@@ -30,6 +32,7 @@ def test_rows_divided_over_four_devices_predict_as_one_device():
     np.testing.assert_array_equal(several.mask, one.mask)
 
 
+@pytest.mark.slow
 def test_a_batch_is_divided_where_its_size_allows_it():
     images = [np.random.default_rng(i).integers(0, 256, (20 + i, 30, 3), np.uint8) for i in range(5)]
     one = predictor(jax.devices()[:1]).predict(images)

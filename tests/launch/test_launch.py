@@ -39,6 +39,7 @@ exec sleep 60
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("killed", [(0,), (1,), (0, 1, 2)], ids=str)
 def test_a_local_run_ends_as_its_first_process_that_is_killed(root, tmp_path, killed):
     started, python = tmp_path / "started", tmp_path / "python"

@@ -84,6 +84,7 @@ def halfway(launch, tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one_and_one_goes_on_from_there(halfway, alone, tmp_path):
     assert_same_lines(computed_lines(halfway / "metrics.jsonl"), alone[:3])
     assert [path.name for path in (halfway / "pictures").iterdir()] == ["val_0000002.png"]

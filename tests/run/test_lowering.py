@@ -8,10 +8,13 @@ from test_configs import narrow
 
 from jaxseg.types import Batch
 
-SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("unet_resnet34_pets", "fcn_resnet50_voc")]
+SLOW = [
+    pytest.param(name, marks=pytest.mark.slow)
+    for name in ("unet_pets", "fcn8s_pets", "unet_resnet34_pets", "fcn_resnet50_voc")
+]
 
 
-@pytest.mark.parametrize("name", ["unet_pets", "unet_isbi", "fcn8s_pets", *SLOW])
+@pytest.mark.parametrize("name", ["unet_isbi", *SLOW])
 def test_steps_lower_for_tpus_and_cuda(name):
     config = narrow(name)
     config.precision = "bfloat16"

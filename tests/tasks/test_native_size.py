@@ -51,7 +51,7 @@ def one_by_one(experiment, state, source):
     [
         pytest.param("none", "original", marks=pytest.mark.slow),
         pytest.param("short_side", "network", marks=pytest.mark.slow),
-        ("short_side", "original"),
+        pytest.param("short_side", "original", marks=pytest.mark.slow),
         pytest.param("stretch", "original", marks=pytest.mark.slow),
     ],
 )

@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import os
+import sys
 import tempfile
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
@@ -59,6 +60,8 @@ def prepare(folder: Path, target: Path) -> None:
         )
     lists = {which: _read_list(folder / "annotations" / f"{which}.txt") for which in LISTS}
     target.parent.mkdir(parents=True, exist_ok=True)
+    if not sys.stderr.isatty():  # in a file, each state of the bar would be a line
+        tfds.disable_progress_bar()
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".preparing-") as partial:
         builder = JaxsegOxfordPets(folder, names, lists, data_dir=partial)
         builder.download_and_prepare(file_format="array_record")

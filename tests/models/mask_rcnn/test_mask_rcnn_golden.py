@@ -13,7 +13,8 @@ from jaxseg.data.resize import batch_images
 GOLDEN = Path(__file__).resolve().parents[2] / "golden"
 
 
-@pytest.mark.parametrize("version", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("version", [1, 2])
 def test_features_logits_and_detections_are_torchvisions_golden(version):
     golden = np.load(GOLDEN / f"mask_rcnn_v{version}.npz")
     model, shapes = detector(version, classes=11, **SMALL)

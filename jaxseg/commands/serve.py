@@ -8,7 +8,9 @@ jaxseg serve --model pets.jaxseg
 reaches the address can use it: there are no passwords. Only this machine reaches the default address.
 """
 
+import argparse
 import importlib.util
+import os
 import pathlib
 import socket
 
@@ -43,6 +45,14 @@ def main(arguments: list[str]) -> None:
     check_libraries()
     process.prepare()
 
+    # OpenCV reads some formats whose size Pillow cannot tell before they are decoded.
+    os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(options.max_pixels))
+    with listen(options.host, options.port) as listener:
+        serve(options, listener)
+
+
+def serve(options: argparse.Namespace, listener: socket.socket) -> None:
+    """Loads the model, compiles what requests use, and serves until Ctrl-C."""
     import uvicorn
 
     from jaxseg.commands import prediction
@@ -50,21 +60,19 @@ def main(arguments: list[str]) -> None:
     from jaxseg.inference.server_app import make_app
     from jaxseg.inference.trial_images import trial_images
 
-    with listen(options.host, options.port) as listener:
-        if options.model:
-            predictor = prediction.of_export(options.model)
-        else:
-            folder = pathlib.Path(options.run or options.workdir).expanduser()
-            predictor = prediction.of_run(folder, options.checkpoint)
-        examples, origin = trial_images(predictor.trained.config.data)
-        limits = Limits(options.max_bytes, options.max_pixels, options.waiting, options.batch, options.timeout)
-        print("compiling ...", flush=True)
-        list(predictor.stream([examples[0]]))  # The first visitor should not wait for the compiler.
-        hosts = LOOPBACK if options.host in LOOPBACK else ("*",)
-        app = make_app(predictor, limits, examples, hosts)
-        address = f"http://{options.host}:{listener.getsockname()[1]}"
-        print(f"{address} shows the model, with {len(examples)} {origin}; Ctrl-C ends it", flush=True)
-        uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="on")).run(sockets=[listener])
+    if options.model:
+        predictor = prediction.of_export(options.model)
+    else:
+        folder = pathlib.Path(options.run or options.workdir).expanduser()
+        predictor = prediction.of_run(folder, options.checkpoint)
+    examples, origin = trial_images(predictor.trained.config.data)
+    limits = Limits(options.max_bytes, options.max_pixels, options.waiting, options.batch, options.timeout)
+    hosts = LOOPBACK if options.host in LOOPBACK else ("*",)
+    print("compiling ...", flush=True)
+    app = make_app(predictor, limits, examples, hosts, warm_up=True)
+    address = f"http://{options.host}:{listener.getsockname()[1]}"
+    print(f"{address} shows the model, with {len(examples)} {origin}; Ctrl-C ends it", flush=True)
+    uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="on")).run(sockets=[listener])
 
 
 def check_libraries() -> None:

@@ -19,6 +19,7 @@ from jaxseg.inference.predictor import Predictor
 from jaxseg.inference.results import Result
 
 Handle = Callable[[Result], Any]
+OPENCV_LIMIT = "CV_IO_MAX_IMAGE_PIXELS"  # OpenCV's errors name it where an image has too many pixels.
 
 
 class Limits(NamedTuple):
@@ -91,11 +92,26 @@ class Service:
         self._queue.put(request)
         return request.future
 
+    def warm_up(self, images: Sequence[np.ndarray], **options: Any) -> int:
+        """Compiles the programs that requests use, so that no visitor waits for the compiler.
+
+        Args:
+          images: typical images, uint8 ``[h, w, 3]``.
+          **options: fields of ``Options`` that requests set, without ``batch``.
+        """
+        for batch in sorted({1, self.limits.batch}):
+            engine = self.predictor.engine(**options, batch=batch)
+            # Objects share programs by padded size. A label map also has the image's own size.
+            sized = self.predictor.task == "semantic"
+            prepared = {(one.bucket, one.image.shape if sized else ()): one for one in map(engine.prepare, images)}
+            for one in prepared.values():
+                engine.finish(one, engine.compute([one] * batch)[0])
+
     def read(self, request: _Request) -> tuple[np.ndarray, None]:
         """Decodes the image of a request.
 
         Raises:
-          ImageTooLarge: it has too many pixels, which the header tells before they are decoded.
+          ImageTooLarge: it has too many pixels. The header of most formats tells before they are decoded.
           ValueError: it cannot be read.
         """
         try:
@@ -103,15 +119,24 @@ class Service:
         except Exception as error:  # damaged files make the libraries raise errors of almost any type
             raise ValueError(f"the upload cannot be read as an image: {error}") from error
         if image is not None:
-            width, height = image.size
+            self._check_size(*image.size)
             image.close()
-            if width * height > self.limits.pixels:
-                raise ImageTooLarge(
-                    f"the image has {width}x{height} pixels; expected at most {self.limits.pixels}. Make it smaller."
-                )
         options = read_options(self.predictor.trained.config.data)
         options = options._replace(max_pixels=min(options.max_pixels, self.limits.pixels))
-        return decode_image(request.encoded, "the upload", options, []), None
+        try:
+            pixels = decode_image(request.encoded, "the upload", options, [])
+        except ValueError as error:
+            if OPENCV_LIMIT in str(error):
+                raise ImageTooLarge(f"the image has too many pixels; expected at most {self.limits.pixels}.") from error
+            raise
+        self._check_size(*pixels.shape[1::-1])  # OpenCV decodes some formats whose headers Pillow does not read.
+        return pixels, None
+
+    def _check_size(self, width: int, height: int) -> None:
+        if width * height > self.limits.pixels:
+            raise ImageTooLarge(
+                f"the image has {width}x{height} pixels; expected at most {self.limits.pixels}. Make it smaller."
+            )
 
     def _work(self) -> None:
         """Answers requests until None arrives."""

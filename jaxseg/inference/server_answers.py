@@ -8,7 +8,8 @@ import numpy as np
 
 from jaxseg.data.colors import distinct_colors
 from jaxseg.inference.results import InstanceResult, Result, SemanticResult
-from jaxseg.metrics.detections import paste_mask
+from jaxseg.metrics.detections import paste_part
+from jaxseg.reporting.pictures import background_classes
 
 
 def to_answer(result: Result) -> dict[str, Any]:
@@ -24,8 +25,10 @@ def _classes(result: SemanticResult) -> dict[str, Any]:
     """Returns a class per pixel, and the share and mean confidence of each class."""
     scores = result.scores
     means = {} if scores is None else dict(zip(result.class_ids.tolist(), scores.tolist(), strict=True))
+    plain = background_classes(result.class_names)
+    about = [{"number": number, "background": number in plain} for number in range(len(result.class_names))]
     classes = [
-        {**entry, "number": number, "color": _color(result.palette[number]), "confidence": means.get(number)}
+        {**entry, **about[number], "color": _color(result.palette[number]), "confidence": means.get(number)}
         for number, entry in enumerate(result.entries()[0]["classes"])
     ]
     confidence = None if result.confidence is None else to_png(result.confidence)
@@ -33,28 +36,24 @@ def _classes(result: SemanticResult) -> dict[str, Any]:
 
 
 def _objects(result: InstanceResult) -> list[dict[str, Any]]:
-    """Returns the objects, best first, each with its mask within its box in whole pixels."""
-    height, width = result.size
+    """Returns the objects, best first, each with its mask around its box in whole pixels."""
     colors = distinct_colors(max(len(result.class_names), 2))
     objects = []
-    for slot, (x1, y1, x2, y2) in enumerate(result.boxes.tolist()):
-        left, top = max(int(x1), 0), max(int(y1), 0)
-        right, bottom = min(int(np.ceil(x2)), width), min(int(np.ceil(y2)), height)
-        if right <= left or bottom <= top:
+    for slot, box in enumerate(result.boxes):
+        part, (top, left) = paste_part(result.mask_probabilities[slot], box, result.size)
+        if not part.size:
             continue
-        shift = np.array([left, top, left, top], np.float32)
-        crop = paste_mask(result.mask_probabilities[slot], result.boxes[slot] - shift, (bottom - top, right - left))
         number = int(result.class_ids[slot])
         objects.append(
             {
                 "number": number,
                 "name": result.class_names[number],
                 "score": float(result.scores[slot]),
-                "box": [x1, y1, x2, y2],
+                "box": box.tolist(),
                 "color": _color(colors[number]),
                 "mask_left": left,
                 "mask_top": top,
-                "mask_png": to_png((crop >= 0.5).astype(np.uint8) * 255),
+                "mask_png": to_png((part >= 0.5).astype(np.uint8) * 255),
             }
         )
     return objects

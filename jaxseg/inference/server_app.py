@@ -42,6 +42,7 @@ def make_app(
     limits: Limits = Limits(),  # noqa: B008, immutable
     examples: Sequence[np.ndarray] = (),
     hosts: Sequence[str] = ("127.0.0.1", "localhost"),
+    warm_up: bool = False,
 ) -> Starlette:
     """Returns the web application.
 
@@ -50,9 +51,13 @@ def make_app(
       limits: bounds of uploads and of the queue.
       examples: images, uint8 ``[h, w, 3]``, which the page offers.
       hosts: names under which browsers may address the server; ``*`` allows all. It protects against DNS rebinding.
+      warm_up: whether to compile first what requests for images of the examples' sizes use.
     """
     service = Service(predictor, to_answer, limits)
-    views = _Views(service, [_shrink(image) for image in examples])
+    examples = [_shrink(image) for image in examples]
+    views = _Views(service, examples)
+    if warm_up and examples:
+        service.warm_up(examples, **request_options(predictor))
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -68,6 +73,13 @@ def make_app(
     ]
     middleware = [Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))]
     return Starlette(routes=routes, middleware=middleware, lifespan=lifespan, exception_handlers={Refusal: _refuse})
+
+
+def request_options(predictor: Predictor, flips: bool = False, tile: int = 0) -> dict[str, Any]:
+    """Returns the options of the predictor for a request."""
+    if isinstance(predictor, ExportedPredictor):
+        return {}
+    return {"flips": flips, "tile": tile, "confidence": predictor.task == "semantic"}
 
 
 class _Views:
@@ -126,11 +138,9 @@ class _Views:
             raise Refusal(400, f"flips is {flips[:20]!r}; expected true or false")
         if tile not in map(str, TILES):  # A free choice would compile programs without end.
             raise Refusal(400, f"tile is {tile[:20]!r}; expected one of {', '.join(map(str, TILES))}")
-        if not self.can_vary:
-            if flips == "true" or tile != "0":
-                raise Refusal(400, "an exported model predicts whole images; expected no flips and no tile")
-            return {}
-        return {"flips": flips == "true", "tile": int(tile), "confidence": self.service.predictor.task == "semantic"}
+        if not self.can_vary and (flips == "true" or tile != "0"):
+            raise Refusal(400, "an exported model predicts whole images; expected no flips and no tile")
+        return request_options(self.service.predictor, flips == "true", int(tile))
 
     async def _body(self, request: Request) -> bytes:
         """Returns the body; it is refused as soon as it exceeds the limit."""

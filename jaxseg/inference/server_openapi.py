@@ -46,9 +46,8 @@ def describe_api(limits: Limits) -> dict[str, Any]:
 def _semantic() -> dict[str, Any]:
     """Returns the schema of a semantic result."""
     maybe = {"type": ["number", "null"]}
-    one = _object(
-        id=INTEGER, number=INTEGER, name=TEXT, area=INTEGER, share=NUMBER, color=_array(INTEGER), confidence=maybe
-    )
+    about = {"id": INTEGER, "number": INTEGER, "name": TEXT, "background": {"type": "boolean"}}
+    one = _object(**about, area=INTEGER, share=NUMBER, color=_array(INTEGER), confidence=maybe)
     confidence = {**PNG, "type": ["string", "null"]}
     return _result("semantic", classes=_array(one), mask_png=PNG, confidence_png=confidence)
 

@@ -36,10 +36,15 @@ def to_coco_results(instances: Any, size: tuple[int, int], category_ids: Sequenc
 
 def paste_mask(probabilities: np.ndarray, box: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Pastes one mask ``[n, n]`` into its image, float32 ``[h, w]``, as ``ops.masks`` does on the device."""
-    part, (top, left) = _visible_part(_padded(probabilities[None])[0], box, size)
+    part, (top, left) = paste_part(probabilities, box, size)
     image = np.zeros(size, np.float32)
     image[top : top + part.shape[0], left : left + part.shape[1]] = part
     return image
+
+
+def paste_part(probabilities: np.ndarray, box: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, tuple[int, int]]:
+    """Returns the part of a pasted mask around its box, float32 ``[h, w]``, and its upper left corner in the image."""
+    return _visible_part(_padded(probabilities[None])[0], box, size)
 
 
 def _padded(masks: np.ndarray) -> np.ndarray:

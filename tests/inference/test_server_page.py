@@ -1,0 +1,132 @@
+"""The page of `jaxseg serve` in a headless Chromium: drop, threshold, classes, errors, downloads."""
+
+import json
+import time
+
+import numpy as np
+import pytest
+from browser_session import open_page
+from PIL import Image
+from served import serve_in_thread
+from test_server import NAMES, BrightPredictor, encoded, server_app
+
+pytestmark = pytest.mark.slow
+COLORED = "Number(canvas.dataset.colored)"
+
+
+class HalfSurePredictor(BrightPredictor):
+    """Marks bright pixels as bright; it is sure of their upper half only."""
+
+    def engine(self, **options):
+        engine = super().engine(**options)
+
+        def finish(prepared, pending):
+            result = engine.finish(prepared, pending)
+            result.confidence[:] = 255
+            result.confidence[prepared.image.shape[0] // 2 :] = 128
+            return result
+
+        return engine._replace(finish=finish)
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    """An open page, and the folder of its downloads."""
+    folder = tmp_path_factory.mktemp("downloads")
+    examples = [np.full((10, 10, 3), 255, np.uint8)]
+    app = server_app.make_app(HalfSurePredictor(), examples=examples, warm_up=True)
+    with serve_in_thread(app) as (host, port), open_page(f"http://{host}:{port}/", folder) as session:
+        session.wait("document.querySelectorAll('#examples img').length === 1")
+        yield session, folder
+
+
+@pytest.fixture
+def dropped(page, tmp_path):
+    """A page on which a photograph of 40x20 pixels was dropped: black on the left, white on the right."""
+    session, folder = page
+    path = tmp_path / "photograph.png"
+    path.write_bytes(encoded(20, 40))
+    session.run("find('threshold').value = 0; state.hidden.clear(); delete canvas.dataset.colored; undefined")
+    session.drop_file(path, "#drop")
+    session.wait("canvas.dataset.colored")
+    return session, folder
+
+
+def download(session, folder, button, name):
+    """Presses a button and returns the path of what it downloads."""
+    session.run(f"find('{button}').click()")
+    deadline = time.monotonic() + 20
+    while not (folder / name).exists():
+        assert time.monotonic() < deadline, f"{name} was not downloaded"
+        time.sleep(0.05)
+    return (folder / name).rename(folder / f"{button}_{time.monotonic_ns()}.{name.split('.')[-1]}")
+
+
+def test_a_dropped_photograph_is_shown_with_its_mask_and_its_classes(dropped):
+    session, _ = dropped
+    assert session.run(COLORED) == 400  # White pixels; the background has no color.
+    pixel = "[...context.getImageData(%d, 10, 1, 1).data].slice(0, 3)"
+    assert session.run(pixel % 5) == [0, 0, 0]
+    assert session.run(pixel % 30) == [255, 115, 115]  # White under red of 55 %.
+    rows = session.run("[...document.querySelectorAll('#classes tr')].map(row => row.innerText)")
+    assert [row.split() for row in rows] == [["background", "50.0", "%", "75", "%"], ["bright", "50.0", "%", "75", "%"]]
+    assert "bright 50.0 %" in session.run("canvas.getAttribute('aria-label')")
+
+
+def test_the_threshold_hides_unsure_pixels_and_is_moved_by_keys(dropped):
+    session, folder = dropped
+    session.run("find('threshold').focus()")
+    session.press("End", 35)
+    session.wait("find('threshold-value').textContent === '100 %'")
+    assert session.run(COLORED) == 200
+    mask = np.asarray(Image.open(download(session, folder, "save-mask", "mask.png")).convert("L"))
+    expected = np.full((20, 40), 255)
+    expected[:10] = np.arange(40) >= 20
+    np.testing.assert_array_equal(mask, expected)
+
+
+def test_a_class_can_be_hidden(dropped):
+    session, _ = dropped
+    session.run("document.querySelector('#classes input[data-number=\"1\"]').click()")
+    assert session.run(COLORED) == 0
+
+
+def test_mask_overlay_and_json_are_downloaded(dropped):
+    session, folder = dropped
+    mask = np.asarray(Image.open(download(session, folder, "save-mask", "mask.png")).convert("L"))
+    np.testing.assert_array_equal(mask, np.broadcast_to(np.arange(40) >= 20, (20, 40)))
+    overlay = np.asarray(Image.open(download(session, folder, "save-overlay", "overlay.png")).convert("RGB"))
+    assert overlay.shape == (20, 40, 3)
+    assert overlay[10, 30].tolist() == [255, 115, 115]
+    answer = json.loads(download(session, folder, "save-json", "prediction.json").read_text())
+    assert [one["name"] for one in answer["classes"]] == list(NAMES)
+
+
+def test_flips_are_compared_with_the_plain_prediction(dropped):
+    session, _ = dropped
+    session.run("find('flips').click()")
+    session.wait("!find('compare').disabled")
+    assert session.run("find('difference').textContent") == "The two differ in 0.00 % of the pixels."
+    session.run("find('compare').click()")
+    assert session.run("find('compare').textContent") == "Show with flips and tiles"
+    session.run("find('flips').click()")
+    session.wait("find('compare').disabled")
+
+
+def test_a_broken_file_is_an_error_in_words_and_an_example_is_answered_after_it(page, tmp_path):
+    session, _ = page
+    path = tmp_path / "broken.png"
+    path.write_bytes(b"not a picture")
+    session.drop_file(path, "#drop")
+    session.wait("find('status').className === 'error'")
+    assert "cannot be read as an image" in session.run("find('status').textContent")
+    session.run("document.querySelector('#examples button').click()")
+    session.wait("find('status').textContent.startsWith('10 x 10 pixels')")
+    assert session.run(COLORED) == 100
+
+
+def test_the_page_fits_a_phone(page):
+    session, _ = page
+    session.resize(390, 844, touch=True)
+    assert session.run("document.documentElement.scrollWidth") == 390
+    session.resize(1200, 900)

@@ -14,7 +14,7 @@ def get_config():
     config = fcn8s_cityscapes.get_config()
     config.data.resize = "none"
     config.data.image_size = (1024, 2048)
-    config.data.train_size = (512, 1024)
+    config.data.crop_size = (512, 1024)
     config.data.augment.scale = (0.5, 2.0)
     config.data.cache = False  # at full resolution it would take 29 GB
     return config

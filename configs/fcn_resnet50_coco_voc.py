@@ -21,7 +21,7 @@ def get_config():
     config.data.resize = "short_side"
     config.data.image_size = (520, 520)
     config.data.max_size = 10_000  # torchvision has no limit
-    config.data.train_size = (480, 480)
+    config.data.crop_size = (480, 480)
     config.data.score_at = "network"
     config.data.augment.crop_scale = (1.0, 1.0)
     config.data.augment.scale = (0.5, 2.0)

@@ -7,7 +7,7 @@ Recipe: ResNet-50 with live norms, AdamW with a cosine schedule from 1e-3, 8000 
     384x384, flips and color changes. Meant for one GPU.
 Run: jaxseg train mask_rcnn_pets --config.data.source_dir=FOLDER
     On two cores: --config.model.depth=18 --config.model.width=16 --config.model.channels=32 --config.model.hidden=128
-    --config.data.min_size=160 --config.data.max_size=160 --config.data.image_size=160 --config.data.workers=1
+    --config.data.min_size=160 --config.data.max_size=160 --config.data.crop_size=160 --config.data.workers=1
     --config.train.steps=1500
 Result: on two cores, narrow as above, trained on 300 images of three breeds, on their 298 test images: box AP50 0.897,
     mask AP50 0.853, box AP 0.527, mask AP 0.413 (cat 0.397, dog 0.429). It took 29 minutes next to other jobs, half of
@@ -27,7 +27,7 @@ def get_config():
     config.data.test = "test"
     config.data.min_size = 320
     config.data.max_size = 448
-    config.data.image_size = (384, 384)
+    config.data.crop_size = (384, 384)
     config.data.max_objects = 4
     config.data.augment.scale_jitter = (0.5, 1.5)
     config.data.augment.flip = True

@@ -16,7 +16,7 @@ def get_config():
     config.model.norm = "batch"
     config.model.trainable_layers = 5  # nothing is frozen that begins at random
     config.init.weights = ""
-    config.data.image_size = (1024, 1024)
+    config.data.crop_size = (1024, 1024)
     config.data.augment.scale_jitter = (0.1, 2.0)
     config.optimizer.learning_rate = 0.1
     config.optimizer.milestones = (352 / 400, 384 / 400)

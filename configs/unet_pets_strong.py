@@ -22,7 +22,7 @@ def get_config():
     config.data.val = ""  # every training image is trained on, and nothing is chosen by a score
     config.data.test = "test"
     config.data.mean = config.data.std = ()  # of ImageNet, or of config.init.weights
-    config.data.train_size = (128, 128)  # crops of four fifths of an image, more or less, are two thirds of the work
+    config.data.crop_size = (128, 128)  # crops of four fifths of an image, more or less, are two thirds of the work
     config.data.augment.crop_scale = (0.6, 1.0)
     config.data.augment.crop_ratio = (0.8, 1.25)
     config.data.augment.flip = True

@@ -22,7 +22,7 @@ from jaxseg.run.state import TrainState
 from jaxseg.types import Source
 
 # Fields of config.data that prepare images for a model. The run's own are used, since it was trained with them.
-AS_TRAINED = ("image_size", "train_size", "resize", "min_size", "max_size", "mean", "std", "scale")
+AS_TRAINED = ("image_size", "crop_size", "resize", "min_size", "max_size", "mean", "std", "scale")
 
 # Older runs, made before these fields were, did this.
 BEFORE = {"resize": "stretch"}

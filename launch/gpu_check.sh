@@ -152,7 +152,7 @@ bench bench_mask_rcnn_train 240 "${coco[@]}" "${wide[@]}" --classes=91 --what=tr
 bench bench_mask_rcnn_roi_align 60 "${coco[@]}" "${wide[@]}" --classes=91 --what=roi_align "${eager[@]}"
 bench bench_mask_rcnn_predict 180 "${coco[@]}" "${wide[@]}" --classes=91 --what=predict "${eager[@]}"
 bench bench_unet_predict 120 "${pets[@]}" --classes=3 --what=predict "${torch[@]}"
-needs oxford_iiit_pet train train_pets 130 configs/unet_pets_strong.py "${unet[@]}" ${smoke:+--config.data.train_size=32} \
+needs oxford_iiit_pet train train_pets 130 configs/unet_pets_strong.py "${unet[@]}" ${smoke:+--config.data.crop_size=32} \
     "${precision[@]}" --config.data.source_dir="$data/oxford_iiit_pet" --config.train.steps="$pets_steps" \
     --config.train.checkpoint_every=0 "${no_warmup[@]}"
 needs oxford_iiit_pet train train_mask_rcnn 240 configs/mask_rcnn_pets.py "${detector[@]}" ${smoke:+"${wide[@]}"} \

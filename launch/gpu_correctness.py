@@ -112,7 +112,7 @@ def model_config(task: str, model: dict[str, Any], precision: str) -> Any:
     """Returns the config of a small model on two images of 64x64 pixels."""
     config = base.get_config()
     config.task, config.model, config.precision = task, model, precision
-    config.data.image_size, config.data.train_size = (64, 64), (64, 64)
+    config.data.image_size, config.data.crop_size = (64, 64), (64, 64)
     config.data.min_size = config.data.max_size = 64
     config.data.max_objects = 4
     config.train.batch_size = 2

@@ -67,7 +67,7 @@ def abstract_batch(experiment: Experiment) -> Batch | InstanceBatch:
     if config.task == "instances":
         one = empty_batch(1, max(padded_sizes(data, training=True), key=math.prod), data.max_objects)
     else:
-        size = (1, *data.train_size)
+        size = (1, *data.crop_size)
         weight = np.zeros(size, np.float32) if data.border_weight else None
         one = Batch(np.zeros((*size, 3), np.uint8), np.zeros(size, np.uint8), np.ones(1, bool), weight)
 

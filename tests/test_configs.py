@@ -25,7 +25,7 @@ NARROW = {
 def narrow(name):
     """A config of the folder, with little to compute."""
     config = importlib.import_module(f"configs.{name}").get_config()
-    config.data.update(image_size=(32, 32), train_size=(), workers=0, cache=False)
+    config.data.update(image_size=(32, 32), crop_size=(), workers=0, cache=False)
     config.model.update(NARROW[config.model.name])
     config.loss.class_weights = ()
     config.train.update(batch_size=2, steps=3)

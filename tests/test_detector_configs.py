@@ -24,7 +24,7 @@ def narrow(name):
     """A config of the folder on generated shapes, with little to compute."""
     config = importlib.import_module(f"configs.{name}").get_config()
     config.data.update(name="shapes", instances="", train="train", val="val", test="", workers=0, max_objects=6)
-    config.data.update(min_size=64, max_size=64, image_size=(64, 64))
+    config.data.update(min_size=64, max_size=64, crop_size=(64, 64))
     config.data.select.first = 8
     config.model.update(depth=18, width=4, channels=8, hidden=8)
     few = {"pre_nms_top_n": 20, "post_nms_top_n": 12}

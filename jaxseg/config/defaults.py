@@ -19,7 +19,7 @@ def semantic() -> ml_collections.ConfigDict:
             # one of data.image_size and keeps the aspect ratio; "none" keeps the size.
             "resize": "stretch",
             "max_size": 1333,  # Upper limit of the longer side under data.resize="short_side".
-            "train_size": _size(()),  # Height and width of training crops; () uses data.image_size.
+            "crop_size": _size(()),  # Height and width of training crops; () uses data.image_size.
             # Where predictions are scored: "network", at the size that the model sees, or "original", in the pixels of
             # the label files.
             "score_at": "network",
@@ -61,7 +61,7 @@ def detector() -> ml_collections.ConfigDict:
         {
             "min_size": 800,  # Length of the shorter side to which images are resized, in pixels.
             "max_size": 1333,  # Upper limit of the longer side. It takes precedence over data.min_size.
-            "image_size": _size((160, 160)),  # Height and width of training images under data.augment.scale_jitter.
+            "crop_size": _size((160, 160)),  # Height and width of training crops under data.augment.scale_jitter.
             "max_objects": 100,  # Maximum number of objects per image; the smallest are dropped first.
             "crowds": "auto",  # What iscrowd means: "crowd", "object", or "auto", which asks where most are crowds.
             "empty_images": False,  # Train on images without objects too. Evaluation always includes them.
@@ -72,7 +72,7 @@ def detector() -> ml_collections.ConfigDict:
     config.data.augment.update(
         {
             "min_sizes": (),  # Choose the shorter side at random from this list; () uses data.min_size.
-            "scale_jitter": (1.0, 1.0),  # Range of a random scale, relative to an image that fits data.image_size.
+            "scale_jitter": (1.0, 1.0),  # Range of a random scale, relative to an image that fits data.crop_size.
             "copy_paste": 0.0,  # Probability of pasting objects of another image; 0 disables it.
         }
     )

@@ -59,7 +59,7 @@ RANGES = {
     "data.split_seed": AT_LEAST_0,
     "data.val_fraction": Range(low=0, high=1, open_low=True, open_high=True),
     "data.image_size": AT_LEAST_1,
-    "data.train_size": AT_LEAST_1,
+    "data.crop_size": AT_LEAST_1,
     "data.min_size": AT_LEAST_1,
     "data.max_size": AT_LEAST_1,
     "data.max_objects": AT_LEAST_1,

@@ -12,11 +12,13 @@ class Renamed(NamedTuple):
       field: the dotted name.
       convert: turns an old value into the present one.
       example: what to write on the command line.
+      task: the only task whose configs had the old name; "" is every task.
     """
 
     field: str
     convert: Callable[[Any], Any]
     example: str
+    task: str = ""
 
 
 RENAMED = {
@@ -24,6 +26,8 @@ RENAMED = {
         "data.split_seed", lambda way: int(way[5:]) if way.startswith("seed_") else None, "data.split_seed=1337"
     ),
     "data.val_share": Renamed("data.val_fraction", float, "data.val_fraction=0.2"),
+    "data.image_size": Renamed("data.crop_size", lambda size: size, "data.crop_size=512", task="instances"),
+    "data.train_size": Renamed("data.crop_size", lambda size: size, "data.crop_size=128"),
 }
 # Sections of detectors: (then, now), and their fields.
 SECTIONS = {
@@ -44,8 +48,12 @@ MODEL = {f"{old}.{a}": f"{new}.{b}" for (old, new), kind in SECTIONS.items() for
 RENAMED |= {old: Renamed(new, lambda value: value, f"{new}=VALUE") for old, new in MODEL.items()}
 
 
-def upgrade(config: dict[str, Any]) -> dict[str, Any]:
+def upgrade(config: dict[str, Any], task: str = "semantic") -> dict[str, Any]:
     """Returns a saved config, as nested dictionaries, with the present names of its fields.
+
+    Args:
+      config: the saved config, in which nothing is changed.
+      task: the task that the config is of.
 
     Example:
       >>> upgrade({"data": {"splits": "seed_1337", "val_share": 0.3}})
@@ -57,7 +65,7 @@ def upgrade(config: dict[str, Any]) -> dict[str, Any]:
         section = config
         for part in path:
             section = section.get(part, {})
-        if name in section:
+        if name in section and new.task in ("", task):
             value = new.convert(section.pop(name))
             *path, name = new.field.split(".")
             target = config

@@ -13,7 +13,7 @@ NORMALIZATION = {
     "shapes": ((0.5, 0.5, 0.5), (0.25, 0.25, 0.25)),
 }
 PATHS = ("data.source_dir", "data.dir", "init.weights", "compilation_cache")
-SIZES = ("image_size", "train_size")
+SIZES = ("image_size", "crop_size")
 
 
 def resolve_fields(config: ml_collections.ConfigDict, examples: int | None) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from jaxseg.config import ranges
-from jaxseg.config.resolution import resolve_fields
+from jaxseg.config.resolution import SIZES, resolve_fields
 from jaxseg.models import fields as model_fields
 from jaxseg.models.table import least_rows
 from jaxseg.parallel import mesh as sharding
@@ -81,7 +81,7 @@ def build(
     _check_depth(config)
     optimizer, schedule = optimizers.make_optimizer(config.optimizer, config.train.steps, task.model.frozen)
     rows = least_rows(task.model.module, mesh.shape["spatial"])
-    for height in {config.data.image_size[0], config.data.get("train_size", config.data.image_size)[0]}:
+    for height in {config.data[name][0] for name in SIZES if name in config.data}:
         sharding.check_batch(mesh, config.train.batch_size, config.train.accumulate, height, rows)
     return Experiment(config, task, mesh, compile_steps(task, optimizer, schedule, config, mesh))
 
@@ -90,7 +90,7 @@ def _check_depth(config: ml_collections.ConfigDict) -> None:
     """Checks that a U-Net does not halve its training images to less than a pixel."""
     if config.model.name != "unet":
         return
-    side = min(config.data.train_size)
+    side = min(config.data.crop_size)
     most = side.bit_length() - 1
     if config.model.depth > most:
         raise ValueError(

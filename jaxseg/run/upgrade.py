@@ -26,7 +26,7 @@ def upgrade(saved: Mapping[str, Any]) -> dict[str, Any]:
     task = saved.get("task", "instances" if saved.get("model", {}).get("name") == "mask_rcnn" else "semantic")
     if task not in known:
         raise ValueError(f"task is {task!r}; known are {', '.join(sorted(known))}.")
-    fields = flatten(renamed.upgrade(dict(saved)))
+    fields = flatten(renamed.upgrade(dict(saved), task))
     today = flatten({name: value for name, value in known[task]().to_dict().items() if name != "model"})
     return nest(today | BEFORE | fields)
 

@@ -19,7 +19,7 @@ from jaxseg.config import changes
         ("data.image_size", "64", (64,)),
         ("data.image_size", "64,96", (64, 96)),
         ("data.image_size", "(64, 96)", (64, 96)),
-        ("data.train_size", "", ()),
+        ("data.crop_size", "", ()),
         ("loss.class_weights", "1,2.5", (1, 2.5)),
         ("optimizer.factors", "(('backbone/', 0.1),)", (("backbone/", 0.1),)),
         ("trackers", "wandb,mlflow", ("wandb", "mlflow")),

@@ -75,7 +75,7 @@ def test_a_shipped_page_has_the_fields_of_its_task_only(name):
 def test_the_defaults_of_a_task_have_no_fields_of_the_other():
     semantic, detector = set(field_names(defaults.semantic())), set(field_names(defaults.detector()))
     assert {"data.min_size", "data.max_objects", "data.augment.copy_paste"} & semantic == set()
-    assert {"loss.dice", "data.train_size", "data.augment.elastic", "data.border_weight"} & detector == set()
+    assert {"loss.dice", "data.image_size", "data.augment.elastic", "data.border_weight"} & detector == set()
 
 
 def test_base_still_has_every_field():

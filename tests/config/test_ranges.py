@@ -13,7 +13,7 @@ EMPTY = {
     "loss.class_weights",
     "optimizer.milestones",
     "data.augment.min_sizes",
-    "data.train_size",
+    "data.crop_size",
     "train.steps",
     "data.split_seed",
 }

@@ -27,11 +27,11 @@ def test_one_number_is_a_square(size):
     config = a_config()
     config.data.image_size = size
     found = resolved(config).data
-    assert (found.image_size, found.train_size) == ((96, 96), (96, 96))
+    assert (found.image_size, found.crop_size) == ((96, 96), (96, 96))
 
 
 def test_crops_have_their_own_size():
-    assert resolved(a_config(data__train_size=(48, 64))).data.train_size == (48, 64)
+    assert resolved(a_config(data__crop_size=(48, 64))).data.crop_size == (48, 64)
     with pytest.raises(ValueError, match="data.image_size is .*expected .height, width. or one number"):
         resolved(a_config(data__image_size=(1, 2, 3)))
 

@@ -47,7 +47,7 @@ class Crop(NamedTuple):
                     f"config.data.augment.{field} is {value}; expected (1.0, 1.0), since config.data.resize is "
                     f"{data_config.resize!r}. Set config.data.augment.scale, or config.data.resize='stretch'."
                 )
-        return cls(transforms.train_size(data_config), transforms.mean_color(data_config), stretches, **ranges)
+        return cls(transforms.crop_size(data_config), transforms.mean_color(data_config), stretches, **ranges)
 
     def apply(self, rng: np.random.Generator, example: Example) -> Example:
         """Crops and resizes an example."""

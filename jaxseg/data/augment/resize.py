@@ -8,7 +8,7 @@ import numpy as np
 from jaxseg.data.augment.options import check_range
 from jaxseg.data.instances.transforms import View, check_sides, jittered_view, whole_view
 from jaxseg.data.resize import Size
-from jaxseg.data.semantic.transforms import image_size
+from jaxseg.data.semantic.transforms import crop_size
 
 
 class Resize(NamedTuple):
@@ -44,7 +44,7 @@ class Resize(NamedTuple):
                 f"which is {data_config.max_size}."
             )
         check_range("scale_jitter", scale)
-        return cls(data_config.min_size, data_config.max_size, image_size(data_config), sides, scale)
+        return cls(data_config.min_size, data_config.max_size, crop_size(data_config), sides, scale)
 
     @property
     def jitters(self) -> bool:

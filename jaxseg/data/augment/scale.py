@@ -15,7 +15,7 @@ from jaxseg.types import Example
 
 
 class Scale(NamedTuple):
-    """A random scale, and a window of ``data.train_size`` at a random place in the scaled image.
+    """A random scale, and a window of ``data.crop_size`` at a random place in the scaled image.
 
     Smaller images are padded at the bottom and on the right. It is for every ``data.resize`` but "stretch".
 
@@ -46,7 +46,7 @@ class Scale(NamedTuple):
                 f"config.data.augment.scale is {scale}; expected (1.0, 1.0), since config.data.resize is 'stretch'. "
                 "Set config.data.augment.crop_scale, or another config.data.resize."
             )
-        return cls(sizing, transforms.train_size(data_config), transforms.mean_color(data_config), scale)
+        return cls(sizing, transforms.crop_size(data_config), transforms.mean_color(data_config), scale)
 
     def apply(self, rng: np.random.Generator, example: Example) -> Example:
         """Scales an example and cuts a window out of it."""

@@ -100,7 +100,7 @@ def padded_sizes(data_config: ml_collections.ConfigDict, *, training: bool) -> t
         return buckets(max(resize.choices), data_config.max_size)
     if any(side % MULTIPLE for side in resize.window):
         raise ValueError(
-            f"config.data.image_size is {resize.window}; expected multiples of {MULTIPLE}, since "
+            f"config.data.crop_size is {resize.window}; expected multiples of {MULTIPLE}, since "
             "config.data.augment.scale_jitter pads all images to this size."
         )
     return (resize.window,)

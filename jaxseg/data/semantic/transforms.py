@@ -18,9 +18,9 @@ def image_size(data_config: ml_collections.ConfigDict) -> tuple[int, int]:
     return _size(data_config, "image_size")
 
 
-def train_size(data_config: ml_collections.ConfigDict) -> tuple[int, int]:
-    """Returns the size of training crops: ``config.data.train_size``, or ``image_size`` where that is empty."""
-    return image_size(data_config) if data_config.train_size == () else _size(data_config, "train_size")
+def crop_size(data_config: ml_collections.ConfigDict) -> tuple[int, int]:
+    """Returns the size of training crops: ``config.data.crop_size``, or ``image_size`` where that is empty."""
+    return image_size(data_config) if data_config.crop_size == () else _size(data_config, "crop_size")
 
 
 def _size(data_config: ml_collections.ConfigDict, field: str) -> tuple[int, int]:

@@ -22,7 +22,7 @@ def source():
 @pytest.fixture
 def data():
     config = get_config().data
-    config.update(workers=0, min_size=48, max_size=128, image_size=(64, 64), max_objects=4)
+    config.update(workers=0, min_size=48, max_size=128, crop_size=(64, 64), max_objects=4)
     return config
 
 
@@ -122,8 +122,8 @@ def test_jittered_batches_have_one_shape(source, augmented):
     batches = train(source, augmented, 6)
     assert {batch.image.shape[1:3] for batch in batches} == {(64, 64)}
     assert len({tuple(size) for batch in batches for size in batch.sizes}) > 6
-    augmented.image_size = (64, 60)
-    with pytest.raises(ValueError, match=r"image_size is \(64, 60\); expected multiples of 32"):
+    augmented.crop_size = (64, 60)
+    with pytest.raises(ValueError, match=r"crop_size is \(64, 60\); expected multiples of 32"):
         padded_sizes(augmented, training=True)
 
 

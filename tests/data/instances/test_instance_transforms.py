@@ -24,7 +24,7 @@ def rng():
 @pytest.fixture
 def data():
     config = get_config().data
-    config.update(min_size=48, max_size=96, image_size=(64, 64))
+    config.update(min_size=48, max_size=96, crop_size=(64, 64))
     return config
 
 

@@ -80,14 +80,14 @@ def test_a_batch_has_its_shapes(augmented):
 
 
 def test_training_may_see_crops_smaller_than_the_images_that_are_scored(augmented):
-    augmented.train_size = (24, 16)
+    augmented.crop_size = (24, 16)
     source = open_source(augmented, "train")
     (batch,) = train(source, augmented, 1)
     chex.assert_shape([batch.image, batch.label], [(6, 24, 16, 3), (6, 24, 16)])
     with eval_batches(source, augmented, batch_size=2) as batches:
         chex.assert_shape(next(batches).image, (2, 32, 32, 3))
-    augmented.train_size = (24, 0)
-    with pytest.raises(ValueError, match=r"config\.data\.train_size is \(24, 0\)"):
+    augmented.crop_size = (24, 0)
+    with pytest.raises(ValueError, match=r"config\.data\.crop_size is \(24, 0\)"):
         train(source, augmented, 1)
 
 

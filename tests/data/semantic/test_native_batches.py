@@ -124,7 +124,7 @@ def trained(source, data, count=3):
 
 
 def test_small_images_are_padded_in_training(source, data):
-    data.update(resize="none", train_size=(64, 72))
+    data.update(resize="none", crop_size=(64, 72))
     (batch,) = trained(source, data, 1)
     chex.assert_shape([batch.image, batch.label], [(5, 64, 72, 3), (5, 64, 72)])
     assert batch.sizes is batch.index is batch.original is None
@@ -138,7 +138,7 @@ def test_small_images_are_padded_in_training(source, data):
 
 
 def test_windows_are_cut_out_of_images_as_they_are(source, data):
-    data.update(resize="none", train_size=(20, 24))
+    data.update(resize="none", crop_size=(20, 24))
     data.augment.flip = False
     corners = set()
     for batch in trained(source, data):
@@ -159,7 +159,7 @@ def test_windows_are_cut_out_of_images_as_they_are(source, data):
 
 @pytest.mark.parametrize("scale", [(0.5, 0.5), (2.0, 2.0)])
 def test_a_scale_brings_image_and_label_to_it(source, data, scale):
-    data.update(resize="none", train_size=(128, 128))
+    data.update(resize="none", crop_size=(128, 128))
     data.augment.scale = scale
     (batch,) = trained(source, data, 1)
     found = sorted(((row[:, 0] != IGNORE).sum(), (row[0] != IGNORE).sum()) for row in batch.label)
@@ -180,7 +180,7 @@ def test_a_scale_brings_image_and_label_to_it(source, data, scale):
 def test_the_cache_changes_nothing(source, data):
     """Without a cache; with one that is filled; with one that is full."""
     data.augment.update(scale=(0.5, 1.5), flip=True, contrast=0.2)
-    data.update(train_size=(40, 40), score_at="original")
+    data.update(crop_size=(40, 40), score_at="original")
     seen = []
     for data.cache in (False, True, True):
         seen.append((trained(source, data), evaluated(source, data)))

@@ -8,6 +8,7 @@ from jaxseg.reporting.text import shorten_text, text_size, write_text
 
 GAP = 4  # pixels between panels
 LETTERS = 14  # pixels, height of letters in titles and legends
+SWATCH = (LETTERS - 2, LETTERS - 2)  # height and width of the color before a name in a legend, within its frame
 WHITE = 255
 
 
@@ -42,18 +43,18 @@ def _stack(lines: Sequence[np.ndarray]) -> np.ndarray:
     return np.pad(np.concatenate(lines), ((0, GAP), (0, 0), (0, 0)), constant_values=WHITE)
 
 
-def add_legend(picture: np.ndarray, names: Sequence[str], colors: np.ndarray) -> np.ndarray:
+def add_legend(picture: np.ndarray, names: Sequence[str], colors: Sequence[np.ndarray]) -> np.ndarray:
     """Returns the picture with a legend below it, as wide as the picture.
 
     Args:
       picture: uint8 ``[h, w, 3]``.
       names: a name per entry, such as "cat 12.3 %"; without one, the picture is returned as it is.
-      colors: uint8 ``[n, 3]``.
+      colors: for each entry a color ``[3]``, or a pattern uint8 ``[h, w, 3]`` of the size ``SWATCH``.
     """
     return np.concatenate([picture, draw_legend(names, colors, picture.shape[1])]) if len(names) else picture
 
 
-def draw_legend(names: Sequence[str], colors: np.ndarray, width: int) -> np.ndarray:
+def draw_legend(names: Sequence[str], colors: Sequence[np.ndarray], width: int) -> np.ndarray:
     """Returns names with their colors in as many lines as they take, uint8 ``[h, width, 3]``."""
     height, swatch = text_size("", LETTERS)[1] + 4, LETTERS
     room = max(width - swatch - 3 * GAP, 1)

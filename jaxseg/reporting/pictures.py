@@ -8,13 +8,15 @@ import numpy as np
 from PIL import Image
 
 from jaxseg.reporting.objects import Annotations, draw_objects
-from jaxseg.reporting.panels import add_legend, arrange_panels
+from jaxseg.reporting.panels import SWATCH, add_legend, arrange_panels
 from jaxseg.types import IGNORE
 
 instances = draw_objects
 
 IGNORED_COLOR = (224, 224, 224)
-WRONG_COLOR = (213, 94, 0)  # a pixel with a wrong class, an object that does not exist
+# A pixel with a wrong class, or an object that does not exist: hatched, since any plain color may be that of a class.
+WRONG_COLORS = ((190, 0, 230), (30, 0, 40))
+HATCH_PERIOD, HATCH_WIDTH = 6, 2  # pixels from one dark line to the next, and of a line
 MISSED_COLOR = (0, 114, 178)  # an object that was not found
 BACKGROUNDS = ("background", "bg", "_background_", "void", "unlabeled")
 VISIBLE = 200  # pixels; smaller images are enlarged
@@ -90,12 +92,23 @@ def overlay_with_legend(
     return add_legend(picture, entries, np.asarray(palette)[numbers])
 
 
+def draw_hatch(height: int, width: int) -> np.ndarray:
+    """Draws dark diagonal lines on purple, uint8 ``[h, w, 3]``; it marks errors.
+
+    Example:
+      >>> [pixel == list(WRONG_COLORS[1]) for pixel in draw_hatch(1, 6)[0].tolist()]
+      [True, True, False, False, False, False]
+    """
+    is_line = (np.arange(height)[:, None] + np.arange(width)) % HATCH_PERIOD < HATCH_WIDTH
+    return np.array(WRONG_COLORS, np.uint8)[is_line.astype(int)]
+
+
 def mark_differences(image: np.ndarray, label: np.ndarray, prediction: np.ndarray) -> np.ndarray:
-    """Returns the image in pale gray with wrongly predicted pixels in ``WRONG_COLOR``; ignored pixels do not count."""
+    """Returns the image in pale gray with wrongly predicted pixels hatched; ignored pixels do not count."""
     gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None].repeat(3, axis=-1)
     picture = (gray // 2 + 112).astype(np.uint8)
     wrong = (label != prediction) & (label != IGNORE) & (prediction != IGNORE)
-    picture[wrong] = WRONG_COLOR
+    picture[wrong] = draw_hatch(*wrong.shape)[wrong]
     return picture
 
 
@@ -111,14 +124,10 @@ def label_panels(
       palette: uint8 ``[k, 3]``.
     """
     prediction = _centered(prediction, label.shape)
-    panels = (
-        image,
-        color_labels(label, palette),
-        color_labels(prediction, palette),
-        mark_differences(image, label, prediction),
-    )
     times = -(-VISIBLE // min(image.shape[:2]))
-    return tuple(panel.repeat(times, axis=0).repeat(times, axis=1) for panel in panels)
+    image, label, prediction = (x.repeat(times, axis=0).repeat(times, axis=1) for x in (image, label, prediction))
+    difference = mark_differences(image, label, prediction)
+    return image, color_labels(label, palette), color_labels(prediction, palette), difference
 
 
 def rows(
@@ -143,8 +152,8 @@ def rows(
         return picture
     used = [number for number in range(len(class_names)) if (labels == number).any() or (predictions == number).any()]
     names = [*(class_names[number] for number in used), "not labeled", "wrong"]
-    colors = np.concatenate([np.asarray(palette)[used], [IGNORED_COLOR, WRONG_COLOR]])
-    return add_legend(picture, names, colors)
+    swatches = [*np.asarray(palette)[used], np.array(IGNORED_COLOR), draw_hatch(*SWATCH)]
+    return add_legend(picture, names, swatches)
 
 
 def instance_rows(examples: Sequence[tuple[np.ndarray, Annotations, Annotations]]) -> np.ndarray:
@@ -154,7 +163,7 @@ def instance_rows(examples: Sequence[tuple[np.ndarray, Annotations, Annotations]
       examples: image, true objects, found objects.
     """
     picture = arrange_panels([instance_panels(*example) for example in examples], TITLES)
-    return add_legend(picture, ["not found", "found, but not there"], np.array([MISSED_COLOR, WRONG_COLOR], np.uint8))
+    return add_legend(picture, ["not found", "found, but not there"], [np.array(MISSED_COLOR), draw_hatch(*SWATCH)])
 
 
 def instance_panels(image: np.ndarray, truth: Annotations, found: Annotations) -> tuple[np.ndarray, ...]:
@@ -178,7 +187,7 @@ def instance_panels(image: np.ndarray, truth: Annotations, found: Annotations) -
 
 
 def mark_object_differences(image: np.ndarray, truth: Annotations, found: Annotations) -> np.ndarray:
-    """Returns the image in pale gray with the pixels of missed objects in blue and those of wrong ones in orange.
+    """Returns the image in pale gray with the pixels of missed objects in blue and those of wrong ones hatched.
 
     An object is found where a found object of the same color overlaps it, see ``inference.instances``.
     """
@@ -186,7 +195,8 @@ def mark_object_differences(image: np.ndarray, truth: Annotations, found: Annota
     picture = (gray // 2 + 112).astype(np.uint8)
     there, seen = (_union(one.masks, image.shape[:2]) for one in (truth, found))
     picture[there & ~seen] = MISSED_COLOR
-    picture[seen & ~there] = WRONG_COLOR
+    wrong = seen & ~there
+    picture[wrong] = draw_hatch(*wrong.shape)[wrong]
     return picture
 
 

@@ -44,7 +44,8 @@ def test_rows_of_instances_are_enlarged_until_names_can_be_read():
 def test_the_difference_shows_what_was_missed_and_what_is_not_there():
     image = np.full((320, 320, 3), 90, np.uint8)
     picture = pictures.mark_object_differences(image, squares(image, (0, 0)), squares(image, (20, 0)))
-    missed, wrong = ((picture == color).all(axis=-1) for color in (pictures.MISSED_COLOR, pictures.WRONG_COLOR))
+    marks = pictures.MISSED_COLOR, pictures.draw_hatch(320, 320)
+    missed, wrong = ((picture == mark).all(axis=-1) for mark in marks)
     assert missed[:40, :20].all()
     assert wrong[:40, 40:60].all()
     assert missed.sum() == wrong.sum() == 40 * 20

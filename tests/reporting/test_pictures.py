@@ -3,6 +3,7 @@
 import numpy as np
 from PIL import Image
 
+from jaxseg.data.colors import seen_colors
 from jaxseg.reporting import pictures
 from jaxseg.reporting.panels import GAP
 from jaxseg.types import IGNORE
@@ -81,7 +82,7 @@ def test_rows_show_image_truth_prediction_and_difference_and_a_smaller_predictio
         np.testing.assert_array_equal(truth, PALETTE[labels[0]])
         np.testing.assert_array_equal(prediction[60:150, 50:150], np.broadcast_to(PALETTE[1], (90, 100, 3)))
         np.testing.assert_array_equal(prediction[49, 50], pictures.IGNORED_COLOR)
-        wrong = (difference == pictures.WRONG_COLOR).all(axis=-1)
+        wrong = (difference == pictures.draw_hatch(200, 200)).all(axis=-1)
         assert wrong[50:60, 50:150].all()
         assert wrong.sum() == 10 * 100
 
@@ -96,6 +97,19 @@ def test_rows_of_small_images_are_enlarged_and_have_a_legend_of_the_classes_in_t
     legend = pictures.rows(image, label, label, PALETTE, ("a", "b", "c"))[len(shown) :].reshape(-1, 3)
     assert (legend == PALETTE[0]).all(axis=1).any()
     assert not (legend == PALETTE[1]).all(axis=1).any()
+
+
+def test_errors_are_hatched_and_differ_from_the_image_below_in_every_vision():
+    rng = np.random.default_rng(0)
+    image, label = rng.integers(0, 256, (60, 60, 3), np.uint8), np.ones((60, 60), np.uint8)
+    right, wrong = (pictures.mark_differences(image, label, other) for other in (label, 1 - label))
+    colors, counts = np.unique(wrong.reshape(-1, 3), axis=0, return_counts=True)
+    assert colors.tolist() == sorted(map(list, pictures.WRONG_COLORS))
+    assert counts.tolist() == [1200, 2400]  # Any plain color could be that of a class, two in lines cannot.
+    lightness = seen_colors(np.concatenate([np.unique(right.reshape(-1, 3), axis=0), np.array(pictures.WRONG_COLORS)]))
+    below, (bright, dark) = lightness[:, :-2], lightness[:, -2:].transpose(1, 0, 2)
+    assert np.linalg.norm(below - bright[:, None], axis=-1).min() > 50
+    assert np.linalg.norm(bright - dark, axis=-1).min() > 50
 
 
 def test_a_picture_is_written_in_its_own_colors(tmp_path):

@@ -246,6 +246,9 @@ def test_the_reference_evaluation_of_torchvision_on_photographs(shared_data):
     network = torchvision.models.get_model("fcn_resnet50", weights=None, weights_backbone=None, aux_loss=True)
     network = load_into(narrow(network, 8), to_state_dict(variables, FCN_RESNET))
     expected, ties = reference_evaluation(torchvision, coco, source, lambda x: network(x)["out"], 520)
+    # Tests compile without optimization, which takes longer than it saves with images of this size.
+    evaluate = jax.jit(experiment.steps.evaluate, compiler_options={"xla_backend_optimization_level": 2})
+    experiment = experiment._replace(steps=experiment.steps._replace(evaluate=evaluate))
     confusion = ours(experiment, state, source)
     print(f"{expected.sum()} pixels, {np.abs(confusion - expected).sum() // 2} elsewhere, {ties} ties")
     assert_equal_but_for_ties(confusion, expected, ties)

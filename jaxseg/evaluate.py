@@ -8,6 +8,7 @@ from typing import Any
 import ml_collections
 import numpy as np
 
+from jaxseg.data.class_shares import has_labeled_pixel
 from jaxseg.data.sources import open_source
 from jaxseg.inference import EXAMPLES
 from jaxseg.inference.engine import Options, changes_views
@@ -174,14 +175,14 @@ def load_state(experiment: Experiment, folder: pathlib.Path, checkpoint: str) ->
 
 
 def check_scored(sources: Mapping[str, Source], task: str) -> None:
-    """Checks that the splits to score have something to score, as far as can be told without reading images.
+    """Checks that the splits to score have something to score. Mostly, it reads one image per split.
 
     Args:
       sources: the splits, by kind: "val", "test".
       task: ``config.task``.
 
     Raises:
-      ValueError: a split without images, or, for a detector, without objects.
+      ValueError: a split has no images, no objects for a detector, or no labeled pixel for a semantic model.
     """
     for kind, source in sources.items():
         if not len(source.records):
@@ -189,4 +190,9 @@ def check_scored(sources: Mapping[str, Source], task: str) -> None:
         if task == "instances" and source.catalogue is not None and not np.any(source.catalogue.counts):
             raise ValueError(
                 f"data.{kind} has no objects to score, or crowd regions only. Set data.{kind}='' to skip it."
+            )
+        if task == "semantic" and not has_labeled_pixel(source):
+            raise ValueError(
+                f"data.{kind} has label maps of nothing but 255, which means ignore; expected a labeled pixel. Set "
+                f"data.{kind}='' to skip it."
             )

@@ -107,7 +107,7 @@ def train(
             if is_main_process():
                 stack.enter_context(locked(folder))
                 workdir.write(folder, config, classes)
-                announce_data(folder, {"train": source, **scored}, console)
+                announce_data(folder, {"train": source, **scored}, console, config.task)
                 write_model_table(folder / "model.txt", experiment.task.model.module, experiment.task.model.example)
         compiling = stack.enter_context(costs.CompileTime())
         stack.enter_context(clock)

@@ -35,16 +35,39 @@ def draw_images(count):
     return drawn
 
 
-def mask_of(polygon):
+def pets(shared, count):
+    """The same of small real pets, one object each."""
+    drawn = []
+    folder = shared / "oxford_iiit_pet"
+    for path in sorted((folder / "annotations/trimaps").glob("[!.]*.png"))[:: 600 // count][:count]:
+        image = Image.open(folder / "images" / f"{path.stem}.jpg").convert("RGB")
+        image.thumbnail((160, 160))
+        trimap = np.asarray(Image.open(path).resize(image.size, Image.Resampling.NEAREST))
+        outlines, _ = cv2.findContours((trimap != 2).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+        drawn.append((f"pet {len(drawn)}", np.asarray(image), [(1, max(outlines, key=cv2.contourArea)[:, 0])]))
+    return drawn
+
+
+def mask_of(polygon, size=SIZE):
     """The mask of a polygon, as pycocotools draws it: bool ``[h, w]``."""
     from jaxseg.data.coco import rle
 
-    return rle.decode([rle.encode_segmentation([polygon.ravel().tolist()], SIZE)], SIZE)[0]
+    return rle.decode([rle.encode_segmentation([polygon.ravel().tolist()], size)], size)[0]
 
 
-def save_image(path, image):
+def save_image(path, image, orientation=1):
+    """Saves an image, stored as EXIF's orientation says: 1 upright, 3 turned by 180 degrees, 6 and 8 lying."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(image).save(path, **({"quality": 95} if path.suffix == ".jpg" else {}))
+    turns = {1: 0, 3: 2, 6: 1, 8: 3}
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored = Image.fromarray(np.ascontiguousarray(np.rot90(image, turns[orientation])))
+    stored.save(path, **({"quality": 95, "exif": exif} if path.suffix == ".jpg" else {}))
+
+
+def orientation_of(name):
+    """Real pets have all four orientations of photographs, generated images are upright."""
+    return (1, 3, 6, 8)[int(name.split()[1]) % 4] if name.startswith("pet ") else 1
 
 
 def split_of(drawn):
@@ -55,8 +78,9 @@ def split_of(drawn):
 def coco_content(drawn, folder="", **fields):
     """The content of a COCO file."""
     images, annotations = [], []
-    for number, (name, _, objects) in enumerate(drawn, start=1):
-        images.append({"id": number, "file_name": f"{folder}{name}.jpg", "height": SIZE[0], "width": SIZE[1]})
+    for number, (name, image, objects) in enumerate(drawn, start=1):
+        height, width = image.shape[:2]
+        images.append({"id": number, "file_name": f"{folder}{name}.jpg", "height": height, "width": width})
         for kind, polygon in objects:
             (x1, y1), (x2, y2) = polygon.min(axis=0), polygon.max(axis=0)
             annotations.append(
@@ -65,7 +89,7 @@ def coco_content(drawn, folder="", **fields):
                     "image_id": number,
                     "category_id": kind,
                     "bbox": [float(x1), float(y1), float(x2 - x1), float(y2 - y1)],
-                    "area": float(mask_of(polygon).sum()),
+                    "area": float(mask_of(polygon, (height, width)).sum()),
                     "iscrowd": 0,
                     "segmentation": [polygon.ravel().astype(float).tolist()],
                 }
@@ -88,7 +112,7 @@ def write_roboflow(folder, drawn):
         content["categories"].insert(0, {"id": 0, "name": "shapes", "supercategory": "none"})
         write_json(own / "_annotations.coco.json", content)
         for name, image, _ in part:
-            save_image(own / f"{name}.jpg", image)
+            save_image(own / f"{name}.jpg", image, orientation_of(name))
 
 
 def write_cvat_coco(folder, drawn):
@@ -96,24 +120,26 @@ def write_cvat_coco(folder, drawn):
     from jaxseg.data.coco import rle
 
     content = coco_content(drawn, attributes={"occluded": False})
+    sizes = {one["id"]: (one["height"], one["width"]) for one in content["images"]}
     for entry in content["annotations"][::3]:
         polygon = np.array(entry["segmentation"][0]).reshape(-1, 2)
-        (code,) = rle.encode(mask_of(polygon)[None])
+        size = sizes[entry["image_id"]]
+        (code,) = rle.encode(mask_of(polygon, size)[None])
         entry |= {
             "iscrowd": 1,
-            "segmentation": {"size": list(SIZE), "counts": rle.run_lengths(code["counts"]).tolist()},
+            "segmentation": {"size": list(size), "counts": rle.run_lengths(code["counts"]).tolist()},
         }
         content["annotations"][entry["id"] - 1] = entry
     write_json(folder / "annotations/instances_default.json", content)
     for name, image, _ in drawn:
-        save_image(folder / f"images/default/{name}.jpg", image)
+        save_image(folder / f"images/default/{name}.jpg", image, orientation_of(name))
 
 
 def write_label_studio(folder, drawn):
     """result.json with file names of another machine."""
     write_json(folder / "result.json", coco_content(drawn, "..\\..\\label-studio\\data\\media/upload\\1\\"))
     for name, image, _ in drawn:
-        save_image(folder / f"images/{name}.jpg", image)
+        save_image(folder / f"images/{name}.jpg", image, orientation_of(name))
 
 
 def write_yolo(folder, drawn):
@@ -123,9 +149,10 @@ def write_yolo(folder, drawn):
     (folder / "data.yaml").write_text(f"train: ../images/train\nval: ../images/val\nnc: 2\nnames:\n{names}\n")
     for split, part in split_of(drawn).items():
         for name, image, objects in part:
-            save_image(folder / f"images/{split}/{name}.jpg", image)
+            save_image(folder / f"images/{split}/{name}.jpg", image, orientation_of(name))
+            height, width = image.shape[:2]
             lines = [
-                f"{kind - 1} " + " ".join(f"{x / SIZE[1]:.6f} {y / SIZE[0]:.6f}" for x, y in polygon)
+                f"{kind - 1} " + " ".join(f"{x / width:.6f} {y / height:.6f}" for x, y in polygon)
                 for kind, polygon in objects
             ]
             path = folder / f"labels/{split}/{name}.txt"
@@ -136,14 +163,14 @@ def write_yolo(folder, drawn):
 def write_labelme(folder, drawn):
     """A JSON file beside each image; squares as rectangles."""
     for name, image, objects in drawn:
-        save_image(folder / f"{name}.jpg", image)
+        save_image(folder / f"{name}.jpg", image, orientation_of(name))
         shapes = []
         for kind, polygon in objects:
             points = polygon.tolist() if kind == 1 else [polygon.min(axis=0).tolist(), polygon.max(axis=0).tolist()]
             kind_of_shape = "polygon" if kind == 1 else "rectangle"
             shapes.append({"label": CLASS_NAMES[kind], "points": points, "group_id": None, "shape_type": kind_of_shape})
         content = {"version": "5.2", "shapes": shapes, "imagePath": f"{name}.jpg", "imageData": None}
-        write_json(folder / f"{name}.json", content | {"imageHeight": SIZE[0], "imageWidth": SIZE[1]})
+        write_json(folder / f"{name}.json", content | {"imageHeight": image.shape[0], "imageWidth": image.shape[1]})
 
 
 def write_cvat(folder, drawn):
@@ -152,10 +179,10 @@ def write_cvat(folder, drawn):
     lines += [f"<label><name>{name}</name></label>" for name in CLASS_NAMES[1:]]
     lines += ["</labels></job></meta>"]
     for number, (name, image, objects) in enumerate(drawn):
-        save_image(folder / f"images/{name}.jpg", image)
-        lines.append(f'<image id="{number}" name="{name}.jpg" width="{SIZE[1]}" height="{SIZE[0]}">')
+        save_image(folder / f"images/{name}.jpg", image, orientation_of(name))
+        lines.append(f'<image id="{number}" name="{name}.jpg" width="{image.shape[1]}" height="{image.shape[0]}">')
         for place, (kind, polygon) in enumerate(objects):
-            lines.append(_cvat_mask(kind, polygon) if place == 0 else _cvat_polygon(kind, polygon))
+            lines.append(_cvat_polygon(kind, polygon) if place else _cvat_mask(kind, polygon, image.shape[:2]))
         lines.append("</image>")
     (folder / "annotations.xml").write_text("\n".join([*lines, "</annotations>"]))
 
@@ -165,8 +192,8 @@ def _cvat_polygon(kind, polygon):
     return f'<polygon label="{CLASS_NAMES[kind]}" source="manual" occluded="0" points="{points}" z_order="0"></polygon>'
 
 
-def _cvat_mask(kind, polygon):
-    mask = mask_of(polygon)
+def _cvat_mask(kind, polygon, size):
+    mask = mask_of(polygon, size)
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     part = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].ravel()
     bounds = np.flatnonzero(np.diff(part)) + 1
@@ -181,10 +208,10 @@ def write_voc(folder, drawn):
     palette = np.random.default_rng(0).integers(0, 256, (256, 3))
     palette[0] = 0
     for name, image, objects in drawn:
-        save_image(folder / f"JPEGImages/{name}.jpg", image)
-        classes, numbers = np.zeros(SIZE, np.uint8), np.zeros(SIZE, np.uint8)
+        save_image(folder / f"JPEGImages/{name}.jpg", image, orientation_of(name))
+        classes, numbers = np.zeros(image.shape[:2], np.uint8), np.zeros(image.shape[:2], np.uint8)
         for number, (kind, polygon) in enumerate(objects, start=1):
-            mask = mask_of(polygon) != 0
+            mask = mask_of(polygon, image.shape[:2]) != 0
             classes[mask], numbers[mask] = kind, number
         for part, values in (("SegmentationClass", classes), ("SegmentationObject", numbers)):
             (folder / part).mkdir(exist_ok=True)
@@ -196,6 +223,29 @@ def write_voc(folder, drawn):
     lists.mkdir(parents=True)
     for split, part in split_of(drawn).items():
         (lists / f"{split}.txt").write_text("".join(f"{name}\n" for name, _, _ in part))
+
+
+def write_instance_masks(folder, drawn):
+    """images/ and masks/ with a number per object, 16 bits; class 1 only."""
+    for name, image, objects in drawn:
+        save_image(folder / f"images/{name}.jpg", image, orientation_of(name))
+        numbers = np.zeros(image.shape[:2], np.uint16)
+        for place, (_, polygon) in enumerate(objects, start=1):
+            numbers[mask_of(polygon, image.shape[:2]) != 0] = place
+        (folder / "masks").mkdir(exist_ok=True)
+        Image.fromarray(numbers).save(folder / f"masks/{name}.png")
+
+
+def write_class_masks(folder, drawn):
+    """images/, masks/ with a class per pixel, and classes.txt."""
+    for name, image, objects in drawn:
+        save_image(folder / f"images/{name}.jpg", image, orientation_of(name))
+        label = np.zeros(image.shape[:2], np.uint8)
+        for kind, polygon in objects:
+            label[mask_of(polygon, image.shape[:2]) != 0] = kind
+        (folder / "masks").mkdir(exist_ok=True)
+        Image.fromarray(label).save(folder / f"masks/{name}.png")
+    (folder / "classes.txt").write_text("\n".join(CLASS_NAMES))
 
 
 def labelme_mask(polygon):

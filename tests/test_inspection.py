@@ -4,6 +4,7 @@ import json
 
 import cv2
 import numpy as np
+import object_folders
 import pytest
 from experiments import tiny_config, tiny_detector
 from tiny_datasets import write_folder
@@ -71,3 +72,16 @@ def test_what_was_read_is_in_the_workdir(trained):
     data = json.loads((trained[0] / "data.json").read_text(encoding="utf-8"))
     assert data["train"]["images"] == 2000
     assert data["val"]["largest"] == [160, 160]
+
+
+@pytest.mark.parametrize(("kind", "objects"), [("yolo", True), ("instance masks", True), ("class masks", False)])
+def test_a_folder_of_objects_is_inspected_as_objects(tmp_path, capsys, kind, objects):
+    write = {
+        "yolo": object_folders.write_yolo,
+        "instance masks": object_folders.write_instance_masks,
+        "class masks": object_folders.write_class_masks,
+    }
+    write[kind](tmp_path / "own", object_folders.draw_images(8))
+    assert run(["inspect", str(tmp_path / "own"), "--output", str(tmp_path / "out")]) == 0
+    first = capsys.readouterr().out.splitlines()[0]
+    assert ("objects: " in first) == objects

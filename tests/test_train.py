@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import signal
-from types import SimpleNamespace
 
 import chex
 import jax
@@ -13,11 +12,13 @@ import pytest
 from experiments import tiny_config, tiny_experiment
 
 import jaxseg.train as training
+from jaxseg.data.report import Findings
 from jaxseg.evaluate import check_scored, evaluate, load_state
 from jaxseg.reporting.log import computed_lines, read_lines
 from jaxseg.run import checkpoint_reader
 from jaxseg.run.checkpoint_reader import saved_steps
 from jaxseg.run.checkpoints import Checkpoints
+from jaxseg.types import Catalogue, Record, Source
 
 
 def final_state(folder, config=None):
@@ -236,12 +237,23 @@ def fail(*_, **__):
 
 
 def test_a_split_without_anything_to_score_is_refused_before_the_first_step():
-    source = SimpleNamespace(records=[0], catalogue=SimpleNamespace(counts=np.zeros(1, np.int32)))
+    record = Record("a", np.zeros((2, 2, 3), np.uint8), np.array([[255, 255], [1, 255]], np.uint8))
+    catalogue = Catalogue(np.full((2, 2), 2), np.zeros(2, np.int32), (1, 2), (0, 1))
+    void = record._replace(label=np.full((2, 2), 255, np.uint8))
+    source = Source([void, record], ("a", "b"), np.zeros((2, 3), np.uint8), catalogue=catalogue)
     check_scored({"val": source}, "semantic")
+    with pytest.raises(ValueError, match=r"data\.val has label maps of nothing but 255.*Set data\.val=''"):
+        check_scored({"val": source._replace(records=[void, void])}, "semantic")
+    looked = source._replace(records=None, findings=Findings(2, shares=(0.0, 0.0)))
+    with pytest.raises(ValueError, match="nothing but 255"):
+        check_scored({"val": looked._replace(records=[None])}, "semantic")
+    unlabeled = source._replace(records=[record._replace(label=None)], files=["photos/a.jpg"])
+    with pytest.raises(ValueError, match=r"photos/a\.jpg cannot be used: there is no label map"):
+        check_scored({"val": unlabeled}, "semantic")
     with pytest.raises(ValueError, match="data.val has no objects"):
         check_scored({"val": source}, "instances")
     with pytest.raises(ValueError, match="data.test has no images"):
-        check_scored({"test": SimpleNamespace(records=[], catalogue=None)}, "semantic")
+        check_scored({"test": source._replace(records=[])}, "semantic")
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # Orbax leaves a file open

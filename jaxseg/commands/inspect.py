@@ -42,11 +42,14 @@ def _folder_of(arguments: list[str]) -> tuple[str, list[str]]:
 
 
 def _inspect_folder(folder: str, output: pathlib.Path):
-    """Inspects a folder as data for semantic models, or else for detectors."""
+    """Inspects a folder as data for detectors where it has objects, and else for semantic models."""
+    from jaxseg.data.sources.auto import recognize
     from jaxseg.inspection import inspect_config
 
+    layout = recognize(with_changes(FOLDER_PAGES[1], {"data": {"source_dir": folder}}).data)
     errors = []
-    for page in FOLDER_PAGES:
+    # Masks may hold instance numbers, which only reading them tells.
+    for page in reversed(FOLDER_PAGES) if layout.has_objects or layout.name == "folder" else FOLDER_PAGES[:1]:
         try:
             return inspect_config(with_changes(page, {"data": {"source_dir": folder}}), output)
         except ValueError as error:

@@ -105,7 +105,7 @@ class Findings(NamedTuple):
       sizes: int ``[n, 2]``, height and width of each image, or of a part of them; None where nobody has looked.
       class_names: one per class.
       shares: the share of labeled pixels of each class; empty for detectors and where nobody has counted.
-      counted: number of label maps that ``shares`` is taken from; 0 means all images.
+      counted: number of images that ``shares`` or ``objects`` is taken from; 0 means all images.
       objects: number of objects of each class; empty for semantic data. Class 0 is the background.
       crowds: number of crowd regions.
       empty: number of images without an object, or with a mask of background only.
@@ -147,7 +147,8 @@ def describe(split: str, findings: Findings) -> list[str]:
         parts[0] += f" of {low} pixels" if low == high else f" of {low} to {high} pixels"
     if findings.objects:
         named = zip(findings.class_names[1:], findings.objects[1:], strict=True)
-        parts.append(f"{sum(findings.objects)} objects: " + _listed(f"{name} {count}" for name, count in named))
+        taken = f" in {findings.counted} images" if 0 < findings.counted < findings.images else ""
+        parts.append(f"{sum(findings.objects)} objects{taken}: " + _listed(f"{name} {count}" for name, count in named))
     if findings.shares:
         named = zip(findings.class_names, findings.shares, strict=True)
         taken = f" of {findings.counted} masks" if 0 < findings.counted < findings.images else ""

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxseg.data.coco.format import categories, ground_truth
+from jaxseg.data.naming import named_errors
 from jaxseg.data.workers import begin_work
 from jaxseg.metrics.average_precision import KINDS, Matches, curves_by_kind, match, mean_curve, summarize
 from jaxseg.metrics.calibration import calibration, sum_cases
@@ -145,7 +146,8 @@ def _begin(source: Source) -> None:
 
 def _matches_of(instances: Any, index: int, size: tuple[int, int]) -> Matches:
     """Returns the matches of one image; runs in a worker."""
-    return match(ground_truth(_split, [index]), to_coco_results(instances, size, _split.catalogue.category_ids))
+    with named_errors(_split.files, index):
+        return match(ground_truth(_split, [index]), to_coco_results(instances, size, _split.catalogue.category_ids))
 
 
 def _done(future: Future) -> Matches:

@@ -9,7 +9,8 @@ from typing import Any, TextIO
 
 import tqdm
 
-from jaxseg.data.report import describe, findings_of, to_json, write_data_json
+from jaxseg.data.class_shares import count_classes
+from jaxseg.data.report import describe, to_json, write_data_json
 from jaxseg.types import Source
 
 MODES = ("auto", "bar", "lines", "quiet", "json")
@@ -114,9 +115,12 @@ def announce(mode: str, message: str) -> None:
         print(message, flush=True)
 
 
-def announce_data(folder: pathlib.Path, sources: Mapping[str, Source], mode: str) -> None:
-    """Prints what was found in the files of each split, and writes it to ``data.json``."""
-    found = {kind: findings_of(source) for kind, source in sources.items()}
+def announce_data(folder: pathlib.Path, sources: Mapping[str, Source], mode: str, task: str = "semantic") -> None:
+    """Prints what was found in the files of each split, and writes it to ``data.json``.
+
+    Classes are counted in pixels for semantic models, and in objects for ``task`` "instances".
+    """
+    found = {kind: count_classes(source, task) for kind, source in sources.items()}
     write_data_json(folder, {kind: dict(to_json(one)) for kind, one in found.items()})
     for kind, one in found.items():
         for line in describe(kind, one):

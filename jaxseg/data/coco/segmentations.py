@@ -14,8 +14,8 @@ FAR = 2  # times an image's longer side; a polygon that goes farther is a mistak
 def unify(value: Any) -> list[list[float]] | dict[str, Any] | None:
     """Brings a segmentation to a list of polygons ``[x1, y1, x2, y2, ...]`` or to one run-length code.
 
-    Polygons may be nested once less, once more, or as lists of points; a run-length code may be in a list of one.
-    What fits no form is returned as it is.
+    Polygons may be nested once less, once more, or as lists of points. Run-length codes may be in a list; several are
+    the parts of one mask. What fits no form is returned as it is.
 
     Example:
       >>> unify([[[1, 2], [3, 4], [5, 6]]])
@@ -26,7 +26,7 @@ def unify(value: Any) -> list[list[float]] | dict[str, Any] | None:
     if not value or isinstance(value, dict) or not isinstance(value, list):
         return value or None
     if isinstance(value[0], dict):
-        return value[0] if len(value) == 1 else value
+        return _merged(value)
     if not isinstance(value[0], list):
         return [value]
     if all(isinstance(part, list) and len(part) == 2 and _are_numbers(part) for part in value):
@@ -38,6 +38,8 @@ def fault_of(segmentation: Any, size: Size) -> str:
     """Returns why a segmentation, see ``unify``, cannot be used for an image of ``size``; "" where it can."""
     if isinstance(segmentation, dict):
         return _fault_of_runs(segmentation, size)
+    if isinstance(segmentation[0], dict):
+        return "a run-length code of them cannot be read, or has another size than the others"
     return _fault_of_polygons(segmentation, FAR * max(size))
 
 
@@ -48,6 +50,17 @@ def extent(segmentation: Any, size: Size) -> list[float]:
     xs = [x for polygon in segmentation for x in polygon[0::2]]
     ys = [y for polygon in segmentation for y in polygon[1::2]]
     return [float(min(xs)), float(min(ys)), float(max(xs) - min(xs)), float(max(ys) - min(ys))]
+
+
+def _merged(codes: list[Any]) -> list[Any] | dict[str, Any]:
+    """Returns run-length codes as one, with all pixels that any of them has; a list if one of them cannot be read."""
+    if len(codes) == 1:
+        return codes[0]
+    sizes = {tuple(code.get("size") or ()) if isinstance(code, dict) else () for code in codes}
+    size = next(iter(sizes))
+    if len(sizes) > 1 or len(size) != 2 or any(_fault_of_runs(code, size) for code in codes):
+        return codes
+    return rle.encode(rle.decode(codes, size).any(axis=0)[None])[0]
 
 
 def _polygons(part: Any) -> list[Any]:

@@ -16,6 +16,7 @@ from jaxseg.data.augment import Pipeline, read_pipeline
 from jaxseg.data.instances.grouping import GroupedOrder
 from jaxseg.data.instances.packing import empty_batch, fill_row
 from jaxseg.data.instances.transforms import apply_view, check_sides, whole_view
+from jaxseg.data.naming import named_errors
 from jaxseg.data.resize import MULTIPLE, Size, bucket_of, buckets, resized_size
 from jaxseg.data.semantic.batches import share_of
 from jaxseg.data.stream import BatchStream
@@ -54,7 +55,8 @@ def train_batches(
     side = None if resize.jitters else max(resize.choices)
     groups = _grouped(trained, catalogue.sizes, sizes, side, data_config.max_size)
     order = GroupedOrder(tuple(groups.values()), batch_size, seed)
-    make = TrainBatch(source.records, trained, order, tuple(groups), pipeline, data_config.max_objects, share)
+    files = tuple(source.files)
+    make = TrainBatch(source.records, trained, order, tuple(groups), pipeline, data_config.max_objects, share, files)
     return BatchStream(grain.MapDataset.range(ENDLESS).map(make)[start_step:], workers=data_config.workers)
 
 
@@ -84,7 +86,9 @@ def eval_batches(
         for padded, images in groups.items()
         for start in range(0, len(images), batch_size)
     ]
-    make = EvalBatch(source.records, batches, *sides, data_config.max_objects, share.stop - share.start)
+    make = EvalBatch(
+        source.records, batches, *sides, data_config.max_objects, share.stop - share.start, tuple(source.files)
+    )
     # Threads start at once. Processes take seconds to start, but do not share Python's lock.
     workers = data_config.workers if len(source.records) >= MANY else 0
     return BatchStream(grain.MapDataset.range(len(batches)).map(make), workers=workers)
@@ -117,6 +121,7 @@ class TrainBatch(NamedTuple):
       pipeline: their augmentations.
       max_objects: m.
       share: the rows of a batch that are made.
+      files: the image file of each record, for errors.
     """
 
     records: Sequence[Record]
@@ -126,6 +131,7 @@ class TrainBatch(NamedTuple):
     pipeline: Pipeline
     max_objects: int
     share: slice
+    files: Sequence[str] = ()
 
     def __call__(self, step: int) -> InstanceBatch:
         """Makes the rows ``share`` of the batch of ``step``."""
@@ -134,8 +140,9 @@ class TrainBatch(NamedTuple):
         for row, place in enumerate(range(len(images))[self.share]):
             rng = np.random.default_rng([self.order.seed, step * len(images) + place])
             index = int(images[place])
-            example, original = self._example(rng, index)
-            fill_row(batch, row, example, index, original)
+            with named_errors(self.files, index):
+                example, original = self._example(rng, index)
+                fill_row(batch, row, example, index, original)
         return batch
 
     def _example(self, rng: np.random.Generator, index: int) -> tuple[InstanceExample, Size]:
@@ -149,9 +156,10 @@ class TrainBatch(NamedTuple):
 
     def _view(self, rng: np.random.Generator, index: int) -> tuple[InstanceExample, Size]:
         """Returns an image resampled by a random view, and its original size."""
-        example = example_of(self.records[index])
-        size = example.image.shape[:2]
-        return apply_view(example, self.pipeline.sample_view(rng, size)), size
+        with named_errors(self.files, index):
+            example = example_of(self.records[index])
+            size = example.image.shape[:2]
+            return apply_view(example, self.pipeline.sample_view(rng, size)), size
 
 
 class EvalBatch(NamedTuple):
@@ -163,6 +171,7 @@ class EvalBatch(NamedTuple):
       min_size, max_size: see ``resized_size``.
       max_objects: m.
       rows: b, of this process.
+      files: the image file of each record, for errors.
     """
 
     records: Sequence[Record]
@@ -171,15 +180,18 @@ class EvalBatch(NamedTuple):
     max_size: int
     max_objects: int
     rows: int
+    files: Sequence[str] = ()
 
     def __call__(self, step: int) -> InstanceBatch:
         """Makes this process' rows of batch ``step``; rows without an image are not ``valid``."""
         padded, images = self.batches[step]
         batch = empty_batch(self.rows, padded, self.max_objects)
         for row, index in enumerate(images):
-            example = example_of(self.records[int(index)])
-            size = example.image.shape[:2]
-            fill_row(batch, row, apply_view(example, whole_view(size, self.min_size, self.max_size)), int(index), size)
+            with named_errors(self.files, int(index)):
+                example = example_of(self.records[int(index)])
+                size = example.image.shape[:2]
+                view = whole_view(size, self.min_size, self.max_size)
+                fill_row(batch, row, apply_view(example, view), int(index), size)
         return batch
 
 

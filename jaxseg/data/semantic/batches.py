@@ -15,6 +15,7 @@ import numpy as np
 from jaxseg.data.augment import Pipeline, read_pipeline
 from jaxseg.data.cache import CachedExamples
 from jaxseg.data.image_sizes import group_by_size, image_sizes, padded_size
+from jaxseg.data.naming import named_errors
 from jaxseg.data.resize import Size
 from jaxseg.data.semantic import transforms
 from jaxseg.data.semantic.border import Border, border_of, border_weights
@@ -59,7 +60,7 @@ def train_batches(
         examples = _examples(source, data_config, Constant(size), sizing)
     else:
         examples = _examples(source, data_config, pipeline.options["scale"].stored_size, sizing)
-    make = TrainBatch(examples, pipeline, border_of(data_config), seed, batch_size, share)
+    make = TrainBatch(examples, pipeline, border_of(data_config), seed, batch_size, share, tuple(source.files))
     # An endless repetition has more examples than fit an index when batches have one example each.
     epochs = ENDLESS // len(examples) + 1
     order = grain.MapDataset.range(len(examples)).seed(seed).shuffle().repeat(epochs).batch(batch_size)
@@ -92,7 +93,7 @@ def eval_batches(
         for group in _groups(source, sizing, original)
         for start in range(0, len(group.images), batch_size)
     ]
-    make = EvalBatch(examples, batches, not sizing.stretches, share.stop - share.start)
+    make = EvalBatch(examples, batches, not sizing.stretches, share.stop - share.start, tuple(source.files))
     return BatchStream(grain.MapDataset.range(len(batches)).map(make), workers=0)
 
 
@@ -131,6 +132,7 @@ class TrainBatch(NamedTuple):
     seed: int
     batch_size: int
     share: slice
+    files: Sequence[str] = ()
 
     def __call__(self, step: int, indices: np.ndarray) -> Batch:
         """Returns the rows ``share`` of the batch of ``step``, which consists of the records ``indices`` ``[b]``."""
@@ -139,9 +141,10 @@ class TrainBatch(NamedTuple):
 
     def _example(self, position: int, index: int) -> Example:
         rng = np.random.default_rng([self.seed, position])
-        example = self.pipeline.augment(rng, self.examples[index])
-        # Last, for where borders are is a matter of how the image was cut and bent.
-        return example._replace(weight=border_weights(example.label, self.border)) if self.border else example
+        with named_errors(self.files, index):
+            example = self.pipeline.augment(rng, self.examples[index])
+            # Borders come last, since they depend on how the image was cropped and bent.
+            return example._replace(weight=border_weights(example.label, self.border)) if self.border else example
 
 
 class EvalBatch(NamedTuple):
@@ -152,19 +155,22 @@ class EvalBatch(NamedTuple):
       batches: the group of each batch, and those of its images that fall to this process.
       padded: whether images are smaller than their batch.
       rows: b, of this process.
+      files: the image file of each example, for errors.
     """
 
     examples: Sequence[Example]
     batches: Sequence[tuple[Group, np.ndarray]]
     padded: bool
     rows: int
+    files: Sequence[str] = ()
 
     def __call__(self, step: int) -> Batch:
         """Returns the process' own rows of batch ``step``; those beyond the end of the group are not ``valid``."""
         group, images = self.batches[step]
         batch = _empty_batch(group, self.rows, self.padded)
         for row, index in enumerate(images):
-            example = self.examples[int(index)]
+            with named_errors(self.files, int(index)):
+                example = self.examples[int(index)]
             height, width = example.label.shape
             batch.image[row, :height, :width] = example.image
             batch.label[row, :height, :width] = example.label

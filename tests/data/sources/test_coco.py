@@ -125,6 +125,9 @@ FAULTS = {
     "their run-length code has another size than the image": {"segmentation": {"size": [4, 4], "counts": [16]}},
     "their run lengths do not add up to the image": {"segmentation": {"size": list(SIZE), "counts": [700]}},
     "their run-length code cannot be read": {"segmentation": {"size": list(SIZE)}},
+    "a run-length code of them cannot be read, or has another size than the others": {
+        "segmentation": [{"size": list(SIZE), "counts": [768]}, {"size": [4, 4], "counts": [16]}]
+    },
     "their iscrowd is neither 0 nor 1": {"iscrowd": "no"},
 }
 
@@ -140,6 +143,14 @@ def test_annotations_of_no_use_are_left_out_counted_and_named(data, files, fault
         assert len(record.objects.classes) == (record.name == "a")
 
 
+def halves(masks):
+    """The left and the right half of a mask as run-length codes, one of them with a list of numbers."""
+    left, right = masks.copy(), masks.copy()
+    left[..., 7:], right[..., :7] = 0, 0
+    code, other = rle.encode(left)[0], rle.encode(right)[0]
+    return [code, other | {"counts": rle.run_lengths(other["counts"]).tolist()}]
+
+
 POINTS = [[2.0, 3.0], [12.0, 3.0], [12.0, 9.0], [2.0, 9.0]]
 RELATIVE = [number / side for number, side in zip(SQUARE, (SIZE[1], SIZE[0]) * 4, strict=True)]
 BOX_OF_POLYGONS = "and get the box of their polygons"
@@ -150,6 +161,7 @@ ODD = {
     "points": ({"segmentation": [POINTS]}, "have polygons or run lengths nested in an unusual way"),
     "points of one polygon": ({"segmentation": POINTS}, "have polygons or run lengths nested in an unusual way"),
     "a list of one code": ({"segmentation": rle.encode(square_mask())}, "have polygons or run lengths nested"),
+    "a list of two codes": ({"segmentation": halves(square_mask())}, "have polygons or run lengths nested"),
     "no box": ({"bbox": None}, "have no box, and get that of their segmentation"),
     "no box beside a code": ({"bbox": [], "segmentation": rle.encode(square_mask())[0]}, "have no box, and get"),
     "corners": (

@@ -19,9 +19,9 @@ def config_of(folder, config=detector, **fields):
     return data
 
 
-def expected_objects(objects):
+def expected_objects(objects, size=object_folders.SIZE):
     """The objects of an image as they were drawn, in the order of their boxes."""
-    masks = np.stack([object_folders.mask_of(polygon) for _, polygon in objects])
+    masks = np.stack([object_folders.mask_of(polygon, size) for _, polygon in objects])
     classes = np.array([kind for kind, _ in objects], np.int32)
     return Objects(boxes_of_masks(masks), classes, masks, np.zeros(len(masks), bool))
 
@@ -62,6 +62,54 @@ def test_objects_become_label_maps(tmp_path, kind):
         expected = to_label_map(expected_objects(objects), object_folders.SIZE)
         assert np.count_nonzero(records[name].label != expected) <= 8
         assert records[name].objects is None
+
+
+PETS = 8
+MASKS = {"instance masks": object_folders.write_instance_masks, "class masks": object_folders.write_class_masks}
+
+
+@pytest.mark.parametrize("kind", [*object_folders.WRITERS, "instance masks"])
+def test_the_same_pets_give_the_same_objects(shared_data, tmp_path, kind):
+    """Real photographs in all four orientations of EXIF; annotations are drawn on the upright view."""
+    drawn = object_folders.pets(shared_data, PETS)
+    (object_folders.WRITERS | MASKS)[kind](tmp_path / "files", drawn)
+    config = config_of(tmp_path / "files", masks="instances" if kind in MASKS else "auto")
+    records = {record.name: record for split in ("train", "val") for record in open_source(config, split).records}
+    assert set(records) == {name for name, _, _ in drawn}
+    for name, image, objects in drawn:
+        found, expected = records[name].objects, expected_objects(objects, image.shape[:2])
+        assert found.masks.shape == expected.masks.shape
+        assert found.classes.tolist() == [1]
+        assert np.abs(found.boxes - expected.boxes).max() <= 1
+        # Polygons that are rounded differ by pixels of their outlines.
+        assert np.count_nonzero(found.masks != expected.masks) <= 0.01 * expected.masks.sum()
+        assert np.abs(records[name].image.astype(int) - image).mean() < 8  # JPEG
+
+
+@pytest.mark.parametrize("kind", [*object_folders.WRITERS, "class masks"])
+def test_the_same_pets_give_the_same_label_maps(shared_data, tmp_path, kind):
+    drawn = object_folders.pets(shared_data, PETS)
+    (object_folders.WRITERS | MASKS)[kind](tmp_path / "files", drawn)
+    source = open_source(config_of(tmp_path / "files", semantic, as_semantic=True), "all")
+    # LabelMe lists no class without an object.
+    assert source.class_names == object_folders.CLASS_NAMES[: 2 if kind == "labelme" else 3]
+    records = {record.name: record for record in source.records}
+    for name, image, objects in drawn:
+        expected = to_label_map(expected_objects(objects, image.shape[:2]), image.shape[:2])
+        assert np.count_nonzero(records[name].label != expected) <= 0.01 * np.count_nonzero(expected)
+        assert records[name].objects is None
+
+
+def test_instance_masks_give_the_objects_that_were_drawn(tmp_path):
+    drawn = object_folders.draw_images(6)
+    object_folders.write_instance_masks(tmp_path / "files", drawn)
+    source = open_source(config_of(tmp_path / "files"), "all")
+    assert source.class_names == ("background", "object")
+    for record, (_, _, objects) in zip(source.records, sorted(drawn), strict=True):
+        expected = expected_objects(objects)
+        np.testing.assert_array_equal(in_order(record.objects).masks, expected.masks)
+        np.testing.assert_array_equal(in_order(record.objects).boxes, expected.boxes)
+        assert set(record.objects.classes) == {1}
 
 
 def test_images_without_labels_have_no_objects(tmp_path):

@@ -3,7 +3,7 @@
 Data: Cityscapes at 1024x512 with 19 classes, 2,975 finely labeled training and 500 validation images.
 Recipe: as fcn8s_voc, with flips and batches of 8.
 Run: jaxseg train fcn8s_cityscapes --config.data.source_dir=FOLDER
-Result: not measured yet.
+Result: no score of a full run is on record.
 """
 
 from jaxseg.configs import fcn8s_voc

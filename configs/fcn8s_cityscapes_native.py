@@ -1,10 +1,11 @@
 """FCN-8s on Cityscapes at its full resolution, 2048x1024.
 
-Data: Cityscapes, as for fcn8s_cityscapes. Training sees windows of 1024x512 at scales of 0.5 to 2. Validation sees each
-    image whole and scores it in its own pixels.
+Data: Cityscapes at 2048x1024 with 19 classes, in the layout of fcn8s_cityscapes. Training sees windows of 1024x512 at
+    scales of 0.5 to 2. Validation sees each image whole and scores it in its own pixels.
 Recipe: that of fcn8s_cityscapes.
 Run: jaxseg train fcn8s_cityscapes_native --config.data.source_dir=FOLDER
-Result: not measured yet. tests/test_protocols.py compares its evaluation with an independent implementation.
+Result: no score of a full run is on record. tests/test_protocols.py compares its evaluation with an independent
+    implementation.
 """
 
 from jaxseg.configs import fcn8s_cityscapes

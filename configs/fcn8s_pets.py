@@ -1,6 +1,6 @@
 """FCN-8s on Oxford-IIIT Pet.
 
-Data: as unet_pets_strong.
+Data: Oxford-IIIT Pet at 160x160, 3,680 trainval and 3,669 test images, as for unet_pets_strong.
 Recipe: as unet_pets_strong, at a rate of 1e-3, from random weights. VGG16 has norms, which it needs for that.
 Run: jaxseg train fcn8s_pets --config.data.source_dir=FOLDER
     From ImageNet: --config.init.weights=VGG16_BN_Weights.IMAGENET1K_V1 --config.optimizer.learning_rate=1e-4

@@ -1,10 +1,11 @@
 """FCN-ResNet50 on PASCAL VOC 2012 by the recipe of torchvision.
 
-Data: as fcn8s_voc. torchvision itself trains on the images of COCO that have classes of VOC.
+Data: PASCAL VOC 2012 and SBD at 480x480, in the layout of fcn8s_voc. torchvision itself trains on the images of COCO
+    that have classes of VOC.
 Recipe: ResNet-50 of ImageNet, SGD at 0.02 with a polynomial schedule, 30 epochs of batches of 32, random crops resized
     to 480x480, flips. The auxiliary head learns at ten times the rate.
 Run: jaxseg train fcn_resnet50_voc --config.data.source_dir=FOLDER
-Result: not measured yet.
+Result: no score of a full run is on record.
 """
 
 from jaxseg.configs import fcn8s_voc

@@ -1,6 +1,6 @@
 """Mask R-CNN on your own data, narrow, for few images or a machine without a GPU.
 
-Data: as mask_rcnn_folder. A dozen images are enough to try it.
+Data: a folder in any layout that mask_rcnn_folder reads. A dozen images are enough to try it.
 Recipe: a narrow ResNet-18 from random weights at 256 pixels, with anchors for photographs of that size; AdamW with a
     cosine schedule from 2e-3, 1500 steps of 4 images, flips.
 Run: jaxseg train mask_rcnn_folder_small --config.data.source_dir=FOLDER

@@ -11,7 +11,6 @@ Run: jaxseg train mask_rcnn_overfit --config.data.source_dir=FOLDER
 Result: box AP 0.969 and mask AP 0.941 (AP50 0.969 for both) in 3 minutes 22 seconds on two cores of an EPYC (jax
     0.10.2). Two doughnuts overlap by more than the suppression allows, so it is not 1. The full ResNet50-FPN as above
     reached box AP 0.991 and mask AP 0.977 (AP50 1.000 for both) in 71 minutes on the same cores, next to other jobs.
-    Larger images on a GPU are not measured yet.
 """
 
 from jaxseg.configs import mask_rcnn_shapes

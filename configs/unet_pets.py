@@ -4,7 +4,8 @@ Data: Oxford-IIIT Pet at 160x160, 6,390 training and 1,000 validation images cho
     (800 MB), or read from a folder in the official layout with --config.data.source_dir=FOLDER.
 Recipe: RMSprop at 1e-3, 15 epochs of batches of 32, no augmentation.
 Run: jaxseg train unet_pets
-Result: not measured yet.
+Result: no score of a full run is on record. Three steps at these defaults held 7.3 GiB at most, evaluation and report
+    included (two cores of a Xeon, jax 0.10.2).
 """
 
 from jaxseg import config as defaults

@@ -81,7 +81,8 @@ def test_a_config_builds_on_its_own_data_set(name, tmp_path):
     assert len(open_source(config.data, config.data.val).records) > 0
 
 
-@pytest.mark.parametrize("name", [name if name == "unet_isbi" else heavy(name) for name in WRITERS])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", WRITERS)
 def test_a_config_takes_three_steps_on_its_own_data_set(name, tmp_path):
     take_three_steps(with_own_data(name, tmp_path))
 

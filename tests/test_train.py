@@ -102,7 +102,7 @@ def test_evaluate_gives_the_scores_of_the_run(trained):
         evaluate(tiny_config(), folder, "77")
 
 
-@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("signum", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_a_signal_saves_and_the_run_resumes_to_the_bit(trained, tmp_path, monkeypatch, signum):
     with monkeypatch.context() as patch:
         interrupt_at(patch, 2, signum)  # reported while step 3 is under way
@@ -117,6 +117,7 @@ def test_a_signal_saves_and_the_run_resumes_to_the_bit(trained, tmp_path, monkey
     assert computed_lines(tmp_path / "metrics.jsonl") == lines
 
 
+@pytest.mark.slow
 def test_the_cache_may_be_deleted_in_mid_run(trained, tmp_path, monkeypatch):
     note = training.note
 
@@ -168,7 +169,7 @@ def test_a_workdir_that_cannot_be_written_is_refused(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-@pytest.mark.parametrize("damaged", ["arrays", "metadata"])
+@pytest.mark.parametrize("damaged", ["arrays", pytest.param("metadata", marks=pytest.mark.slow)])
 def test_a_damaged_checkpoint_is_set_aside_and_an_older_one_used(trained, tmp_path, capsys, damaged):
     shutil.copytree(trained[0], tmp_path, dirs_exist_ok=True)
     for path in (tmp_path / "checkpoints" / "4").rglob("*"):
@@ -211,7 +212,7 @@ def test_the_best_checkpoint_is_kept_beside_the_newest(tmp_path):
         assert checkpoints.steps() == [2, 7]
 
 
-@pytest.mark.parametrize("best_metric", [None, ""])
+@pytest.mark.parametrize("best_metric", [None, pytest.param("", marks=pytest.mark.slow)])
 def test_without_a_best_metric_the_newest_are_kept(tmp_path, best_metric):
     training.train(tiny_config(train__best_metric=best_metric, train__keep=1), tmp_path)
     assert saved_steps(tmp_path) == [4]

@@ -12,7 +12,7 @@ class Renamed(NamedTuple):
       field: the dotted name.
       convert: turns an old value into the present one.
       example: what to write on the command line.
-      task: the only task whose configs had the old name; "" is every task.
+      task: the only task that had the old name; "" is every task.
     """
 
     field: str

@@ -35,7 +35,10 @@ def single():
     return run_steps(tiny_config(**SGD), devices=jax.devices()[:1])
 
 
-@pytest.mark.parametrize("mesh", [(8, 1, 1), (1, 8, 1), (4, 2, 1), (2, 2, 2), (4, 1, 2)], ids=str)
+OTHER_MESHES = [pytest.param(mesh, marks=pytest.mark.slow) for mesh in ((8, 1, 1), (1, 8, 1), (4, 2, 1), (4, 1, 2))]
+
+
+@pytest.mark.parametrize("mesh", [(2, 2, 2), *OTHER_MESHES], ids=str)
 def test_any_mesh_takes_the_steps_of_one_device(single, mesh):
     sizes = dict(zip(sharding.AXES, mesh, strict=True))
     state, logs = run_steps(tiny_config(**SGD, **{f"mesh__{axis}": size for axis, size in sizes.items()}))
@@ -190,7 +193,8 @@ NARROW = {
 }
 
 
-@pytest.mark.parametrize("name", ["unet", *(pytest.param(name, marks=pytest.mark.slow) for name in list(NARROW)[1:])])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NARROW)
 def test_rematerialisation_keeps_less_and_changes_no_gradient(name):
     def kept_and_gradients(remat):
         config = tiny_config(remat=remat, precision="float64")

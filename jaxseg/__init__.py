@@ -48,9 +48,10 @@ def train(
     process.prepare()
     chosen = settings.with_changes(config, changes)
     process.prepare(chosen.deterministic)
+    from jaxseg.storage import as_path
     from jaxseg.train import train as train_config
 
-    return train_config(chosen, pathlib.Path(workdir).expanduser())
+    return train_config(chosen, as_path(workdir))
 
 
 def evaluate(
@@ -83,8 +84,9 @@ def evaluate(
     from jaxseg.evaluate import evaluate as evaluate_run
     from jaxseg.inference.engine import read_options
     from jaxseg.run.workdir import load as load_run
+    from jaxseg.storage import as_path
 
-    folder = pathlib.Path(workdir).expanduser()
+    folder = as_path(workdir)
     chosen = settings.with_changes(load_run(folder)[0], changes)
     return evaluate_run(chosen, folder, str(checkpoint), options=read_options(options or {}))
 

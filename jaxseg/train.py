@@ -103,16 +103,17 @@ def train(
     changes = workdir.compare(folder, config, classes)
 
     with contextlib.ExitStack() as stack:
+        check_lock = None
         with main_process_first():
             if is_main_process():
-                stack.enter_context(locked(folder))
+                check_lock = stack.enter_context(locked(folder))
                 workdir.write(folder, config, classes)
                 announce_data(folder, {"train": source, **scored}, console, config.task)
                 write_model_table(folder / "model.txt", experiment.task.model.module, experiment.task.model.example)
         compiling = stack.enter_context(costs.CompileTime())
         stack.enter_context(clock)
         stopped = stack.enter_context(signals.watched())
-        checkpoints = stack.enter_context(Checkpoints(folder, config.train.keep, config.train.best_metric))
+        checkpoints = stack.enter_context(Checkpoints(folder, config.train.keep, config.train.best_metric, check_lock))
         with clock.spend(CHECKPOINT):
             state = checkpoints.restore_newest(experiment.steps.abstract_state)
         state = experiment.steps.init(initial.variables) if state is None else state
@@ -273,6 +274,7 @@ def save(run: Run, state: TrainState) -> None:
       Interrupted: a signal asked the run to stop; the state is saved.
     """
     with run.clock.spend(CHECKPOINT):
+        run.report.flush()
         run.checkpoints.save(state)
         if not run.stopped.agreed:
             return

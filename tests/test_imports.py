@@ -16,6 +16,7 @@ ROWS = (
     ("models", "losses"),
     ("data", "ops", "parallel"),
     ("config", "types"),
+    ("storage",),
 )
 ROW = {name: row for row, names in enumerate(ROWS) for name in names}
 

@@ -11,6 +11,7 @@ from functools import partial
 
 from jaxseg.commands import process, view_flags
 from jaxseg.commands.arguments import Parser
+from jaxseg.storage import as_path
 
 
 def main(arguments: list[str]) -> int:
@@ -55,7 +56,7 @@ def main(arguments: list[str]) -> int:
     if options.model:
         make = partial(prediction.of_export, options.model)
     elif options.workdir:
-        make = partial(prediction.of_run, pathlib.Path(options.workdir).expanduser(), options.checkpoint)
+        make = partial(prediction.of_run, as_path(options.workdir), options.checkpoint)
     else:
         make = partial(prediction.of_weights, options.config, options.weights, options.class_names)
     output = pathlib.Path(options.output).expanduser()

@@ -8,6 +8,7 @@ import ml_collections
 
 from jaxseg.commands import errors, process
 from jaxseg.commands.arguments import Parser
+from jaxseg.storage import as_path, is_bucket
 
 
 def add_process_flags(parser: Parser) -> None:
@@ -24,7 +25,7 @@ def add_process_flags(parser: Parser) -> None:
 
 def folder_of(options: argparse.Namespace) -> pathlib.Path:
     """Returns the workdir: ``--workdir``, or runs/ and the name of the config."""
-    return pathlib.Path(options.workdir or f"runs/{options.config_name}").expanduser()
+    return as_path(options.workdir or f"runs/{options.config_name}")
 
 
 def run(options: argparse.Namespace, config: ml_collections.ConfigDict, work: Callable[[], None]) -> int:
@@ -59,8 +60,9 @@ def _keep_compiled(folder: str) -> None:
     import jax
 
     if folder:
-        path = pathlib.Path(folder).expanduser()
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = as_path(folder)
+        if not is_bucket(path):
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
         jax.config.update("jax_compilation_cache_dir", str(path))
 
 

@@ -11,11 +11,11 @@ reaches the address can use it: there are no passwords. Only this machine reache
 import argparse
 import importlib.util
 import os
-import pathlib
 import socket
 
 from jaxseg.commands import process
 from jaxseg.commands.arguments import Parser
+from jaxseg.storage import as_path
 
 LOOPBACK = ("127.0.0.1", "localhost")
 
@@ -63,7 +63,7 @@ def serve(options: argparse.Namespace, listener: socket.socket) -> None:
     if options.model:
         predictor = prediction.of_export(options.model)
     else:
-        folder = pathlib.Path(options.run or options.workdir).expanduser()
+        folder = as_path(options.run or options.workdir)
         predictor = prediction.of_run(folder, options.checkpoint)
     examples, origin = trial_images(predictor.trained.config.data)
     limits = Limits(options.max_bytes, options.max_pixels, options.waiting, options.batch, options.timeout)

@@ -6,6 +6,8 @@ import pathlib
 
 import ml_collections
 
+from jaxseg.storage import as_path
+
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 # Mean and standard deviation of data sets that differ from ImageNet, by data.name.
 NORMALIZATION = {
@@ -63,7 +65,7 @@ def fill_normalization(config: ml_collections.ConfigDict) -> None:
     the data set.
     """
     data, weights = config.data, config.init.weights
-    saved = pathlib.Path(weights).expanduser() / "config.json"
+    saved = as_path(weights) / "config.json"
     if weights and saved.is_file():
         run = json.loads(saved.read_text())["data"]
         mean, std = tuple(run["mean"]), tuple(run["std"])

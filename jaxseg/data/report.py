@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxseg.data.images import printable
+from jaxseg.storage import write_text
 from jaxseg.types import Source
 
 
@@ -133,9 +134,7 @@ def findings_of(source: Source) -> Findings:
 
 def write_data_json(folder: Path, content: Mapping[str, Any]) -> None:
     """Writes what was read as ``data.json``, whole or not at all."""
-    new = folder / "data.json.tmp"
-    new.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    new.replace(folder / "data.json")
+    write_text(folder / "data.json", json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
 def describe(split: str, findings: Findings) -> list[str]:

@@ -24,6 +24,7 @@ from jaxseg.inference.pretrained import ClassNames, load_weights
 from jaxseg.inference.results import Result
 from jaxseg.run import workdir
 from jaxseg.run.state import eval_variables
+from jaxseg.storage import as_path
 
 ENGINES: dict[str, Callable[[TrainedModel, Options], Engine]] = {
     "semantic": semantic.make_engine,
@@ -134,7 +135,7 @@ def load(
         return Predictor(trained, notes)
     if isinstance(source, ml_collections.ConfigDict):
         raise ValueError("weights is None; expected a file of weights for a config. Give the workdir of a run instead.")
-    return Predictor(load_run(pathlib.Path(source).expanduser(), str(checkpoint), mesh))
+    return Predictor(load_run(as_path(source), str(checkpoint), mesh))
 
 
 def load_run(folder: pathlib.Path, checkpoint: str = "latest", mesh: Mapping[str, int] | None = None) -> TrainedModel:

@@ -1,5 +1,6 @@
 """Losses and scores of a run by step, as a picture."""
 
+import io
 import pathlib
 from collections.abc import Sequence
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from jaxseg.data.colors import OKABE_ITO
+from jaxseg.storage import write_bytes
 
 SCORES = ("pixel_accuracy", "mean_pixel_accuracy", "mean_iou", "bbox_AP", "bbox_AP50", "segm_AP", "segm_AP50")
 LOG_FROM = 30  # ratio of the largest to the smallest mean loss from which the axis is logarithmic
@@ -42,7 +44,9 @@ def draw(path: pathlib.Path, lines: list[dict]) -> None:
         axes.grid(alpha=0.3)
         if axes.get_legend_handles_labels()[0]:
             axes.legend(frameon=False)
-    figure.savefig(path, dpi=120)
+    picture = io.BytesIO()
+    figure.savefig(picture, dpi=120, format="png")
+    write_bytes(path, picture.getvalue())
 
 
 def points_of(lines: Sequence[dict[str, Any]], split: str, name: str) -> list[tuple[int, float]]:

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from jaxseg.data.colors import OKABE_ITO
+from jaxseg.storage import is_bucket
 
 JPEG_QUALITY = 82
 _LINES = "".join(
@@ -174,7 +175,9 @@ def link(path: str, text: str) -> Markup:
 
 
 def relative_path(file: str, folder: pathlib.Path) -> str:
-    """Returns the path of a file from a folder; the path itself where there is none, as between drives."""
+    """Returns the path of a file from a folder; the path itself where there is none, as between drives or buckets."""
+    if is_bucket(folder):
+        return pathlib.Path(file).as_posix()
     try:
         return pathlib.Path(os.path.relpath(file, folder.resolve())).as_posix()
     except ValueError:

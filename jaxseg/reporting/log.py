@@ -11,6 +11,8 @@ import numpy as np
 
 from jaxseg.reporting.console import Console
 from jaxseg.reporting.trackers import RunInfo, open_trackers
+from jaxseg.storage import write_text
+from jaxseg.storage.lines import open_lines
 
 GOODPUT = "goodput"  # the "split" of the line that says where the time of a session went
 TIMES = ("data_wait",)  # numbers of other lines that depend on the machine
@@ -43,9 +45,7 @@ def rewind(path: pathlib.Path, step: int) -> list[dict]:
     """Removes the lines after a step from a metrics.jsonl, so that no step is in it twice; returns the others."""
     lines = [line for line in read_lines(path) if line["step"] <= step]
     if path.exists():
-        shorter = path.with_suffix(".tmp")
-        shorter.write_text("".join(json.dumps(line) + "\n" for line in lines))
-        shorter.replace(path)
+        write_text(path, "".join(json.dumps(line) + "\n" for line in lines))
     return lines
 
 
@@ -94,7 +94,7 @@ class Report:
             earlier = rewind(path, start_step)
             self._written = {(line["step"], line["split"]) for line in earlier}
             self._last = {line["split"]: line for line in earlier if line["split"] != "train"}
-            self._lines = path.open("a")
+            self._lines = open_lines(path)
             self._tracker = open_trackers(trackers, RunInfo(workdir, start_step, config or {}))
 
     def __enter__(self) -> "Report":
@@ -165,6 +165,15 @@ class Report:
         self.say(f"training: {words} (without the first step); compiling: {compiling:.0f} s; peak: {memory}")
         self.say(f"time: {time}")
 
+    def flush(self) -> None:
+        """Returns when all lines are written, so that no checkpoint is newer than the lines of its steps.
+
+        Raises:
+          OSError: they cannot be written.
+        """
+        if self._speaks:
+            self._lines.flush()
+
     def restart_clock(self, step: int) -> None:
         """Leaves the time since the last step, such as that of an evaluation, out of the speed."""
         self._clock = (step, time.perf_counter())
@@ -183,5 +192,4 @@ class Report:
             self._write({"step": self._step, "split": GOODPUT, **shares})
 
     def _write(self, line: dict) -> None:
-        self._lines.write(json.dumps(line) + "\n")
-        self._lines.flush()
+        self._lines.write(json.dumps(line))

@@ -5,6 +5,8 @@ import pathlib
 import flax.linen as nn
 import jax
 
+from jaxseg.storage import write_text
+
 
 def write_model_table(path: pathlib.Path, model: nn.Module, example: tuple[tuple, dict]) -> None:
     """Writes every layer with its output, its parameters and its floating-point operations.
@@ -22,4 +24,4 @@ def write_model_table(path: pathlib.Path, model: nn.Module, example: tuple[tuple
         console_kwargs={"width": 150, "force_terminal": False},
         column_kwargs={"overflow": "fold"},
     )(*arguments, **options)
-    path.write_text(table)
+    write_text(path, table)

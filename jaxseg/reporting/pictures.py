@@ -9,6 +9,7 @@ from PIL import Image
 
 from jaxseg.reporting.objects import Annotations, draw_objects
 from jaxseg.reporting.panels import SWATCH, add_legend, arrange_panels
+from jaxseg.storage import write_bytes
 from jaxseg.types import IGNORE
 
 instances = draw_objects
@@ -216,7 +217,8 @@ def _centered(prediction: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 
 def write(path: pathlib.Path, image: np.ndarray) -> None:
     """Writes uint8 ``[h, w, 3]`` as a PNG or JPEG, depending on the file name's suffix."""
-    cv2.imwrite(str(path), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+    _, content = cv2.imencode(path.suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+    write_bytes(path, content.tobytes())
 
 
 def write_mask(path: pathlib.Path, label: np.ndarray, palette: np.ndarray) -> None:

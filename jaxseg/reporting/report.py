@@ -1,6 +1,7 @@
 """The report of a run, ``report.html``: one file with scores, curves, errors and examples."""
 
 import csv
+import io
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -13,6 +14,7 @@ from jaxseg.reporting.console import duration
 from jaxseg.reporting.curves import SCORES, loss_axis, points_of, score_axis, smooth
 from jaxseg.reporting.pictures import TITLES
 from jaxseg.reporting.svg import Axis, Series, draw_bars, draw_lines, draw_reliability
+from jaxseg.storage import write_text
 
 MOST_MATRIX_CLASSES = 25
 MOST_CONFUSIONS = 30
@@ -96,9 +98,7 @@ def write_report(
     if details.confusion is not None:
         write_confusion(folder / "confusion_matrix.csv", details.confusion, facts.class_names)
     path = folder / "report.html"
-    new = path.with_suffix(".tmp")
-    new.write_text(make_page(facts, lines, scores, details, examples), encoding="utf-8")
-    new.replace(path)
+    write_text(path, make_page(facts, lines, scores, details, examples))
     return path
 
 
@@ -307,20 +307,23 @@ def _shown(value: Any) -> str:
 def write_per_image(path: pathlib.Path, facts: Facts, details: Details) -> None:
     """Writes the scores of each image as CSV."""
     columns = list(dict.fromkeys(name for one in details.images for name in one.values))
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["image", "file", *columns])
-        for one in details.images:
-            values = ["" if one.values.get(name) is None else one.values[name] for name in columns]
-            writer.writerow([facts.names[one.index], facts.files[one.index], *values])
+    rows: list[list[Any]] = [["image", "file", *columns]]
+    for one in details.images:
+        values = ["" if one.values.get(name) is None else one.values[name] for name in columns]
+        rows.append([facts.names[one.index], facts.files[one.index], *values])
+    _write_csv(path, rows)
 
 
 def write_confusion(path: pathlib.Path, confusion: np.ndarray, class_names: Sequence[str]) -> None:
     """Writes a confusion matrix as CSV: a row per true class, a column per predicted class, in pixels."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["truth", *class_names])
-        writer.writerows([name, *map(int, row)] for name, row in zip(class_names, confusion, strict=True))
+    rows = [[name, *map(int, row)] for name, row in zip(class_names, confusion, strict=True)]
+    _write_csv(path, [["truth", *class_names], *rows])
+
+
+def _write_csv(path: pathlib.Path, rows: Sequence[Sequence[Any]]) -> None:
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows(rows)
+    write_text(path, text.getvalue())
 
 
 __all__ = ["Example", "Facts", "duration", "make_page", "write_report"]

@@ -1,6 +1,7 @@
 """Reads checkpoints of a workdir without changing it, also while a training writes there.
 
-Each step has a folder ``checkpoints/STEP``. It appears under this name only when all of it is written.
+Each step has a folder ``checkpoints/STEP``. On a disk, it appears under this name only when all of it is written. In a
+bucket, where nothing can be renamed at once, it is whole when it has the file ``COMMITTED``.
 """
 
 import json
@@ -15,15 +16,21 @@ import orbax.checkpoint as ocp
 
 from jaxseg.parallel.mesh import from_all_processes
 from jaxseg.parallel.processes import is_main_process
+from jaxseg.run.s3 import teach_orbax_s3
 from jaxseg.run.state import TrainState
+from jaxseg.storage import absolute, is_bucket
 
 FOLDER = "checkpoints"
+COMMITTED = "commit_success.txt"  # Orbax writes it last into a step's folder in a bucket
 SCORES = "scores.json"  # the validation scores of a step, in its folder
 
 
 def saved_steps(workdir: pathlib.Path) -> list[int]:
     """Returns the steps that a workdir has checkpoints of, in order."""
-    return sorted(int(path.name) for path in (workdir / FOLDER).glob("*") if path.name.isdigit())
+    folders = [path for path in (workdir / FOLDER).glob("*") if path.name.isdigit()]
+    if is_bucket(workdir):
+        folders = [path for path in folders if (path / COMMITTED).exists()]
+    return sorted(int(path.name) for path in folders)
 
 
 def read_scores(workdir: pathlib.Path, step: int) -> dict[str, Any] | None:
@@ -51,7 +58,8 @@ def best_step(scores: Mapping[int, Mapping[str, Any] | None], best_metric: str |
 
 def restore(workdir: pathlib.Path, abstract_state: TrainState, step: int) -> TrainState:
     """Returns the state of a step, divided over devices as ``abstract_state`` says, however it was saved."""
-    directory = (workdir / FOLDER / str(step) / "default").absolute()
+    teach_orbax_s3(workdir)
+    directory = absolute(workdir / FOLDER / str(step) / "default")
     # The restore of Orbax's manager ends in a barrier. A process that cannot read its part would never reach it.
     return ocp.StandardCheckpointHandler().restore(directory, args=ocp.args.StandardRestore(abstract_state))
 
@@ -134,9 +142,10 @@ def read_newest(workdir: pathlib.Path) -> dict[str, Any]:
     Raises:
       ValueError: there is none, or none can be read.
     """
+    teach_orbax_s3(workdir)
 
     def read(step: int) -> tuple[dict[str, Any] | None, str]:
-        directory = (workdir / FOLDER / str(step) / "default").absolute()
+        directory = absolute(workdir / FOLDER / str(step) / "default")
         try:
             with ocp.StandardCheckpointer() as checkpointer:
                 # Arrays that are asked for as numpy arrays come without the devices that they were saved from.

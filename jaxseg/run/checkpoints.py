@@ -11,7 +11,7 @@ import json
 import math
 import pathlib
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import orbax.checkpoint as ocp
@@ -19,7 +19,9 @@ from orbax.checkpoint import checkpoint_managers
 
 from jaxseg.parallel.processes import is_main_process, main_process_first
 from jaxseg.run import checkpoint_reader as reader
+from jaxseg.run.s3 import teach_orbax_s3
 from jaxseg.run.state import TrainState
+from jaxseg.storage import absolute, move_folder, write_text
 
 
 class Checkpoints:
@@ -31,15 +33,20 @@ class Checkpoints:
       workdir: the folder of the run; ``checkpoints`` is made in it.
       keep: how many of the newest to keep.
       best_metric: the score by which one more is kept; None keeps the newest only.
+      check_lock: called before a save; raises ValueError if another process has taken the workdir over.
 
     Raises:
       ValueError: there are checkpoints, but none can be read.
     """
 
-    def __init__(self, workdir: pathlib.Path, keep: int, best_metric: str | None):
+    def __init__(
+        self, workdir: pathlib.Path, keep: int, best_metric: str | None, check_lock: Callable[[], None] | None = None
+    ):
+        teach_orbax_s3(workdir)
         self.workdir = workdir
         self.best_metric = best_metric
-        directory = (workdir / reader.FOLDER).absolute()
+        self._check_lock = check_lock
+        directory = absolute(workdir / reader.FOLDER)
         with main_process_first():
             _set_aside_damaged_metadata(workdir)
         # All processes hold the same scores, so that they agree on what to remove.
@@ -68,6 +75,8 @@ class Checkpoints:
           OSError: this save, or the one before, failed, for example on a full disk.
         """
         step = int(state.step)
+        if self._check_lock is not None:
+            self._check_lock()
         with self._writing():
             self._manager.check_for_errors()
             if step not in self._manager.all_steps():
@@ -85,9 +94,7 @@ class Checkpoints:
         if is_main_process():
             path = self.workdir / reader.FOLDER / str(step) / reader.SCORES
             with self._writing():
-                new = path.with_suffix(".tmp")
-                new.write_text(json.dumps(numbers) + "\n")
-                new.replace(path)
+                write_text(path, json.dumps(numbers) + "\n")
 
     def finish(self) -> None:
         """Waits until the last save is on the disk.
@@ -178,5 +185,4 @@ def _set_aside(workdir: pathlib.Path, broken: Mapping[int, str]) -> None:
     for step, complaint in broken.items() if is_main_process() else ():
         print(f"jaxseg: checkpoint {step} cannot be read ({complaint}); using an older one", file=sys.stderr)
         aside = workdir / "checkpoints_unreadable"
-        aside.mkdir(exist_ok=True)
-        (workdir / reader.FOLDER / str(step)).rename(aside / f"{step}_{len(list(aside.iterdir()))}")
+        move_folder(workdir / reader.FOLDER / str(step), aside / f"{step}_{len(list(aside.glob('*')))}")

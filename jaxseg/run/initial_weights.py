@@ -22,6 +22,7 @@ from jaxseg.models.unet import UNet
 from jaxseg.models.unet_resnet import UNetResNet
 from jaxseg.run import checkpoint_reader, workdir
 from jaxseg.run.experiment import Experiment
+from jaxseg.storage import as_path
 from jaxseg.weights import mappings, torchvision
 from jaxseg.weights.files import find_weights, frozen_norm_epsilon, read_checkpoint
 from jaxseg.weights.mappings import NOTHING
@@ -126,7 +127,7 @@ def set_norm_epsilon(config: Any, folder: Path) -> None:
     with config.unlocked():
         if (folder / "config.json").exists():
             model.norm_epsilon = workdir.load(folder)[0].model.norm_epsilon
-        elif not Path(weights).expanduser().is_dir():
+        elif not as_path(weights).is_dir():
             model.norm_epsilon = frozen_norm_epsilon(find_weights(weights))
 
 
@@ -155,9 +156,9 @@ def load_initial_weights(
     family = FAMILIES.get(type(model), Family())
     leaves = flatten_dict(shapes)
     notes: tuple[str, ...] = ()
-    if Path(weights).is_dir():
-        given = _of_run(Path(weights), config.model.name, leaves, family)
-        theirs = workdir.load(Path(weights))[1]
+    if (run := as_path(weights)).is_dir():
+        given = _of_run(run, config.model.name, leaves, family)
+        theirs = workdir.load(run)[1]
     else:
         checkpoint = read_checkpoint(find_weights(weights))
         given, notes = _of_file(weights, checkpoint.arrays, model, leaves, family), checkpoint.notes

@@ -15,8 +15,11 @@ import pathlib
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
+
+from jaxseg.run.bucket_lock import locked_bucket
+from jaxseg.storage import is_bucket
 
 NAME = "lock.json"
 BEAT = 5.0  # seconds between two touches of the file
@@ -24,12 +27,31 @@ WATCH = 30.0  # seconds without a touch after which a process on another host co
 
 
 @contextlib.contextmanager
-def locked(workdir: pathlib.Path) -> Iterator[None]:
+def locked(workdir: pathlib.Path) -> Iterator[Callable[[], None]]:
     """Holds the lock of a workdir, which is made if needed.
+
+    Yields:
+      A function that raises ValueError if another process has taken the workdir over, which can happen in a bucket.
 
     Raises:
       ValueError: another process trains in this workdir, or it cannot be written.
     """
+    with _locked_bucket(workdir) if is_bucket(workdir) else _locked_disk(workdir) as check:
+        yield check
+
+
+@contextlib.contextmanager
+def _locked_bucket(workdir: pathlib.Path) -> Iterator[Callable[[], None]]:
+    with contextlib.ExitStack() as stack:
+        try:
+            check = stack.enter_context(locked_bucket(workdir))
+        except OSError as error:
+            raise cannot_write(workdir, error) from error
+        yield check
+
+
+@contextlib.contextmanager
+def _locked_disk(workdir: pathlib.Path) -> Iterator[Callable[[], None]]:
     try:
         workdir.mkdir(parents=True, exist_ok=True)
         descriptor = _open(workdir / NAME)
@@ -39,7 +61,7 @@ def locked(workdir: pathlib.Path) -> Iterator[None]:
     beating = threading.Thread(target=_beat, args=(descriptor, ended), daemon=True)
     beating.start()
     try:
-        yield
+        yield lambda: None
     finally:
         ended.set()
         beating.join()
@@ -52,6 +74,9 @@ def cannot_write(workdir: pathlib.Path, error: OSError) -> Exception:
     """Returns the error for a workdir that cannot be written, with the remedy for its cause."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return OSError(f"workdir {workdir} cannot be written ({error}). Make room there.")
+    if is_bucket(workdir):
+        remedy = "Check the URL, and give the credentials the rights to list, read, write and delete objects there."
+        return ValueError(f"workdir {workdir} cannot be written ({error}). {remedy}")
     return ValueError(f"workdir {workdir} cannot be written ({error}). Choose another --workdir.")
 
 

@@ -1,9 +1,12 @@
 """Traces a window of training steps with JAX's profiler."""
 
 import pathlib
+import tempfile
 from typing import Any
 
 import jax
+
+from jaxseg.storage import copy_folder, is_bucket
 
 
 class Profile:
@@ -23,6 +26,9 @@ class Profile:
                 f"--profile_steps is {window[0]},{window[1]}; expected the first step and the last, from 1"
             )
         self._folder = folder
+        self._local = (
+            pathlib.Path(tempfile.mkdtemp(prefix="jaxseg-profile-")) if window and is_bucket(folder) else folder
+        )
         self._first, self._last = window or (0, 0)
         self._tracing = False
 
@@ -35,7 +41,7 @@ class Profile:
     def step(self, step: int) -> jax.profiler.StepTraceAnnotation:
         """Returns the context for starting a step; the first step of the window starts the trace."""
         if step == self._first:
-            jax.profiler.start_trace(self._folder, create_perfetto_trace=True)
+            jax.profiler.start_trace(self._local, create_perfetto_trace=True)
             self._tracing = True
         return jax.profiler.StepTraceAnnotation("train", step_num=step)
 
@@ -48,4 +54,6 @@ class Profile:
     def _stop(self) -> None:
         if self._tracing:
             jax.profiler.stop_trace()
+            if self._local != self._folder:
+                copy_folder(self._local, self._folder)
             self._tracing = False

@@ -15,6 +15,7 @@ import jax
 
 from jaxseg import __version__
 from jaxseg.run.machine import device_name, library_versions
+from jaxseg.storage import write_text
 
 NAME = "sessions.json"
 
@@ -46,9 +47,7 @@ class Session:
         self._facts |= facts
         self._facts["seconds"] = round(time.monotonic() - self._clock, 3)
         if self._writes:
-            new = self._folder / (NAME + ".tmp")
-            new.write_text(json.dumps([*self._earlier, self._facts], indent=2) + "\n")
-            new.replace(self._folder / NAME)
+            write_text(self._folder / NAME, json.dumps([*self._earlier, self._facts], indent=2) + "\n")
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ import numpy as np
 from jaxseg.models.fields import all_fields
 from jaxseg.run.lock import cannot_write
 from jaxseg.run.upgrade import flatten, upgrade
+from jaxseg.storage import make_folder, write_text
 
 # A run that resumes may change all fields but these.
 IDENTITY = ("task", "model", "data.name", "data.split_seed", "seed")
@@ -75,7 +76,7 @@ def write(workdir: pathlib.Path, config: ml_collections.ConfigDict, classes: Cla
       OSError: its disk is full.
     """
     try:
-        (workdir / "pictures").mkdir(parents=True, exist_ok=True)
+        make_folder(workdir / "pictures")
         write_json(workdir, "config.json", as_json(config))
         write_json(workdir, "classes.json", classes.as_json())
     except OSError as error:
@@ -121,9 +122,7 @@ def read_json(workdir: pathlib.Path, name: str) -> Any:
 
 def write_json(workdir: pathlib.Path, name: str, content: Any) -> None:
     """Writes a JSON file completely or not at all."""
-    new = workdir / (name + ".tmp")
-    new.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n")
-    new.replace(workdir / name)
+    write_text(workdir / name, json.dumps(content, indent=2, sort_keys=True) + "\n")
 
 
 def as_json(config: ml_collections.ConfigDict) -> dict[str, Any]:

@@ -5,7 +5,6 @@ workers or processes that share the work, so resuming needs the number of the st
 """
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import grain
@@ -21,6 +20,7 @@ from jaxseg.data.semantic import transforms
 from jaxseg.data.semantic.border import Border, border_of, border_weights
 from jaxseg.data.semantic.sizing import Sizing, read_sizing, scores_original
 from jaxseg.data.stream import BatchStream
+from jaxseg.storage.local_copies import local_folder
 from jaxseg.types import IGNORE, Batch, Example, Source
 
 ENDLESS = 1 << 40  # examples; no run sees as many
@@ -249,7 +249,7 @@ def _examples(
     examples = Examples(source, size_of, sizing, original)
     if not data_config.cache or not source.fingerprint:
         return examples
-    directory = Path(data_config.dir) / "cache"
+    directory = local_folder(data_config.dir) / "cache"
     if sizing.stretches and not original:
         return CachedExamples(examples, size_of(sizing.size), source.fingerprint, directory)
     originals = image_sizes(source)

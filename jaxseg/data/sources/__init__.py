@@ -22,6 +22,8 @@ from jaxseg.data.sources import (
     voc_objects,
     yolo,
 )
+from jaxseg.storage import is_bucket
+from jaxseg.storage.local_copies import local_folder
 from jaxseg.types import Source
 
 # name -> function of (config.data, split name)
@@ -56,5 +58,18 @@ def open_source(data_config: ml_collections.ConfigDict, split: str, class_names:
     """
     if data_config.name not in SOURCES:
         raise ValueError(f"config.data.name is {data_config.name!r}; expected one of {', '.join(sorted(SOURCES))}")
+    data_config = with_local_folders(data_config)
     source = select(SOURCES[data_config.name](data_config, split), data_config)
     return source if class_names is None else match_classes(source, class_names, split)
+
+
+def with_local_folders(data_config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
+    """Returns ``config.data`` with copies on this machine in place of folders in buckets."""
+    if not any(is_bucket(data_config[field]) for field in ("dir", "source_dir")):
+        return data_config
+    data_config = data_config.copy_and_resolve_references()
+    with data_config.unlocked():
+        for field in ("dir", "source_dir"):
+            if data_config[field]:
+                data_config[field] = str(local_folder(data_config[field]))
+    return data_config

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from jaxseg.reporting.trackers.tracker import RunInfo, Tracker
+from jaxseg.storage import is_bucket
 
 LONGEST_VALUE = 500  # letters of a parameter that every store accepts
 
@@ -16,6 +17,8 @@ def open_tracker(run: RunInfo) -> Tracker:
     from mlflow import MlflowClient
     from mlflow.entities import Metric, Param
 
+    if is_bucket(run.workdir) and "MLFLOW_TRACKING_URI" not in os.environ:
+        raise ValueError("trackers has 'mlflow', which cannot write to a bucket. Set MLFLOW_TRACKING_URI to a server.")
     folder = run.workdir.resolve()
     if "MLFLOW_TRACKING_URI" not in os.environ:
         os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")

@@ -1,0 +1,69 @@
+"""Repeats requests that a bucket refuses for a while: it is busy, or the network is down."""
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+Result = TypeVar("Result")
+
+PATIENCE = 600.0  # seconds after which a refusal is an error
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds
+# Errors of files and rights, which waiting does not change.
+LASTING = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError)
+# The libraries below raise types of their own, not all of them OSErrors.
+LIBRARIES = ("gcsfs", "s3fs", "botocore", "aiobotocore", "aiohttp", "google", "requests", "urllib3")
+
+
+def retried(work: Callable[[], Result], patience: float | None = None) -> Result:
+    """Does some work again until no refusal that may pass ends it.
+
+    Args:
+      work: what to do; doing it twice must do no harm.
+      patience: seconds until the last attempt; None takes ``PATIENCE``.
+
+    Raises:
+      PermissionError: the credentials do not allow it.
+      OSError: it was refused for too long, or for a reason that does not pass.
+    """
+    end, pause = time.monotonic() + (PATIENCE if patience is None else patience), FIRST_PAUSE
+    while True:
+        try:
+            return work()
+        except Exception as error:
+            if is_forbidden(error):
+                raise PermissionError(_first_line(error)) from error
+            if not may_pass(error):
+                raise
+            if time.monotonic() + pause > end:
+                raise OSError(f"refused for too long: {_first_line(error)}") from error
+        time.sleep(pause)
+        pause = min(2 * pause, LONGEST_PAUSE)
+
+
+def is_forbidden(error: BaseException) -> bool:
+    """Returns whether an error says that the credentials are missing or do not suffice.
+
+    Example:
+      >>> is_forbidden(OSError("Forbidden: bucket/run")), is_forbidden(OSError("Service Unavailable"))
+      (True, False)
+    """
+    code = str(getattr(error, "code", ""))
+    known = ("NoCredentialsError", "CredentialRetrievalError", "RefreshError", "DefaultCredentialsError")
+    return (
+        isinstance(error, PermissionError)
+        or code in ("401", "403")
+        or type(error).__name__ in known
+        or str(error).startswith("Forbidden")
+        or "PERMISSION_DENIED" in str(error)
+    )
+
+
+def may_pass(error: BaseException) -> bool:
+    """Returns whether the same request may succeed later."""
+    if isinstance(error, LASTING) or is_forbidden(error) or str(getattr(error, "code", "")) in ("400", "404", "412"):
+        return False
+    return isinstance(error, OSError | TimeoutError) or type(error).__module__.split(".")[0] in LIBRARIES
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]

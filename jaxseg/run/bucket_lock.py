@@ -68,14 +68,14 @@ def locked_bucket(workdir: pathlib.Path) -> Iterator[Callable[[], None]]:
 
 def _acquire(path: pathlib.Path, own: dict[str, Any]) -> None:
     """Makes the lock file this process's own."""
-    content = json.dumps(own).encode()
-    try:
-        retried(lambda: file_system(path).pipe_file(str(path), content, mode="create"))
-        return
-    except FileExistsError:
-        holder = _read(path)
-    # An attempt that was refused and repeated may have succeeded the first time.
-    if holder.get("token") == own["token"]:
+    content, holder = json.dumps(own).encode(), _read(path)
+    if not holder:
+        try:
+            retried(lambda: file_system(path).pipe_file(str(path), content, mode="create"))
+            return
+        except FileExistsError:
+            holder = _read(path)
+    if holder.get("token") == own["token"]:  # an attempt that seemed to be refused had succeeded
         return
     if holder and _is_alive(holder, path):
         raise ValueError(_refusal(path.parent, holder))

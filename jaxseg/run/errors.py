@@ -8,6 +8,7 @@ from typing import NamedTuple
 import jax
 
 from jaxseg.run.memory import REMEDIES
+from jaxseg.storage.retries import first_line, is_refused_by_bucket
 
 
 class Explanation(NamedTuple):
@@ -28,6 +29,9 @@ def explain(error: BaseException) -> Explanation | None:
     """
     if is_out_of_memory(error):
         return Explanation(_out_of_memory(str(error)), 2)
+    if is_refused_by_bucket(error):
+        remedy = "Check the URL, and give the credentials the rights to list, read, write and delete objects there."
+        return Explanation(f"a bucket does not accept the credentials ({first_line(error)}). {remedy}", 2)
     if isinstance(error, MemoryError):
         return Explanation(f"this process is out of memory. {REMEDIES}.", 2)
     if isinstance(error, jax.errors.JaxRuntimeError) and jax.process_count() > 1:

@@ -1,8 +1,9 @@
 """Teaches Orbax to write to ``s3://``. By itself, it knows disks and ``gs://`` only.
 
 TensorStore, with which Orbax writes arrays, has a driver for S3. Orbax 0.12 chooses the driver in four small functions,
-which are replaced here by ones that also know ``s3://``. What it does for ``gs://`` apart from that, such as a file in
-place of a rename that says that a checkpoint is whole, is right for S3 too. See https://github.com/google/orbax/pull/2739.
+which are replaced here by ones that also know ``s3://``. The rest of what it does for ``gs://`` is right for S3 too. It
+marks a whole checkpoint with a file, for example, since nothing can be renamed. See
+https://github.com/google/orbax/pull/2739.
 """
 
 import os

@@ -10,6 +10,7 @@ the bucket through fsspec. In a bucket:
 """
 
 import importlib.util
+import logging
 import os
 import pathlib
 from typing import Any
@@ -21,7 +22,7 @@ BUCKETS = {"gs": ("gcsfs", "gcs"), "s3": ("s3fs", "s3")}
 
 
 def as_path(place: str | os.PathLike[str]) -> pathlib.Path:
-    """Returns a folder or file as a path, whose ``~`` is expanded; a URL of a bucket becomes an ``epath.Path``.
+    """Returns a folder or file as a path with ``~`` expanded; a URL of a bucket becomes an ``epath.Path``.
 
     Raises:
       ValueError: the package for this kind of bucket is missing.
@@ -116,6 +117,9 @@ def _configure() -> None:
     os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
     for kind in ("gs", "gcs", "s3"):
         conf.setdefault(kind, {}).setdefault("use_listings_cache", False)
+    # As patient as the client of GCS is by itself: half a minute and more.
+    conf["s3"].setdefault("config_kwargs", {"retries": {"max_attempts": 8, "mode": "standard"}})
+    logging.getLogger("gcsfs").setLevel(logging.CRITICAL)  # it logs every error with a traceback, and raises it too
 
 
 __all__ = [

@@ -31,11 +31,11 @@ def retried(work: Callable[[], Result], patience: float | None = None) -> Result
             return work()
         except Exception as error:
             if is_forbidden(error):
-                raise PermissionError(_first_line(error)) from error
+                raise PermissionError(first_line(error)) from error
             if not may_pass(error):
                 raise
             if time.monotonic() + pause > end:
-                raise OSError(f"refused for too long: {_first_line(error)}") from error
+                raise OSError(f"refused for too long: {first_line(error)}") from error
         time.sleep(pause)
         pause = min(2 * pause, LONGEST_PAUSE)
 
@@ -47,23 +47,43 @@ def is_forbidden(error: BaseException) -> bool:
       >>> is_forbidden(OSError("Forbidden: bucket/run")), is_forbidden(OSError("Service Unavailable"))
       (True, False)
     """
-    code = str(getattr(error, "code", ""))
     known = ("NoCredentialsError", "CredentialRetrievalError", "RefreshError", "DefaultCredentialsError")
     return (
         isinstance(error, PermissionError)
-        or code in ("401", "403")
+        or status_of(error) in ("401", "403")
         or type(error).__name__ in known
         or str(error).startswith("Forbidden")
         or "PERMISSION_DENIED" in str(error)
     )
 
 
+def is_refused_by_bucket(error: BaseException) -> bool:
+    """Returns whether an error says that a bucket does not accept the credentials, and not the disk."""
+    libraries = any(_is_of_library(one) for one in (error, error.__cause__))
+    return is_forbidden(error) and (libraries or getattr(error, "filename", None) is None)
+
+
+def status_of(error: BaseException) -> str:
+    """Returns the HTTP status that an error of a library, or its cause, has; "" where there is none."""
+    for one in (error, error.__cause__):
+        answer = getattr(one, "response", None)
+        status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode") if isinstance(answer, dict) else None
+        if code := getattr(one, "code", None) or status:
+            return str(code)
+    return ""
+
+
 def may_pass(error: BaseException) -> bool:
     """Returns whether the same request may succeed later."""
-    if isinstance(error, LASTING) or is_forbidden(error) or str(getattr(error, "code", "")) in ("400", "404", "412"):
+    if isinstance(error, LASTING) or is_forbidden(error) or status_of(error) in ("400", "404", "412"):
         return False
-    return isinstance(error, OSError | TimeoutError) or type(error).__module__.split(".")[0] in LIBRARIES
+    return isinstance(error, OSError | TimeoutError) or _is_of_library(error)
 
 
-def _first_line(error: BaseException) -> str:
+def _is_of_library(error: BaseException | None) -> bool:
+    return type(error).__module__.split(".")[0] in LIBRARIES
+
+
+def first_line(error: BaseException) -> str:
+    """Returns the first line of an error's message."""
     return (str(error).strip() or type(error).__name__).splitlines()[0][:300]

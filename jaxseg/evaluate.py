@@ -8,6 +8,7 @@ from typing import Any
 import ml_collections
 import numpy as np
 
+from jaxseg.config.resolution import microbatches
 from jaxseg.data.class_shares import has_labeled_pixel
 from jaxseg.data.sources import open_source
 from jaxseg.inference import EXAMPLES
@@ -19,6 +20,7 @@ from jaxseg.parallel.processes import is_main_process, main_process_first
 from jaxseg.report import make_report
 from jaxseg.run import checkpoint_reader, workdir
 from jaxseg.run.experiment import Experiment, build
+from jaxseg.run.fit import fit_to_memory
 from jaxseg.run.state import TrainState
 from jaxseg.types import Source
 
@@ -87,10 +89,11 @@ def score_batches(
 
 
 def batches_of(experiment: Experiment, source: Source) -> Any:
-    """Returns the batches of this process's share of a split, in order."""
+    """Returns the batches of this process's share of a split, in order; each is as large as a microbatch."""
     config, (share, shares) = experiment.config, batch_share(experiment.mesh)
+    rows = config.train.batch_size // microbatches(config)
     return experiment.task.data.eval_batches(
-        source, config.data, batch_size=config.train.batch_size, process_index=share, process_count=shares
+        source, config.data, batch_size=rows, process_index=share, process_count=shares
     )
 
 
@@ -151,12 +154,18 @@ def evaluate(
     check_scored(sources, saved.task)
     if as_predicted:
         return {kind: score_predictions(experiment, state, source, options) for kind, source in sources.items()}
+    if saved.train.accumulate == "auto":
+        experiment = fit_to_memory(experiment, None, list(sources.values()), print if is_main_process() else _be_quiet)
     if not report:
         return {kind: score(experiment, state, source) for kind, source in sources.items()}
     evaluated = {kind: score_with_details(experiment, state, source) for kind, source in sources.items()}
     scores = {kind: found for kind, (found, _) in evaluated.items()}
     make_report(experiment, state, sources[kinds[0]], kinds[0], scores, evaluated[kinds[0]][1], folder)
     return scores
+
+
+def _be_quiet(line: str) -> None:
+    """Prints nothing."""
 
 
 def load_state(experiment: Experiment, folder: pathlib.Path, checkpoint: str) -> TrainState:

@@ -3,6 +3,7 @@
 import contextlib
 import pathlib
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -16,7 +17,7 @@ from jaxseg.parallel.mesh import batch_share
 from jaxseg.parallel.processes import is_main_process, main_process_first
 from jaxseg.report import make_report
 from jaxseg.reporting import curves, pictures
-from jaxseg.reporting.console import announce_data
+from jaxseg.reporting.console import announce, announce_data
 from jaxseg.reporting.log import Report, read_lines
 from jaxseg.reporting.model_table import write_model_table
 from jaxseg.reporting.trackers import check_trackers
@@ -24,10 +25,10 @@ from jaxseg.run import costs, signals, workdir
 from jaxseg.run.checkpoints import Checkpoints
 from jaxseg.run.errors import check_finite
 from jaxseg.run.experiment import Experiment, build, resolve
+from jaxseg.run.fit import fit_to_memory
 from jaxseg.run.goodput import CHECKPOINT, EVALUATION, STEPS, Goodput, describe
 from jaxseg.run.initial_weights import initial_weights_of, set_norm_epsilon
 from jaxseg.run.lock import locked
-from jaxseg.run.memory import CheckedStep
 from jaxseg.run.profiling import Profile
 from jaxseg.run.sessions import open_session
 from jaxseg.run.signals import Interrupted
@@ -114,6 +115,9 @@ def train(
         stack.enter_context(clock)
         stopped = stack.enter_context(signals.watched())
         checkpoints = stack.enter_context(Checkpoints(folder, config.train.keep, config.train.best_metric, check_lock))
+        trains = (checkpoints.newest() or 0) < config.train.steps
+        say = partial(announce, console if is_main_process() else "quiet")
+        experiment = fit_to_memory(experiment, source if trains else None, list(scored.values()), say)
         with clock.spend(CHECKPOINT):
             state = checkpoints.restore_newest(experiment.steps.abstract_state)
         state = experiment.steps.init(initial.variables) if state is None else state
@@ -178,7 +182,6 @@ def take_steps(run: Run, state: TrainState) -> TrainState:
         return state
     if evaluates(run, start) and run.checkpoints.scores.get(start) is None:  # stopped before it was evaluated
         evaluate(run, state, "val")
-    train_step = CheckedStep(steps.train, run.report.say) if config.parallel == "jit" else steps.train
     share, shares = batch_share(run.experiment.mesh)
     batches = run.experiment.task.data.train_batches(
         run.train,
@@ -195,7 +198,7 @@ def take_steps(run: Run, state: TrainState) -> TrainState:
             batch, waited = run.clock.wait(batches, logs)
             # Read the logs of the step before while the device works on this one.
             with run.profile.step(step):
-                state, new_logs = train_step(state, steps.place(batch))
+                state, new_logs = steps.train(state, steps.place(batch))
             run.profile.done(step, new_logs)
             if logs is not None:
                 note(run, step - 1, logs)

@@ -4,12 +4,12 @@
 #   bash launch/local.sh --config configs/unet_pets.py --workdir runs/unet_pets
 #   bash launch/local.sh --processes 2 --devices-per-process 2 --config configs/unet_shapes.py --workdir runs/two
 #
-# Edit:   nothing. --processes K and --devices-per-process N are for this script (both 1 unless given; a run of one
-#         process without N has all devices); whatever else follows goes to `python -m jaxseg.main`. With NVIDIA GPUs
-#         each process sees N of them; without any, N devices are made of the CPU's cores. PYTHON=... is another Python.
+# Edit:   nothing. --processes K and --devices-per-process N are flags of this script; all other arguments go to
+#         `python -m jaxseg.main`. Both are 1 by default, but one process without N uses all devices. With NVIDIA GPUs
+#         each process sees N of them. Without GPUs, N devices are made of the CPU's cores. PYTHON sets another Python.
 # Watch:  the progress bar here, `tensorboard --logdir WORKDIR`, or WORKDIR/metrics.jsonl.
-# Stop:   Ctrl-C or SIGTERM, to this script or to one of the processes: all finish the step, save it, and go.
-# Resume: the same command. Neither K nor N need be what they were.
+# Stop:   Send Ctrl-C or SIGTERM to this script or to one of the processes: all finish the step, save it and end.
+# Resume: run the same command. K and N may change.
 set -euo pipefail
 
 processes=1 devices=""
@@ -33,7 +33,7 @@ fi
 has_gpus() { command -v nvidia-smi >/dev/null && nvidia-smi -L >/dev/null 2>&1; }
 
 declare -A running=()
-# Ctrl-C on a terminal reaches the processes by itself; this script only has to outlive them.
+# A terminal sends Ctrl-C to the processes too. This script only has to outlive them.
 trap : INT
 trap 'kill -TERM "${!running[@]}" 2>/dev/null || true' TERM
 for ((id = 0; id < processes; id++)); do
@@ -53,11 +53,11 @@ for ((id = 0; id < processes; id++)); do
     running[$!]=$id
 done
 
-# The first failure is the one that counts: without that process the others would wait in vain.
+# The first failure sets the exit status. Without that process, the others would wait forever.
 status=0
 while ((${#running[@]})); do
     code=0 ended=""
-    # Of several that die at once, `wait -n` gives one and forgets the others.
+    # If several die at once, `wait -n` reports one and forgets the others.
     for id in "${!running[@]}"; do
         if ! kill -0 "$id" 2>/dev/null; then
             ended=$id
@@ -66,7 +66,7 @@ while ((${#running[@]})); do
         fi
     done
     [[ -n $ended ]] || wait -n -p ended "${!running[@]}" || code=$?
-    [[ -n ${ended:-} ]] || continue # a signal came, and its trap has been run
+    [[ -n ${ended:-} ]] || continue # a signal came, and its trap has run
     unset "running[$ended]"
     ((status)) || status=$code
     if ((code && ${#running[@]})) && ((code < 128 || code == 137)); then

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Trains on a Cloud TPU slice: creates it, runs on all its workers, collects the workdir, deletes it.
+# Trains on a Cloud TPU slice: creates it, runs on all its workers, collects the workdir and deletes the slice.
 #
 #   bash launch/tpu_pod.sh create
 #   bash launch/tpu_pod.sh run --config configs/unet_pets.py --config.precision=bfloat16
@@ -10,8 +10,8 @@
 #         their checkpoints to one folder, which must rename like a disk, as buckets do not.
 # Edit:   the five settings below, or set them in the environment.
 # Watch:  bash launch/tpu_pod.sh watch
-# Stop:   bash launch/tpu_pod.sh stop: all workers finish the step, save it and go. A slice costs money until delete.
-# Resume: run again with the same arguments, on this slice or on a new one, also of another size.
+# Stop:   bash launch/tpu_pod.sh stop: all workers finish the step, save it and end. A slice costs money until delete.
+# Resume: use run with the same arguments, on this slice or on a new one of any size.
 set -euo pipefail
 
 NAME=${NAME:-jaxseg}
@@ -39,7 +39,7 @@ create() {
 run() {
     local arguments
     arguments=$(printf '%q ' "$@")
-    # It outlives this connection; every worker logs for itself.
+    # The run outlives this connection. Each worker has a log of its own.
     on_all "cd jaxseg; nohup .venv/bin/python -m jaxseg.main --distributed=auto --config.data.dir=runs/data $arguments \
         >log.txt 2>&1 </dev/null & echo \$! >pid"
     watch

@@ -16,12 +16,18 @@ import numpy as np
 from jaxseg.benchmarks.flops import count_flops
 from jaxseg.benchmarks.machines import Machine, all_reduce_seconds
 from jaxseg.benchmarks.ours import as_predict_takes
-from jaxseg.benchmarks.program_text import Collective, find_collectives, moves_activations, program_cost
+from jaxseg.benchmarks.program_text import (
+    BETWEEN_SLICES,
+    Collective,
+    find_collectives,
+    moves_activations,
+    program_cost,
+)
 from jaxseg.benchmarks.random_batches import image_sizes, random_batch
+from jaxseg.config.resolution import microbatches
 from jaxseg.parallel import mesh as meshes
 from jaxseg.run.experiment import Experiment, build, resolve
-
-MOST_TRIALS = 6  # compilations that the search for the largest batch may take
+from jaxseg.run.memory import held_bytes, largest_that_fits
 
 
 class Memory(NamedTuple):
@@ -113,9 +119,16 @@ def plan_step(
         activations_moved=[each for each in collectives if moves_activations(each, parameter_sizes(experiment))],
         estimate=cost.cycles / chip.clock if cost.cycles and chip.clock else None,
         roofline=max(operations / chip.flops, cost.moved / chip.bandwidth),
-        communication=sum(all_reduce_seconds(each.size, count, chip) for each in collectives) if count > 1 else 0.0,
+        communication=sum(communication_seconds(each, machine, count) for each in collectives),
         compile_seconds=seconds,
     )
+
+
+def communication_seconds(collective: Collective, machine: Machine, devices: int) -> float:
+    """Returns the least seconds of a collective, as if it were a sum over all devices of a slice."""
+    if collective.kind.endswith(BETWEEN_SLICES):
+        return collective.size / machine.chip.far
+    return all_reduce_seconds(collective.size, devices // machine.slices, machine.chip) if devices > 1 else 0.0
 
 
 def build_on(config: ml_collections.ConfigDict, classes: int, devices: Sequence[jax.Device], images: int) -> Experiment:
@@ -123,7 +136,7 @@ def build_on(config: ml_collections.ConfigDict, classes: int, devices: Sequence[
     config = config.copy_and_resolve_references()
     shape = dict(meshes.make_mesh(config.mesh, devices).shape)
     with config.unlocked():
-        config.train.batch_size = images * shape["data"] * shape["fsdp"] * config.train.accumulate
+        config.train.batch_size = images * shape["data"] * shape["fsdp"] * microbatches(config)
         config.train.steps = config.train.steps or 100_000  # The number of steps does not change the program.
     names, palette = tuple(map(str, range(classes))), np.zeros((classes, 3), np.uint8)
     return build(resolve(config, None), names, palette, devices)
@@ -153,11 +166,6 @@ def memory_of(compiled: Any, state: Any, inputs: Sequence[Any]) -> Memory:
     )
 
 
-def held_bytes(tree: Any) -> int:
-    """Returns the bytes that one device holds of abstract arrays with shardings."""
-    return sum(math.prod(leaf.sharding.shard_shape(leaf.shape)) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
-
-
 def parameter_sizes(experiment: Experiment) -> set[int]:
     """Returns the number of elements of each parameter and of its part on a device."""
     leaves = jax.tree.leaves(experiment.steps.abstract_state.params)
@@ -168,9 +176,6 @@ def parameter_sizes(experiment: Experiment) -> set[int]:
 def largest_batch(step: Callable[[int], StepPlan], limit: float) -> StepPlan | None:
     """Searches the largest number of images per device that fits, by compiling.
 
-    Memory grows nearly in proportion to the images. So the next trial is where a straight line through the two closest
-    plans reaches the limit.
-
     Args:
       step: compiles the step for a number of images.
       limit: bytes of a device.
@@ -178,23 +183,13 @@ def largest_batch(step: Callable[[int], StepPlan], limit: float) -> StepPlan | N
     Returns:
       The largest plan that fits, or None where not even one image does.
     """
-    plans = {1: step(1)}
-    if plans[1].memory.total > limit:
-        return None
-    fits, fails, trial = 1, math.inf, 2
-    for _ in range(MOST_TRIALS):
-        plans[trial] = step(trial)
-        if plans[trial].memory.total <= limit:
-            fits = trial
-        else:
-            fails = trial
-        if fails - fits <= 1:
-            break
-        other = max(count for count in plans if count != trial)
-        slope = (plans[trial].memory.total - plans[other].memory.total) / (trial - other)
-        guess = int(trial + (limit - plans[trial].memory.total) / slope) if slope > 0 else 2 * trial
-        trial = int(min(max(guess, fits + 1), fails - 1, 64 * fits))
-    return plans[fits]
+    plans: dict[int, StepPlan] = {}
+
+    def needed(count: int) -> int:
+        plans[count] = step(count)
+        return plans[count].memory.total
+
+    return plans.get(largest_that_fits(needed, limit))
 
 
 def mesh_shapes(count: int, *, semantic: bool) -> list[tuple[int, int, int]]:
@@ -228,10 +223,4 @@ def random_batch_of(experiment: Experiment, *, training: bool) -> Any:
 
 def _abstract(experiment: Experiment, batch: Any) -> Any:
     """Returns a batch of one image as abstract arrays of the config's batch size, laid out over the mesh."""
-    rows = experiment.config.train.batch_size
-
-    def abstract(array):
-        layout = meshes.batch_sharding(experiment.mesh, array.ndim)
-        return jax.ShapeDtypeStruct((rows, *array.shape[1:]), array.dtype, sharding=layout)
-
-    return jax.tree.map(abstract, batch)
+    return experiment.steps.shapes(batch, experiment.config.train.batch_size)

@@ -11,6 +11,7 @@ import ml_collections
 from jaxseg.benchmarks.classes import class_count
 from jaxseg.benchmarks.machines import GB, Machine, topology_devices
 from jaxseg.benchmarks.plan import StepPlan, largest_batch, mesh_shapes, plan_step
+from jaxseg.config.resolution import microbatches
 from jaxseg.parallel.mesh import AXES, make_mesh
 
 
@@ -43,13 +44,13 @@ def make_plans(config: ml_collections.ConfigDict, machine: Machine, request: Req
     classes = request.classes or class_count(config)
     shape = make_mesh(config.mesh, devices).shape
     shares = shape["data"] * shape["fsdp"]
-    images = request.images or max(1, math.ceil(config.train.batch_size / shares / config.train.accumulate))
+    images = request.images or max(1, math.ceil(config.train.batch_size / shares / microbatches(config)))
     if request.compare_meshes:
         plans = []
         for sides in mesh_shapes(len(devices), semantic=config.task == "semantic"):
             changed = config.copy_and_resolve_references()
             with changed.unlocked():
-                changed.mesh = dict(zip(AXES, sides, strict=True))
+                changed.mesh.update(zip(AXES, sides, strict=True))
             # A mesh with "spatial" has fewer images per batch; each device still works on as many pixels.
             plans.append(plan_step(changed, classes, machine, devices, images * sides[2]))
         return plans

@@ -6,6 +6,7 @@ import numpy as np
 
 from jaxseg.data.instances.batches import padded_sizes
 from jaxseg.data.instances.packing import empty_batch, fill_row
+from jaxseg.data.semantic.transforms import crop_size
 from jaxseg.types import Batch, InstanceBatch, InstanceExample, Objects
 
 OBJECTS = 8  # of an image, where there is room for so many; COCO has seven
@@ -20,7 +21,7 @@ def random_batch(config: Any, classes: int, size: tuple[int, int]) -> Batch | In
 def image_sizes(config: Any, *, training: bool) -> tuple[tuple[int, int], ...]:
     """Returns the sizes that images of a batch can have, the largest first."""
     if config.task != "instances":
-        return (tuple(config.data.image_size),)
+        return (crop_size(config.data) if training else tuple(config.data.image_size),)
     return tuple(sorted(padded_sizes(config.data, training=training), key=np.prod, reverse=True))
 
 

@@ -9,6 +9,7 @@ import ml_collections
 
 from jaxseg.config.renamed import RENAMED
 
+WORDS = {"train.accumulate": "auto"}  # Words that a field accepts in place of a whole number.
 BOOLEANS = {"true": True, "t": True, "1": True, "yes": True, "false": False, "f": False, "0": False, "no": False}
 
 
@@ -44,6 +45,9 @@ def set_text(config: ml_collections.ConfigDict, field: str, text: str) -> None:
     """
     section, name = find_field(config, field)
     kind = section.get_type(name)
+    if field in WORDS:
+        set_value(config, field, text if text == WORDS[field] else parse(field, text, int))
+        return
     section[name] = parse(field, text, tuple if kind is object else kind)
 
 
@@ -58,10 +62,14 @@ def set_value(config: ml_collections.ConfigDict, field: str, value: Any) -> None
             set_value(config, f"{field}.{name}", part)
         return
     section, name = find_field(config, field)
+    if field in WORDS and value == WORDS[field]:
+        with section.ignore_type():
+            section[name] = value
+        return
     try:
         section[name] = tuple(value) if isinstance(value, list) else value
     except TypeError:
-        kind = section.get_type(name).__name__
+        kind = getattr(section.get_type(name), "__name__", "a number or a word")
         raise ValueError(f"{field} is {value!r}; expected {kind}.") from None
 
 

@@ -96,6 +96,7 @@ def _shared() -> ml_collections.ConfigDict:
     config.precision = "float32"  # Type of activations: "float32" or "bfloat16". Parameters stay float32.
     config.remat = False  # Recompute activations in the backward pass: less memory, more work.
     config.parallel = "jit"  # "jit" over a mesh, or "pmap".
+    config.memory_limit = 0.0  # Memory that a run may use per device, in GB; 0 uses what is free.
     config.deterministic = False  # Produce the same bits in every run on a GPU too, at lower speed.
     config.compilation_cache = ""  # Private folder that keeps compiled programs for later runs; "" disables it.
     config.trackers = ("tensorboard",)  # Trackers: "tensorboard", "wandb", "mlflow", "trackio"; () disables them.
@@ -103,6 +104,7 @@ def _shared() -> ml_collections.ConfigDict:
         "data": -1,  # Number of devices that share a batch; -1 uses all remaining devices.
         "fsdp": 1,  # Number of devices that share the parameters.
         "spatial": 1,  # Number of devices that share the rows of an image; semantic models only.
+        "slices": -1,  # Number of TPU slices, joined over a network; -1 uses those that the devices belong to.
     }
     config.data = {
         "name": "shapes",  # Name of the data set.
@@ -165,7 +167,8 @@ def _shared() -> ml_collections.ConfigDict:
         "batch_size": 32,  # Images per step, over all devices.
         "steps": placeholder(int),  # Number of steps; None derives it from train.epochs.
         "epochs": 10.0,  # Number of passes over the training split, unless train.steps is set.
-        "accumulate": 1,  # Microbatches per step. More need less memory.
+        # Microbatches per step. More need less memory; "auto" uses as few as fit.
+        "accumulate": FieldReference(1, field_type=int | str),
         "evaluate_every": 500,  # Steps between evaluations; 0 evaluates only at the end.
         "checkpoint_every": 500,  # Steps between checkpoints; 0 saves only at evaluations and at the end.
         "keep": 2,  # Number of newest checkpoints kept, in addition to the best.

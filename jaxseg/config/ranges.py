@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import ml_collections
 
-from jaxseg.config.changes import field_names, get_value
+from jaxseg.config.changes import WORDS, field_names, get_value
 
 
 class Range(NamedTuple):
@@ -52,9 +52,11 @@ COUNT_OR_REST = Range(low=1, also=-1)
 # Every field that is a number or a tuple of numbers; each number of a tuple is checked.
 RANGES = {
     "seed": Range(low=0, high=2**31 - 1),
+    "memory_limit": AT_LEAST_0,
     "mesh.data": COUNT_OR_REST,
     "mesh.fsdp": COUNT_OR_REST,
     "mesh.spatial": COUNT_OR_REST,
+    "mesh.slices": COUNT_OR_REST,
     "data.tolerate_size_difference": AT_LEAST_0,
     "data.split_seed": AT_LEAST_0,
     "data.val_fraction": Range(low=0, high=1, open_low=True, open_high=True),
@@ -155,6 +157,9 @@ def check_field(field: str, value: Any) -> None:
     Raises:
       ValueError: a number is out of range.
     """
+    if isinstance(value, str) and value != WORDS.get(field):
+        also = f", or {WORDS[field]!r}" if field in WORDS else ""
+        raise ValueError(f"{field} is {value!r}; expected {RANGES[field]}{also}.")
     for number in numbers_in(value):
         if not RANGES[field].contains(number):
             raise ValueError(f"{field} is {value}; expected {RANGES[field]}.")

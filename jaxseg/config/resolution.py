@@ -41,6 +41,11 @@ def resolve_fields(config: ml_collections.ConfigDict, examples: int | None) -> N
             config.optimizer.warmup_steps = train.steps // 10
 
 
+def microbatches(config: ml_collections.ConfigDict) -> int:
+    """Returns the number of microbatches per step; 1 for "auto" before ``run.fit`` has chosen one."""
+    return 1 if config.train.accumulate == "auto" else config.train.accumulate
+
+
 def notes(before: ml_collections.ConfigDict, after: ml_collections.ConfigDict) -> list[str]:
     """Returns a sentence about each field that was resolved to something else than it said."""
     given, used = before.optimizer.warmup_steps, after.optimizer.warmup_steps

@@ -1,27 +1,33 @@
 """The mesh of devices, and how batches and states are divided over it."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import jax
 import numpy as np
+from jax.ad_checkpoint import checkpoint_name
 from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 AXES = ("data", "fsdp", "spatial")
+_AUTO = (AxisType.Auto,) * len(AXES)
+WHOLE = "whole"  # name of gathered parameters, for ``forget_whole``
+FLOAT32_LAYERS = ("up_",)  # beginnings of the names of layers that compute in float32, such as an FCN's upsampling
 
 
 def make_mesh(sizes: Any, devices: Sequence[jax.Device] | None = None) -> Mesh:
     """Returns the mesh over the devices of all processes, unless some are given.
 
     Args:
-      sizes: ``data``, ``fsdp`` and ``spatial``; one of them may be -1, which uses all remaining devices.
+      sizes: ``data``, ``fsdp`` and ``spatial``; one of them may be -1, which uses all remaining devices. And
+        ``slices``, the number of TPU slices; -1 or no number uses the slices that the devices belong to.
       devices: the devices to use.
 
     Raises:
-      ValueError: the product of the sizes is not the number of devices.
+      ValueError: the product of the sizes is not the number of devices, or the slices are others.
     """
     shape = [sizes[axis] for axis in AXES]
     devices = jax.devices() if devices is None else devices
@@ -34,7 +40,25 @@ def make_mesh(sizes: Any, devices: Sequence[jax.Device] | None = None) -> Mesh:
             f"mesh ({asked}) does not fit {len(devices)} device(s): the sizes must multiply to that number, "
             "and one of them may be -1"
         )
-    return jax.make_mesh(shape, AXES, axis_types=(AxisType.Auto,) * len(AXES), devices=devices)
+    slices = slices_of(devices)
+    if sizes.get("slices", -1) not in (-1, len(slices)) or shape[0] % len(slices):
+        raise ValueError(
+            f"mesh.slices is {sizes.get('slices', -1)}, and mesh.data is {shape[0]}; the devices belong to "
+            f"{len(slices)} slice(s). Expected that number or -1, and a mesh.data that is a multiple of it."
+        )
+    # Neighbors on an axis are close to each other within a slice. Slices are far apart, so that only "data" joins them.
+    within = [shape[0] // len(slices), *shape[1:]]
+    parts = [jax.make_mesh(within, AXES, axis_types=_AUTO, devices=part).devices for part in slices]
+    return Mesh(np.concatenate(parts), AXES, axis_types=_AUTO)
+
+
+def slices_of(devices: Sequence[jax.Device]) -> list[list[jax.Device]]:
+    """Returns the devices of each TPU slice; devices that are no TPUs count as one slice."""
+    found: dict[int, list[jax.Device]] = {}
+    for device in devices:
+        number = getattr(device, "slice_index", 0) if device.platform == "tpu" else 0
+        found.setdefault(number, []).append(device)
+    return [found[number] for number in sorted(found)]
 
 
 def is_one_cpu(mesh: Mesh) -> bool:
@@ -111,6 +135,56 @@ def state_sharding(mesh: Mesh, leaf: Any) -> NamedSharding:
 def gathered(mesh: Mesh, tree: Any) -> Any:
     """Returns the arrays of a state whole on every device, and makes their gradients whole; for use under jit."""
     return jax.lax.with_sharding_constraint(tree, NamedSharding(mesh, P()))
+
+
+def gathered_by_layer(mesh: Mesh, dtype: Any, params: Any) -> Any:
+    """Returns parameters that are whole from their layer on; their gradients stay divided over ``fsdp``.
+
+    Use it within ``forget_whole``. Kernels are gathered in the type that their layer computes in, which halves what
+    bfloat16 needs.
+
+    Args:
+      mesh: the devices.
+      dtype: type of the computation.
+      params: nested dictionaries of arrays.
+    """
+
+    def gather(path: tuple, leaf: jax.Array) -> jax.Array:
+        names = [entry.key for entry in path]
+        casts = names[-1] == "kernel" and not any(name.startswith(FLOAT32_LAYERS) for name in names)
+        return checkpoint_name(_gather_leaf(mesh, leaf.astype(dtype) if casts else leaf), WHOLE)
+
+    return jax.tree_util.tree_map_with_path(gather, params)
+
+
+def forget_whole(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Makes the backward pass of a function gather parameters again, instead of keeping them whole until then."""
+    return jax.checkpoint(function, policy=jax.checkpoint_policies.save_anything_except_these_names(WHOLE))
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _gather_leaf(mesh: Mesh, leaf: jax.Array) -> jax.Array:
+    """Returns one parameter whole on every device."""
+    return gathered(mesh, leaf)
+
+
+def _scatter_gradient(mesh: Mesh, _: None, gradient: jax.Array) -> tuple[jax.Array]:
+    """Sums a gradient over all devices, and leaves each with the part that its parameters have.
+
+    First every device gets the sum of its own small part, by a reduce-scatter. Then devices that share a part of the
+    parameters exchange those parts. So no device ever holds the whole sum.
+    """
+    constrain, sharding = jax.lax.with_sharding_constraint, state_sharding(mesh, gradient)
+    # Without the first line, the partitioner would divide the layer's channels; see ``run.compilation.gather_for``.
+    gradient = gathered(mesh, gradient)
+    axis = sharding.spec.index("fsdp") if "fsdp" in sharding.spec else None
+    if axis is not None and gradient.shape[axis] % mesh.size == 0:
+        finest = P(*(None,) * axis, ("fsdp", "data", "spatial"))
+        gradient = constrain(gradient, NamedSharding(mesh, finest))
+    return (constrain(gradient, sharding),)
+
+
+_gather_leaf.defvjp(lambda mesh, leaf: (gathered(mesh, leaf), None), _scatter_gradient)
 
 
 def from_all_processes(content: bytes) -> list[bytes]:

@@ -1,7 +1,7 @@
 """How the steps of a run are compiled: jit over a mesh, or pmap.
 
 The mesh has the axes ``data``, ``fsdp`` and ``spatial``. A batch is divided over ``data`` and ``fsdp``, image rows over
-``spatial``. Parameters and optimizer state are divided over ``fsdp`` and gathered where they are used. The partitioner
+``spatial``. Parameters and optimizer state are divided over ``fsdp``, and a layer gathers its own. The partitioner
 inserts the communication. One device is a mesh of 1.
 """
 
@@ -16,11 +16,21 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from jaxseg.parallel.mesh import batch_sharding, batch_share, gathered, state_sharding
+from jaxseg.config.resolution import microbatches
+from jaxseg.models.table import DTYPES
+from jaxseg.parallel.mesh import (
+    batch_sharding,
+    batch_share,
+    forget_whole,
+    gathered,
+    gathered_by_layer,
+    state_sharding,
+)
 from jaxseg.run import state as states
 from jaxseg.run.state import TrainState
 from jaxseg.run.steps import Gather, eval_step, keep, predict_step, train_step
-from jaxseg.tasks.task import Task
+from jaxseg.tasks.task import LossSums, Task
+from jaxseg.types import AnyBatch
 
 
 class Steps(NamedTuple):
@@ -32,6 +42,7 @@ class Steps(NamedTuple):
       evaluate: ``(state, batch) -> (totals, each)``, see ``tasks.task.Metric.score``.
       predict: ``(state, *inputs) -> predictions``.
       place: puts a host's share of a batch on the mesh and returns the global batch.
+      shapes: ``(batch of one row, rows) -> abstract arrays`` of a placed batch.
       fetch: copies results of ``evaluate`` to numpy: the totals, and this host's share of each.
       abstract_state: shapes and shardings of a state, for restoring checkpoints.
     """
@@ -41,6 +52,7 @@ class Steps(NamedTuple):
     evaluate: Callable[..., Any]
     predict: Callable[..., Any]
     place: Callable[[Any], Any]
+    shapes: Callable[[Any, int], Any]
     fetch: Callable[[Any], Any]
     abstract_state: TrainState
 
@@ -60,20 +72,20 @@ def compile_steps(
     if bind is None:
         raise ValueError(f"parallel is {config.parallel!r}; known are {', '.join(_COMPILERS)}")
     axis_name, gather = pmap_axis(config), gather_for(config, mesh)
+    loss = task.loss._replace(sums=gathering_sums(task.loss.sums, config, mesh))
     train = partial(
         train_step,
-        loss=task.loss,
+        loss=loss,
         optimizer=optimizer,
         schedule=schedule,
         seed=config.seed,
-        accumulate=config.train.accumulate,
+        accumulate=microbatches(config),
         ema_decay=config.optimizer.ema,
         axis_name=axis_name,
-        gather=gather,
     )
     evaluate = partial(eval_step, metric=task.metric, axis_name=axis_name, gather=gather)
     predict = partial(predict_step, model=task.model, gather=gather)
-    train, evaluate, place, fetch = bind(mesh, shardings, train, evaluate)
+    train, evaluate, place, batch_shapes, fetch = bind(mesh, shardings, train, evaluate)
     return Steps(
         # It runs once, but optimizing its random numbers takes XLA half a minute on a CPU (25 s against 1.6 s for a
         # U-Net of 14 kernels, on two cores with jax 0.10.2).
@@ -82,6 +94,7 @@ def compile_steps(
         evaluate=evaluate,
         predict=jax.jit(predict, out_shardings=NamedSharding(mesh, P())),
         place=place,
+        shapes=batch_shapes,
         fetch=fetch,
         abstract_state=jax.tree.map(
             lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), shapes, shardings
@@ -102,7 +115,7 @@ def _create(
 
 
 def gather_for(config: Any, mesh: Mesh) -> Gather:
-    """Returns what makes variables whole before a step uses them; ``fsdp`` divides them between steps only.
+    """Returns what makes variables whole before an evaluation or a prediction uses them.
 
     This works around a bug of XLA's SPMD partitioner. If kernels stay divided over ``fsdp``, it divides a layer's
     channels over the same devices as its batch. If ``spatial`` divides few rows as well, it returns two or four times
@@ -111,6 +124,29 @@ def gather_for(config: Any, mesh: Mesh) -> Gather:
     is https://github.com/jax-ml/jax/issues/16894, where batch and output channels are also on the same devices.
     """
     return keep if config.parallel == "pmap" else partial(gathered, mesh)
+
+
+def gathering_sums(sums: LossSums, config: Any, mesh: Mesh) -> LossSums:
+    """Returns the sums of a loss, with variables that are whole where a layer uses them.
+
+    Under ``fsdp``, the backward pass gathers the parameters of each layer again. Their gradients are divided at once.
+    """
+    gather = gather_for(config, mesh)
+    if mesh.shape["fsdp"] == 1:
+
+        def whole(params: Any, batch_stats: Any, batch: AnyBatch, key: jax.Array, part: Any) -> Any:
+            found, counts, batch_stats = sums(gather(params), gather(batch_stats), batch, key, part)
+            return found, counts, gather(batch_stats)
+
+        return whole
+    by_layer = partial(gathered_by_layer, mesh, DTYPES[config.precision])
+
+    @forget_whole
+    def divided(params: Any, batch_stats: Any, batch: AnyBatch, key: jax.Array, part: Any) -> Any:
+        found, counts, batch_stats = sums(by_layer(params), gather(batch_stats), batch, key, part)
+        return found, counts, gather(batch_stats)
+
+    return divided
 
 
 def _with_jit(mesh: Mesh, shardings: TrainState, train: Callable, evaluate: Callable) -> tuple[Callable, ...]:
@@ -126,10 +162,18 @@ def _with_jit(mesh: Mesh, shardings: TrainState, train: Callable, evaluate: Call
         whole = (shares * len(array), *array.shape[1:])
         return jax.make_array_from_process_local_data(batch_sharding(mesh, array.ndim), array, whole)
 
+    def shapes(batch, rows):
+        def abstract(array):
+            layout = batch_sharding(mesh, array.ndim)
+            return jax.ShapeDtypeStruct((rows, *array.shape[1:]), array.dtype, sharding=layout)
+
+        return jax.tree.map(abstract, batch)
+
     return (
         jax.jit(train, donate_argnums=0, out_shardings=(shardings, everywhere)),
         jax.jit(evaluate, out_shardings=(everywhere, by_image)),
         partial(jax.tree.map, place_array),
+        shapes,
         fetch,
     )
 
@@ -145,6 +189,12 @@ def _with_pmap(mesh: Mesh, shardings: TrainState, train: Callable, evaluate: Cal
     def place(batch):
         return jax.tree.map(lambda array: array.reshape(devices, -1, *array.shape[1:]), batch)
 
+    def shapes(batch, rows):
+        def abstract(array):
+            return jax.ShapeDtypeStruct((devices, rows // mesh.size, *array.shape[1:]), array.dtype)
+
+        return jax.tree.map(abstract, batch)
+
     def fetch(scored):
         totals, each = jax.device_get(scored)
         return totals, jax.tree.map(lambda array: array.reshape(-1, *array.shape[2:]), each)
@@ -154,6 +204,7 @@ def _with_pmap(mesh: Mesh, shardings: TrainState, train: Callable, evaluate: Cal
         over_devices(train, donate_argnums=0, out_axes=None),
         over_devices(evaluate, out_axes=(None, 0)),
         place,
+        shapes,
         fetch,
     )
 

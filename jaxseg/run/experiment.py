@@ -9,7 +9,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from jaxseg.config import ranges
-from jaxseg.config.resolution import SIZES, resolve_fields
+from jaxseg.config.resolution import SIZES, microbatches, resolve_fields
 from jaxseg.models import fields as model_fields
 from jaxseg.models.table import least_rows
 from jaxseg.parallel import mesh as sharding
@@ -82,7 +82,7 @@ def build(
     optimizer, schedule = optimizers.make_optimizer(config.optimizer, config.train.steps, task.model.frozen)
     rows = least_rows(task.model.module, mesh.shape["spatial"])
     for height in {config.data[name][0] for name in SIZES if name in config.data}:
-        sharding.check_batch(mesh, config.train.batch_size, config.train.accumulate, height, rows)
+        sharding.check_batch(mesh, config.train.batch_size, microbatches(config), height, rows)
     return Experiment(config, task, mesh, compile_steps(task, optimizer, schedule, config, mesh))
 
 

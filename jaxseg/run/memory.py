@@ -1,77 +1,103 @@
-"""Compares the memory that a compiled step needs with what there is, before the step runs."""
+"""What a compiled program needs of the memory of a device, and what there is."""
 
+import math
 import pathlib
 from collections.abc import Callable
 from typing import Any
 
 import jax
 
-GIGA = 1 << 30
-TIGHT = 0.85  # share of the available memory above which a run is warned
+GB = 1e9
+MOST_TRIALS = 6  # Compilations that the search for the largest batch may take, after the first.
 REMEDIES = (
-    "Lower train.batch_size, or raise train.accumulate, which computes a batch in parts; or set remat=True or "
-    "precision=bfloat16"
+    "Lower train.batch_size, or set train.accumulate=auto, which computes the same batch in parts; or set remat=True "
+    "or precision=bfloat16, or raise mesh.fsdp"
 )
 
 
-class CheckedStep:
-    """A step that is compiled per shape of its batch, and checked before it first runs.
+class CompiledStep:
+    """A step that is compiled once per shape of its batch; the programs are kept.
 
     Args:
       step: a jitted ``(state, batch) -> ...``.
-      warn: called with a line if memory is tight.
-      available: ``() -> bytes``, or None if unknown.
-
-    Raises:
-      ValueError: when the step is called and its program needs more memory than there is.
     """
 
-    def __init__(
-        self, step: Any, warn: Callable[[str], None], available: Callable[[], int | None] | None = None
-    ) -> None:
-        self._step, self._warn = step, warn
-        self._available = available or available_memory
-        self._programs: dict[tuple, Callable[..., Any]] = {}
+    def __init__(self, step: Any) -> None:
+        self._step = step
+        self._programs: dict[Any, Callable[..., Any]] = {}
 
     def __call__(self, state: Any, batch: Any) -> Any:
-        shapes = tuple(leaf.shape for leaf in jax.tree.leaves(batch))
-        if shapes not in self._programs:
-            program = self._step.lower(state, batch).compile()
-            if message := check_memory(needed_memory(program), self._available()):
-                self._warn(message)
-            self._programs[shapes] = program
-        return self._programs[shapes](state, batch)
+        return self.program(state, batch)(state, batch)
+
+    def program(self, state: Any, batch: Any) -> Any:
+        """Returns the program for a state and a batch, which may be abstract arrays."""
+        leaves, structure = jax.tree.flatten(batch)
+        key = structure, tuple((leaf.shape, str(leaf.dtype)) for leaf in leaves)
+        if key not in self._programs:
+            self._programs[key] = self._step.lower(state, batch).compile()
+        return self._programs[key]
 
 
-def check_memory(needed: int | None, available: int | None) -> str:
-    """Returns a warning if a program nearly fills the memory, or "".
+def program_memory(program: Any) -> int | None:
+    """Returns the bytes that a compiled program allocates on each device when it runs, beyond its arguments.
 
-    Args:
-      needed: bytes that the program allocates when it runs. None if unknown.
-      available: bytes that are free for it. None if unknown.
-
-    Raises:
-      ValueError: the program needs more than there is.
-    """
-    if needed is None or available is None or needed <= TIGHT * available:
-        return ""
-    sizes = f"{needed / GIGA:.2f} GiB of memory beside its parameters and {available / GIGA:.2f} GiB are available"
-    if needed > available:
-        raise ValueError(f"the training step needs {sizes}. {REMEDIES}.")
-    return f"memory is tight: the training step needs {sizes}. If the run is killed: {REMEDIES}."
-
-
-def needed_memory(program: Any) -> int | None:
-    """Returns the bytes that a compiled program allocates on each device when it runs; on CPUs, on all devices.
-
-    Its arguments, such as parameters and the batch, are there already.
+    Programs are counted where the backend tells their size. None where it tells nothing.
     """
     try:
         sizes = program.memory_analysis()
         new = sizes.temp_size_in_bytes + sizes.output_size_in_bytes - sizes.alias_size_in_bytes
-    except (AttributeError, NotImplementedError, jax.errors.JaxRuntimeError):  # a backend that does not tell
+        return new + sizes.generated_code_size_in_bytes
+    except (AttributeError, NotImplementedError, jax.errors.JaxRuntimeError):
         return None
-    return new * (jax.local_device_count() if jax.default_backend() == "cpu" else 1)
+
+
+def held_bytes(tree: Any) -> int:
+    """Returns the bytes that one device holds of abstract arrays with shardings."""
+    return sum(math.prod(leaf.sharding.shard_shape(leaf.shape)) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
+
+
+def largest_that_fits(needed: Callable[[int], float], limit: float, fails: float = math.inf) -> int:
+    """Searches the largest number of images that fits, by compiling; 0 where not even one does.
+
+    Memory grows nearly in proportion to the images. So the next trial is where a straight line through the last two
+    trials reaches the limit.
+
+    Args:
+      needed: compiles for a number of images and returns bytes.
+      limit: bytes of a device.
+      fails: a number that is known not to fit.
+    """
+    known = {1: needed(1)}
+    if known[1] > limit:
+        return 0
+    fits, trial = 1, 2
+    for _ in range(MOST_TRIALS):
+        if fails - fits <= 1:
+            break
+        known[trial] = needed(trial)
+        if known[trial] <= limit:
+            fits = trial
+        else:
+            fails = trial
+        other = max(count for count in known if count != trial)
+        slope = (known[trial] - known[other]) / (trial - other)
+        guess = int(trial + (limit - known[trial]) / slope) if slope > 0 else 2 * trial
+        trial = int(min(max(guess, fits + 1), fails - 1, 64 * fits))
+    return fits
+
+
+def memory_limit(given: float) -> float | None:
+    """Returns the bytes that a run may use on each device; None if nobody tells.
+
+    Args:
+      given: ``config.memory_limit``, in GB; 0 uses what is free.
+    """
+    if given:
+        return given * GB
+    free = available_memory()
+    # The devices of a CPU share its memory.
+    shares = jax.local_device_count() if jax.default_backend() == "cpu" else 1
+    return None if free is None else free / shares
 
 
 def available_memory() -> int | None:

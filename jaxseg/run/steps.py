@@ -14,7 +14,7 @@ from jaxseg.tasks.task import Loss, Metric, Model
 from jaxseg.types import AnyBatch
 
 Logs = dict[str, jax.Array]
-# Returns variables, or gradients, that are whole on every device; see ``compilation.gather_for``.
+# Returns variables that are whole on every device; see ``compilation.gather_for``.
 Gather = Callable[[Any], Any]
 
 
@@ -34,7 +34,6 @@ def train_step(
     accumulate: int = 1,
     ema_decay: float = 0.0,
     axis_name: str | None = None,
-    gather: Gather = keep,
 ) -> tuple[TrainState, Logs]:
     """Takes one step of the optimizer on one batch.
 
@@ -48,18 +47,17 @@ def train_step(
       accumulate: number of microbatches. Their gradients are those of the whole batch; batch norms see one at a time.
       ema_decay: decay of the averages in ``state.ema``.
       axis_name: the axis of pmap over which sums are taken. None under jit, which sees the whole batch.
-      gather: makes the variables whole on every device before they are used.
 
     Returns:
       The state after the step, and scalars for the logs: loss, its terms, the norm of the gradients, learning rate.
     """
     across_devices = partial(jax.lax.psum, axis_name=axis_name) if axis_name else keep
     key = jax.random.fold_in(jax.random.key(seed), state.step)
-    gradient = jax.grad(partial(loss_fn, loss=loss, across_devices=across_devices, gather=gather), has_aux=True)
+    gradient = jax.grad(partial(loss_fn, loss=loss, across_devices=across_devices), has_aux=True)
     if accumulate == 1:
         grads, (batch_stats, logs) = gradient(state.params, state.batch_stats, batch, key, 0, None)
     else:
-        count = partial(count_fn, loss=loss, gather=gather)
+        count = partial(count_fn, loss=loss)
         grads, batch_stats, logs = _accumulate(gradient, count, state, batch, key, accumulate, across_devices)
     grads, logs = across_devices((grads, logs))
     updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
@@ -80,7 +78,6 @@ def loss_fn(
     *,
     loss: Loss,
     across_devices: Callable[[Any], Any] = keep,
-    gather: Gather = keep,
 ) -> tuple[jax.Array, tuple[Any, Logs]]:
     """Computes the loss of a microbatch.
 
@@ -93,23 +90,22 @@ def loss_fn(
       counts: the counts of the whole batch, by which sums are divided. None takes those of this microbatch.
       loss: the loss of the task.
       across_devices: sums over the devices of pmap.
-      gather: makes the variables whole on every device.
 
     Returns:
       The loss; then the running statistics and the logs.
     """
-    sums, own_counts, batch_stats = loss.sums(gather(params), gather(batch_stats), batch, key, part)
+    sums, own_counts, batch_stats = loss.sums(params, batch_stats, batch, key, part)
     counts = jax.lax.stop_gradient(across_devices(own_counts) if counts is None else counts)
     value, terms = loss.combine(sums, counts)
-    return value, (gather(batch_stats), {"loss": value, **terms})
+    return value, (batch_stats, {"loss": value, **terms})
 
 
 def count_fn(
-    params: Any, batch_stats: Any, batch: AnyBatch, key: jax.Array, part: jax.Array, *, loss: Loss, gather: Gather
+    params: Any, batch_stats: Any, batch: AnyBatch, key: jax.Array, part: jax.Array, *, loss: Loss
 ) -> tuple[Any, Any]:
     """Computes the running statistics and the counts of a microbatch, see ``loss_fn``."""
-    _, counts, batch_stats = loss.sums(gather(params), gather(batch_stats), batch, key, part)
-    return gather(batch_stats), counts
+    _, counts, batch_stats = loss.sums(params, batch_stats, batch, key, part)
+    return batch_stats, counts
 
 
 def _accumulate(

@@ -45,7 +45,7 @@ def make_task(
             predict=detect,
             frozen=tuple(f"backbone/{name}" for name in frozen_modules(model.trainable_layers)),
         ),
-        Data(instance_batches.train_batches, instance_batches.eval_batches),
+        Data(instance_batches.train_batches, instance_batches.eval_batches, instance_batches.largest_batch),
         Loss(partial(_sums, model.clone(train=True), config), _loss),
         Metric(
             score=partial(_score, detect, config.data),

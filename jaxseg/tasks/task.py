@@ -70,10 +70,12 @@ class Data(NamedTuple):
     Attributes:
       train_batches: endless, shuffled and augmented; batch t is a function of the seed and t.
       eval_batches: each image once, grouped by size; batches are completed by filler that is not ``valid``.
+      largest_batch: ``(source, data_config, training=...) -> batch`` of one row, of the largest size that occurs.
     """
 
     train_batches: Callable[..., Any]
     eval_batches: MakeBatches
+    largest_batch: Callable[..., AnyBatch]
 
 
 class LossSums(Protocol):

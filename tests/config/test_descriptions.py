@@ -21,7 +21,9 @@ def test_every_field_is_described_in_short_sentences(config):
 
 
 def test_a_description_is_the_comment_behind_or_above_a_field():
-    assert descriptions()["train.accumulate"] == "Microbatches per step. More need less memory."
+    assert descriptions()["train.accumulate"] == (
+        'Microbatches per step. More need less memory; "auto" uses as few as fit.'
+    )
     assert descriptions()["init.weights"].startswith("Initial weights: a .pth or .safetensors file, torchvision's")
 
 

@@ -14,41 +14,36 @@ from jaxseg.run import memory
 GIGA = 1 << 30
 
 
-def test_a_program_that_does_not_fit_is_refused_and_a_tight_one_is_warned_of():
-    assert memory.check_memory(GIGA, 2 * GIGA) == ""
-    assert memory.check_memory(None, GIGA) == memory.check_memory(GIGA, None) == ""
-    warning = memory.check_memory(9 * GIGA, 10 * GIGA)
-    assert "needs 9.00 GiB" in warning
-    assert "10.00 GiB are available" in warning
-    with pytest.raises(ValueError, match="needs 3.00 GiB.* 2.00 GiB are available.*train.batch_size.*remat") as refused:
-        memory.check_memory(3 * GIGA, 2 * GIGA)
-    assert "\n" not in str(refused.value)
-
-
-def test_a_step_is_checked_once_per_shape_before_it_runs():
-    ran, warned, available = [], [], [10**12]
+def test_a_step_is_compiled_once_per_shape():
+    traced = []
 
     @jax.jit
     def step(state, batch):
-        jax.debug.callback(lambda: ran.append(1))
-        return state + batch.sum(), jnp.outer(batch, batch)
+        traced.append(batch.shape)
+        return state + batch.sum()
 
-    checked = memory.CheckedStep(step, warned.append, lambda: available[0])
+    compiled = memory.CompiledStep(step)
     for size in (3, 3, 4):
-        assert checked(jnp.zeros(()), jnp.ones(size))[0] == size
-    jax.effects_barrier()
-    assert (len(ran), warned) == (3, [])
-    available[0] = 16
-    with pytest.raises(ValueError, match="the training step needs"):
-        checked(jnp.zeros(()), jnp.ones(5))
-    jax.effects_barrier()
-    assert len(ran) == 3
+        assert compiled(jnp.zeros(()), jnp.ones(size)) == size
+    assert traced == [(3,), (4,)]
+    abstract = jax.ShapeDtypeStruct((4,), jnp.float32)
+    assert compiled.program(jnp.zeros(()), abstract) is compiled.program(jnp.zeros(()), jnp.ones(4))
 
 
-def test_a_program_needs_its_temporary_arrays_and_its_results():
-    sizes = SimpleNamespace(temp_size_in_bytes=100, output_size_in_bytes=50, alias_size_in_bytes=20)
-    program = SimpleNamespace(memory_analysis=lambda: sizes)
-    assert memory.needed_memory(program) == 130 * jax.local_device_count()
+def test_a_program_needs_its_temporary_arrays_its_results_and_its_code():
+    sizes = SimpleNamespace(
+        temp_size_in_bytes=100, output_size_in_bytes=50, alias_size_in_bytes=20, generated_code_size_in_bytes=7
+    )
+    assert memory.program_memory(SimpleNamespace(memory_analysis=lambda: sizes)) == 137
+    assert memory.program_memory(SimpleNamespace()) is None
+
+
+def test_the_devices_of_a_cpu_share_its_memory(monkeypatch):
+    monkeypatch.setattr(memory, "available_memory", lambda: 16 * GIGA)
+    assert memory.memory_limit(0.0) == 16 * GIGA / jax.local_device_count()
+    assert memory.memory_limit(2.5) == 2.5e9
+    monkeypatch.setattr(memory, "available_memory", lambda: None)
+    assert memory.memory_limit(0.0) is None
 
 
 def machine(folder, group, files):
@@ -91,7 +86,7 @@ set_switches()
 import resource
 import jax
 from experiments import tiny_config, tiny_experiment
-from jaxseg.run.memory import needed_memory
+from jaxseg.run.memory import program_memory
 
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
@@ -107,7 +102,7 @@ before = peak()
 for _ in range(6):
     state, logs = program(state, steps.place(batch))
     jax.block_until_ready(state)
-print((peak() - before) / needed_memory(program))
+print((peak() - before) / program_memory(program))
 """
 
 

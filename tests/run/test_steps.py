@@ -102,9 +102,30 @@ def test_a_spatial_mesh_exchanges_halos_and_gathers_no_activations(mesh):
     program = experiment.steps.train.lower(state, batch).compile().as_text()
     assert "collective-permute" in program
     gathered = {shape for shape in re.findall(r"\w+\[([\d,]*)\]\S* all-gather\(", program)}
-    variables = {",".join(map(str, leaf.shape)) for leaf in jax.tree.leaves((state.params, state.batch_stats))}
-    assert gathered <= variables
+    variables = jax.tree.leaves((state.params, state.batch_stats))
+    # Gradients of the parts that a device has, and whole parameters.
+    shapes = {shape for leaf in variables for shape in (leaf.shape, leaf.sharding.shard_shape(leaf.shape))}
+    assert gathered <= {",".join(map(str, shape)) for shape in shapes}
     assert bool(gathered) == (sizes["fsdp"] > 1)
+
+
+def test_slices_are_joined_by_the_axis_of_data_only(monkeypatch):
+    devices = jax.devices()
+    monkeypatch.setattr(sharding, "slices_of", lambda devices: [devices[1::2], devices[::2]])
+    mesh = sharding.make_mesh({"data": -1, "fsdp": 2, "spatial": 1, "slices": 2})
+    assert mesh.devices[:2].ravel().tolist() == devices[1::2]
+    assert mesh.devices[2:].ravel().tolist() == devices[::2]
+    with pytest.raises(ValueError, match="mesh.slices is 4.*belong to 2 slice"):
+        sharding.make_mesh({"data": -1, "fsdp": 1, "spatial": 1, "slices": 4})
+    with pytest.raises(ValueError, match="mesh.data is 1"):
+        sharding.make_mesh({"data": 1, "fsdp": 8, "spatial": 1})
+
+
+def test_tpus_are_grouped_by_their_slice():
+    devices = [SimpleNamespace(platform="tpu", slice_index=number) for number in (1, 0, 1)]
+    assert sharding.slices_of(devices) == [[devices[1]], [devices[0], devices[2]]]
+    processors = [SimpleNamespace(platform="cpu", slice_index=number) for number in (0, 1)]
+    assert sharding.slices_of(processors) == [processors]
 
 
 def test_averages_follow_the_parameters():

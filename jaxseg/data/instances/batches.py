@@ -4,6 +4,7 @@ Images are padded to a few sizes, one per batch, so that few programs are compil
 step only. The number of processes and workers changes nothing.
 """
 
+import math
 import warnings
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -46,14 +47,9 @@ def train_batches(
     share = share_of(batch_size, process_index, process_count)
     pipeline = read_pipeline(data_config, "instances")
     catalogue = catalogue_of(source, data_config)
-    trained = np.flatnonzero(catalogue.counts >= (0 if data_config.empty_images else 1))
-    if trained.size == 0:
-        raise ValueError(f"the split config.data.train of {data_config.name} has no image with an object to learn from")
+    trained = _trained(catalogue, data_config)
     _warn_of_crowded(catalogue.counts, data_config.max_objects)
-    sizes = padded_sizes(data_config, training=True)
-    resize = pipeline.options["resize"]
-    side = None if resize.jitters else max(resize.choices)
-    groups = _grouped(trained, catalogue.sizes, sizes, side, data_config.max_size)
+    groups = _training_groups(catalogue, data_config)
     order = GroupedOrder(tuple(groups.values()), batch_size, seed)
     files = tuple(source.files)
     make = TrainBatch(source.records, trained, order, tuple(groups), pipeline, data_config.max_objects, share, files)
@@ -78,9 +74,7 @@ def eval_batches(
     share = share_of(batch_size, process_index, process_count)
     catalogue = catalogue_of(source, data_config)
     sides = data_config.min_size, data_config.max_size
-    groups = _grouped(
-        np.arange(len(source.records)), catalogue.sizes, padded_sizes(data_config, training=False), *sides
-    )
+    groups = _scored_groups(catalogue, data_config)
     batches = [
         (padded, images[start : start + batch_size][share])
         for padded, images in groups.items()
@@ -92,6 +86,12 @@ def eval_batches(
     # Threads start at once. Processes take seconds to start, but do not share Python's lock.
     workers = data_config.workers if len(source.records) >= MANY else 0
     return BatchStream(grain.MapDataset.range(len(batches)).map(make), workers=workers)
+
+
+def largest_batch(source: Source, data_config: ml_collections.ConfigDict, *, training: bool) -> InstanceBatch:
+    """Returns filler of one row, of the largest size that batches of a source have."""
+    groups = (_training_groups if training else _scored_groups)(catalogue_of(source, data_config), data_config)
+    return empty_batch(1, max(groups, key=math.prod), data_config.max_objects)
 
 
 def padded_sizes(data_config: ml_collections.ConfigDict, *, training: bool) -> tuple[Size, ...]:
@@ -217,6 +217,32 @@ def catalogue_of(source: Source, data_config: ml_collections.ConfigDict) -> Cata
             "oxford_pets."
         )
     return source.catalogue
+
+
+def _trained(catalogue: Catalogue, data_config: ml_collections.ConfigDict) -> np.ndarray:
+    """Returns the numbers of the images to train on.
+
+    Raises:
+      ValueError: there are none.
+    """
+    trained = np.flatnonzero(catalogue.counts >= (0 if data_config.empty_images else 1))
+    if trained.size == 0:
+        raise ValueError(f"the split config.data.train of {data_config.name} has no image with an object to learn from")
+    return trained
+
+
+def _training_groups(catalogue: Catalogue, data_config: ml_collections.ConfigDict) -> dict[Size, np.ndarray]:
+    """Returns the images to train on by the size that they are padded to."""
+    resize = read_pipeline(data_config, "instances").options["resize"]
+    side = None if resize.jitters else max(resize.choices)
+    padded = padded_sizes(data_config, training=True)
+    return _grouped(_trained(catalogue, data_config), catalogue.sizes, padded, side, data_config.max_size)
+
+
+def _scored_groups(catalogue: Catalogue, data_config: ml_collections.ConfigDict) -> dict[Size, np.ndarray]:
+    """Returns the images of an evaluation by the size that they are padded to."""
+    padded, everything = padded_sizes(data_config, training=False), np.arange(len(catalogue.sizes))
+    return _grouped(everything, catalogue.sizes, padded, data_config.min_size, data_config.max_size)
 
 
 def _grouped(

@@ -4,6 +4,7 @@ The order of examples is new in each epoch, and a batch may straddle two epochs.
 workers or processes that share the work, so resuming needs the number of the step only.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -95,6 +96,18 @@ def eval_batches(
     ]
     make = EvalBatch(examples, batches, not sizing.stretches, share.stop - share.start, tuple(source.files))
     return BatchStream(grain.MapDataset.range(len(batches)).map(make), workers=0)
+
+
+def largest_batch(source: Source, data_config: ml_collections.ConfigDict, *, training: bool) -> Batch:
+    """Returns filler of one row, of the largest size that batches of a source have."""
+    sizing = read_sizing(data_config)
+    if not training:
+        groups = _groups(source, sizing, scores_original(data_config))
+        largest = max(groups, key=lambda group: math.prod(group.size) + math.prod(group.original or (0,)))
+        return _empty_batch(largest, 1, not sizing.stretches)
+    size = transforms.crop_size(data_config)
+    weight = np.zeros((1, *size), np.float32) if border_of(data_config) else None
+    return Batch(np.zeros((1, *size, 3), np.uint8), np.zeros((1, *size), np.uint8), np.zeros(1, bool), weight)
 
 
 class Group(NamedTuple):

@@ -1,0 +1,57 @@
+"""Steps compiled for TPUs that nobody has: what their programs send between devices. They need libtpu."""
+
+import math
+import re
+
+import jax
+import pytest
+from experiments import tiny_config, tiny_detector
+
+from jaxseg.benchmarks import machines, plan
+from jaxseg.parallel.mesh import AXES
+
+pytestmark = pytest.mark.slow
+
+
+def topology(name, slices=1):
+    """A machine and its devices; skips without its compiler."""
+    machine = machines.parse_machine(name, slices)
+    machines.prepare_process(machine)
+    try:
+        return machine, machines.topology_devices(machine)
+    except ValueError as error:
+        pytest.skip(str(error))
+
+
+def on_mesh(config, mesh):
+    config.mesh = dict(zip(AXES, mesh, strict=True))
+    return config
+
+
+CASES = [(tiny_detector, (8, 1, 1)), (tiny_detector, (4, 2, 1)), (tiny_config, (2, 2, 2)), (tiny_config, (1, 8, 1))]
+
+
+@pytest.mark.parametrize(("make", "mesh"), CASES, ids=str)
+def test_no_step_gathers_activations(make, mesh):
+    machine, devices = topology("v5e:2x4")
+    found = plan.plan_step(on_mesh(make(), mesh), 4, machine, devices, images=2)
+    assert found.mesh == mesh
+    assert not [each for each in found.activations_moved if each.kind in ("all-gather", "all-to-all")]
+    # Only rows next to a seam are exchanged.
+    assert (mesh[2] > 1) == any(each.kind == "collective-permute" for each in found.activations_moved)
+
+
+def test_slices_sum_gradients_within_themselves_before_they_talk():
+    _, devices = topology("v5e:4x4", slices=2)
+    experiment = plan.build_on(tiny_config(), 4, devices, images=1)
+    assert [device.slice_index for device in experiment.mesh.devices.flat] == [0] * 16 + [1] * 16
+    function, arguments = plan._STEPS["train"](experiment)
+    program = function.lower(*arguments).compile().as_text()
+    groups = re.findall(r" all-reduce\(.*?replica_groups=\{(\{[\d,]*\})", program)
+    assert groups  # sums within a slice: none of them has devices of both
+    assert all({int(number) < 16 for number in re.findall(r"\d+", group)} != {True, False} for group in groups)
+    sent = re.findall(r"= \(f32\[([\d,]*)\].*? send\(.*?megascale_transfer_type=\"ALL_REDUCE\"", program)
+    assert sent
+    elements = sum(math.prod(map(int, filter(None, shape.split(",")))) for shape in sent)
+    total = sum(leaf.size for leaf in jax.tree.leaves(experiment.steps.abstract_state.params))
+    assert elements < total / 2  # each device sends its part of the sum of its slice, padded to tiles

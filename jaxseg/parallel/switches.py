@@ -7,6 +7,8 @@ from typing import Any
 
 from jaxseg.parallel import cpu_memory
 
+LEFT_MEMORY = "ignore:resource_tracker:UserWarning"
+
 
 def set_switches(deterministic: bool = False) -> None:
     """Sets the switches of this process, before jax is imported. Calling it again does no harm.
@@ -16,9 +18,9 @@ def set_switches(deterministic: bool = False) -> None:
     3. ``XLA_FLAGS``: the same bits in every run on a GPU. XLA reads its flags when it starts.
     4. ``JAX_ENABLE_PREEMPTION_SERVICE``: off, since its handler of SIGTERM would answer before that of
        ``jaxseg.run.signals``. JAX reads it when it is imported; ``processes.join`` sets it for those that are not.
-
     5. Errors in threads of Orbax and TensorStore: hidden. They print a traceback per array when a disk is full;
        ``jaxseg.run.checkpoints`` raises the error itself, once.
+    6. Python's warning of shared memory that a killed worker has left: hidden. Python removes that memory itself.
 
     Two more belong to worker processes. ``data.stream`` starts them with ``JAX_PLATFORMS=cpu``, so that they touch no
     accelerator. ``data.workers.begin_work`` calls ``setsid``, so that Ctrl-C reaches only the process that saves.
@@ -36,6 +38,8 @@ def set_switches(deterministic: bool = False) -> None:
     os.environ["JAX_ENABLE_PREEMPTION_SERVICE"] = "false"
     if not isinstance(sys.unraisablehook, _Unraisable):
         sys.unraisablehook = _Unraisable(sys.unraisablehook)
+    if LEFT_MEMORY not in sys.warnoptions:
+        sys.warnoptions.append(LEFT_MEMORY)  # The process that removes the memory gets it as a flag.
     logging.get_absl_logger().addFilter(_is_not_of_orbax)  # Adding it again changes nothing.
 
 

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import subprocess
 import sys
 from types import SimpleNamespace
 
@@ -16,6 +17,7 @@ def set_switches(monkeypatch):
     for name in ("XLA_FLAGS", "JAX_ENABLE_PREEMPTION_SERVICE"):
         monkeypatch.setenv(name, os.environ.get(name, ""))
     monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
+    monkeypatch.setattr(sys, "warnoptions", list(sys.warnoptions))
     monkeypatch.setattr(switches.cpu_memory, "use_one_heap", lambda: None)
     logger, before = logging.getLogger("absl"), logging.getLogger("absl").level
     yield switches.set_switches
@@ -48,3 +50,18 @@ def test_orbax_logs_nothing_and_others_do(set_switches):
         for path in ("site-packages/orbax/checkpoint/a.py", "site-packages/other/a.py")
     ]
     assert [bool(logging.getLogger("absl").filter(record)) for record in records] == [False, True]
+
+
+LEAVES_MEMORY = """
+import os
+from multiprocessing import shared_memory
+from jaxseg.parallel.switches import set_switches
+set_switches()
+memory = shared_memory.SharedMemory(create=True, size=8)
+os._exit(1)
+"""
+
+
+def test_memory_that_a_killed_process_leaves_is_removed_without_a_word():
+    ended = subprocess.run([sys.executable, "-c", LEAVES_MEMORY], capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (1, "", "")

@@ -61,7 +61,7 @@ class Goodput:
             self._seconds[activity] += seconds - self._inner
             self._inner = outer + seconds
 
-    def wait(self, batches: Iterator[Any], logs: Mapping[str, jax.Array] | None) -> tuple[Any, float]:
+    def wait(self, batches: Iterator[Any], logs: Mapping[str, jax.Array | float] | None) -> tuple[Any, float]:
         """Returns the next batch, and the seconds for which the devices had no step to compute because of it.
 
         Args:
@@ -71,7 +71,8 @@ class Goodput:
         start = self._now()
         batch = next(batches)
         seconds = self._now() - start
-        if logs is not None and not all(leaf.is_ready() for leaf in jax.tree.leaves(logs)):
+        results = [leaf for leaf in jax.tree.leaves(logs) if not isinstance(leaf, float)]
+        if not all(leaf.is_ready() for leaf in results):
             seconds = 0.0  # the devices are still busy
         self._seconds[DATA_WAIT] += seconds
         self._inner += seconds

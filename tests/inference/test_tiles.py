@@ -1,6 +1,9 @@
 """Images cut into tiles: equal to the whole where tiles see enough, bounded in memory, merged without doubles."""
 
 import itertools
+import os
+import subprocess
+import sys
 
 import flax.linen as nn
 import jax
@@ -191,3 +194,54 @@ def test_memory_on_the_device_is_that_of_one_strip():
     (small, few), (large, many) = most_bytes(300), most_bytes(2000)
     assert many > 5 * few
     assert large <= small
+
+
+def test_edges_follow_the_object_at_full_resolution():
+    """The model sees 120x180 pixels of 1200x1800; the edge of its mask is within a pixel or two of the object's."""
+    import cv2
+
+    trained = trained_model(Brightness(), classes=2, data__image_size=(120, 180))
+    truth = cv2.ellipse(np.zeros((1200, 1800), np.uint8), (880, 610), (700, 430), 25, 0, 360, 1, -1)
+    mask = Predictor(trained).predict(np.repeat(truth[..., None] * 255, 3, axis=-1)).mask
+    around = cv2.arcLength(cv2.findContours(truth, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0][0], True)
+    small = cv2.resize(truth * 255, (180, 120), interpolation=cv2.INTER_LINEAR) > 127
+    enlarged = cv2.resize(small.astype(np.uint8), (1800, 1200), interpolation=cv2.INTER_NEAREST)
+    assert np.count_nonzero(mask != truth) < 1.5 * around
+    assert np.count_nonzero(enlarged != truth) > 2 * around  # the small mask, enlarged, has steps of ten pixels
+
+
+PEAK = """
+import resource, sys
+import jax, jax.numpy as jnp, numpy as np
+from experiments import tiny_config
+from jaxseg.inference import Predictor
+from jaxseg.inference.engine import TrainedModel
+from jaxseg.models.unet import UNet
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+
+model, classes = UNet(classes=21, features=2, depth=1), 21
+variables = model.init(jax.random.key(0), jnp.zeros((1, 64, 64, 3)), train=False)
+ids = tuple(range(classes))
+config = tiny_config(data__image_size=(256, 256))
+palette = np.zeros((classes, 3), np.uint8)
+predictor = Predictor(TrainedModel(config, model, variables, tuple(map(str, ids)), palette, ids))
+predictor.predict(np.zeros((300, 300, 3), np.uint8), tile=int(sys.argv[1]), overlap=0.1)
+image = np.random.default_rng(0).integers(0, 256, (3000, 3000, 3), np.uint8)
+before = peak()
+mask = predictor.predict(image, tile=int(sys.argv[1]), overlap=0.1).mask
+assert mask.shape == (3000, 3000)
+print(peak() - before)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tile", [0, 256])
+def test_the_peak_of_a_large_prediction_is_bounded(root, tile):
+    """The logits of 3000x3000 pixels and 21 classes would take 0.76 GB; strips of them take less than half of that."""
+    environment = os.environ | {"PYTHONPATH": f"{root}{os.pathsep}{root / 'tests'}", "XLA_FLAGS": ""}
+    done = subprocess.run(
+        [sys.executable, "-c", PEAK, str(tile)], cwd=root, env=environment, capture_output=True, text=True, check=True
+    )
+    assert float(done.stdout.split()[-1]) < 0.4

@@ -11,7 +11,8 @@ Run: jaxseg train fcn8s_pets --config.data.source_dir=FOLDER
       jaxseg train fcn8s_pets --workdir runs/8s --config.init.weights=runs/16s
 Result: narrow as above, trained on 300 trainval images of three breeds, on their 298 test images: mean IoU 0.646 (pet
     0.705, background 0.831, border 0.403) and pixel accuracy 0.844 in 6 minutes 27 seconds on two cores of an EPYC
-    (jax 0.10.2).
+    (jax 0.10.2). Native aspect: at width 8, with 128 hidden channels and 8 epochs (480 steps), scored in the pixels of
+    the files, mean IoU 0.466 stretched and 0.440 with data.resize=short_side.
 """
 
 from jaxseg.configs import unet_pets_strong

@@ -26,4 +26,5 @@ def get_config():
     config.train.epochs = 20.0
     config.train.evaluate_every = 500
     config.train.checkpoint_every = 500
+    config.train.evaluate_epochs = 5.0  # few images have short epochs
     return config

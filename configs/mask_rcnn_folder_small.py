@@ -22,4 +22,5 @@ def get_config():
     config.model.detection.max_detections = 100
     config.train.batch_size = 4
     config.train.evaluate_every = 500
+    config.train.evaluate_epochs = 5.0  # few images have short epochs
     return config

@@ -31,4 +31,5 @@ def get_config():
     config.optimizer.clip_norm = 1.0
     config.train.batch_size = 8
     config.train.epochs = 100.0
+    config.train.evaluate_epochs = 5.0  # few images have short epochs
     return config

@@ -170,6 +170,7 @@ def _shared() -> ml_collections.ConfigDict:
         # Microbatches per step. More need less memory; "auto" uses as few as fit.
         "accumulate": FieldReference(1, field_type=int | str),
         "evaluate_every": 500,  # Steps between evaluations; 0 evaluates only at the end.
+        "evaluate_epochs": 0.0,  # Largest number of epochs between evaluations; 0 disables it.
         "checkpoint_every": 500,  # Steps between checkpoints; 0 saves only at evaluations and at the end.
         "keep": 2,  # Number of newest checkpoints kept, in addition to the best.
         "best_metric": "mean_iou",  # Score of the val split that selects the best checkpoint.

@@ -106,6 +106,7 @@ RANGES = {
     "train.epochs": POSITIVE,
     "train.accumulate": AT_LEAST_1,
     "train.evaluate_every": AT_LEAST_0,
+    "train.evaluate_epochs": AT_LEAST_0,
     "train.checkpoint_every": AT_LEAST_0,
     "train.keep": AT_LEAST_1,
     "model.features": AT_LEAST_1,

@@ -14,6 +14,7 @@ NORMALIZATION = {
     "isbi": ((0.5, 0.5, 0.5), (0.17, 0.17, 0.17)),
     "shapes": ((0.5, 0.5, 0.5), (0.25, 0.25, 0.25)),
 }
+MOST_EVALUATIONS = 40  # that train.evaluate_epochs asks for in a run
 PATHS = ("data.source_dir", "data.dir", "init.weights", "compilation_cache")
 SIZES = ("image_size", "crop_size")
 
@@ -23,7 +24,7 @@ def resolve_fields(config: ml_collections.ConfigDict, examples: int | None) -> N
 
     Args:
       config: changed in place.
-      examples: number of training images, which turns epochs into steps. None where ``train.steps`` is set.
+      examples: number of training images, which turns epochs into steps; None where it is unknown.
 
     Raises:
       ValueError: a size or number of steps that cannot be.
@@ -39,6 +40,9 @@ def resolve_fields(config: ml_collections.ConfigDict, examples: int | None) -> N
             raise ValueError(f"train.steps is {train.steps}; expected at least 1. Set it, or raise train.epochs.")
         if config.optimizer.warmup_steps >= train.steps:
             config.optimizer.warmup_steps = train.steps // 10
+        if train.evaluate_every and train.evaluate_epochs and examples is not None:
+            often = math.ceil(train.evaluate_epochs * examples / train.batch_size)
+            train.evaluate_every = min(train.evaluate_every, max(often, train.steps // MOST_EVALUATIONS, 1))
 
 
 def microbatches(config: ml_collections.ConfigDict) -> int:

@@ -96,3 +96,26 @@ def test_the_detector_for_a_folder_trains_on_twelve_images():
     small = resolved(pages.load("mask_rcnn_folder_small"), 12)
     assert (small.data.mean, small.data.std) == IMAGENET
     assert small.model.anchor_sizes[-1] == (192,)
+
+
+@pytest.mark.parametrize(
+    ("examples", "fields", "expected"),
+    [
+        (48, {"train__steps": 1500, "train__batch_size": 4}, 60),  # 12 steps per epoch
+        (12, {"train__steps": 1500, "train__batch_size": 4}, 37),  # 15 steps would be 100 evaluations
+        (10_000, {"train__steps": 100_000}, 500),
+        (48, {"train__evaluate_every": 0}, 0),
+        (None, {}, 500),
+    ],
+)
+def test_few_images_are_evaluated_every_few_epochs(examples, fields, expected):
+    config = a_config(train__evaluate_epochs=5.0, **fields)
+    assert resolved(config, examples).train.evaluate_every == expected
+
+
+@pytest.mark.parametrize("name", ["unet_folder", "mask_rcnn_folder", "mask_rcnn_folder_small"])
+def test_sixty_photographs_of_ones_own_are_evaluated_every_five_epochs(name):
+    config = pages.load(name)
+    train = resolved(config, 48).train
+    assert 4 <= train.steps // train.evaluate_every <= 40
+    assert train.evaluate_every * train.batch_size / 48 <= 5.5  # epochs

@@ -61,18 +61,17 @@ class Goodput:
             self._seconds[activity] += seconds - self._inner
             self._inner = outer + seconds
 
-    def wait(self, batches: Iterator[Any], logs: Mapping[str, jax.Array | float] | None) -> tuple[Any, float]:
+    def wait(self, batches: Iterator[Any], result: jax.Array | None) -> tuple[Any, float]:
         """Returns the next batch, and the seconds for which the devices had no step to compute because of it.
 
         Args:
           batches: the input pipeline.
-          logs: results of the step that the devices are working on; None after the last one was waited for.
+          result: a result of the step that the devices are working on; None after the last one was waited for.
         """
         start = self._now()
         batch = next(batches)
         seconds = self._now() - start
-        results = [leaf for leaf in jax.tree.leaves(logs) if not isinstance(leaf, float)]
-        if not all(leaf.is_ready() for leaf in results):
+        if result is not None and not result.is_ready():
             seconds = 0.0  # the devices are still busy
         self._seconds[DATA_WAIT] += seconds
         self._inner += seconds

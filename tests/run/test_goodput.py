@@ -81,9 +81,9 @@ def test_waiting_for_data_is_lost_only_where_the_devices_wait_too(time, clock, r
         time.pass_(2)
         yield "batch"
 
-    logs = None if ready is None else {"data_wait": 0.5, "loss": SimpleNamespace(is_ready=lambda: ready)}
+    result = None if ready is None else SimpleNamespace(is_ready=lambda: ready)
     with clock.spend(STEPS):
-        assert clock.wait(batches(), logs) == ("batch", lost)
+        assert clock.wait(batches(), result) == ("batch", lost)
     assert clock.seconds["data_wait"] == lost
     assert clock.seconds["steps"] == pytest.approx(2 - lost)
 

@@ -7,7 +7,9 @@ import pytest
 from PIL import Image
 from tiny_datasets import draw, save, voc_palette
 
-from jaxseg.data.images import read_header
+from jaxseg.data.images import DEFAULTS, read_header
+from jaxseg.data.instances.annotated import AnnotatedImage, AnnotatedRecords
+from jaxseg.data.semantic.batches import eval_batches
 from jaxseg.data.sources import open_source
 from jaxseg.inference.images import to_image
 
@@ -245,6 +247,78 @@ def test_training_and_prediction_see_the_same_pixels_of_odd_files(own, files):
     assert len(source.records) == 6
     for record, path in zip(source.records, source.files, strict=True):
         np.testing.assert_array_equal(record.image, to_image(path)[0])
+
+
+ODD_ENDINGS = {
+    "RGB": "jpg",
+    "RGBA": "png",
+    "LA": "png",
+    "CMYK": "jpg",
+    "P": "gif",
+    "L": "jpg",
+    "1": "png",
+    "I;16": "tif",
+}
+
+
+def save_odd(folder, number):
+    """Saves an image of a random mode, size and orientation."""
+    rng = np.random.default_rng(number)
+    mode = list(ODD_ENDINGS)[number % len(ODD_ENDINGS)]
+    height, width = rng.integers(9, 40, 2)
+    pixels = rng.integers(0, 256, (height, width, 4), np.uint8)
+    if mode == "I;16":
+        image = Image.fromarray(pixels[..., 0].astype(np.uint16) * 257)
+    else:
+        image = Image.fromarray(pixels).convert("RGBA" if mode in ("RGBA", "LA") else "RGB").convert(mode)
+    exif = Image.Exif()
+    exif[0x0112] = int(rng.integers(1, 9))
+    path = folder / f"odd {number}.{ODD_ENDINGS[mode]}"
+    image.save(path, **({"exif": exif} if path.suffix == ".jpg" else {}))
+    return path
+
+
+def test_all_entry_points_see_the_same_pixels_of_odd_files(own, files):
+    """Prediction, training, evaluation, inspection and annotation files, for 24 random kinds of files."""
+    (files / "images").mkdir()
+    paths = {}
+    for number in range(24):
+        path = save_odd(files / "images", number)
+        height, width = read_header(path).size
+        paths[path.stem] = path
+        save(files / f"masks/{path.stem}.png", np.arange(height * width, dtype=np.uint8).reshape(height, width) % 2)
+    own.update(resize="none", score_at="original", workers=0, cache=False)
+    source = open_source(own, "all")
+    expected = {name: to_image(path)[0] for name, path in paths.items()}
+    with eval_batches(source, own, batch_size=4) as batches:
+        for batch in batches:
+            for row in np.flatnonzero(batch.valid):
+                height, width = batch.sizes[row]
+                name = source.records[int(batch.index[row])].name
+                np.testing.assert_array_equal(batch.image[row, :height, :width], expected[name])
+    annotated = AnnotatedRecords(
+        [AnnotatedImage(1, name, path, read_header(path).size, []) for name, path in paths.items()], {}, DEFAULTS
+    )
+    assert {record.name for record in source.records} == set(expected)
+    for record in (*source.records, *annotated):
+        np.testing.assert_array_equal(record.image, expected[record.name])
+
+
+def test_one_named_class_is_that_class_next_to_the_background(own, files):
+    for stem in "ab":
+        write(files / f"images/{stem}.jpg", files / f"masks/{stem}.png")
+    (files / "classes.txt").write_text("cell\n")
+    source = open_source(own, "all")
+    assert source.class_names == ("background", "cell")
+    np.testing.assert_array_equal(source.records[0].label, BLOCK)
+
+
+def test_a_split_that_is_not_there_is_an_error_with_the_setting_that_helps(own, files):
+    for split in ("train", "val"):
+        write(files / f"{split}/images/a{split}.jpg", files / f"{split}/masks/a{split}.png")
+    own.test = "test"
+    with pytest.raises(ValueError, match=r"no split 'test'.*config\.data\.test=val, or config\.data\.split_seed=1337"):
+        open_source(own, "test")
 
 
 @pytest.mark.parametrize("kind", ["images/b.jpg", "masks/b.png"])

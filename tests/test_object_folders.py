@@ -43,13 +43,13 @@ def test_a_folder_of_objects_trains_in_one_command(root, tmp_path, kind):
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", object_folders.WRITERS)
 def test_a_folder_of_objects_trains_a_semantic_model_in_one_command(tmp_path, kind):
-    object_folders.write(kind, tmp_path / "files", 8)
+    object_folders.write(kind, tmp_path / "files")
     scores = jaxseg.train(
         "unet_folder",
         tmp_path / "run",
         data={"source_dir": str(tmp_path / "files"), "dir": str(tmp_path / "data"), "image_size": 32, "workers": 0},
         model={"features": 2, "depth": 1},
-        train={"steps": 2, "batch_size": 4},
+        train={"steps": 2, "batch_size": 8},
     )
     assert len(scores["val"]["iou"]) == 3
     classes = json.loads((tmp_path / "run/classes.json").read_text())

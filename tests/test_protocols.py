@@ -19,11 +19,14 @@ from torchvision_oracle import load_torchvision
 from jaxseg.data.sources import open_source
 from jaxseg.data.sources.voc import VOC
 from jaxseg.evaluate import batches_of
+from jaxseg.inference import scoring
+from jaxseg.inference.engine import Options
 from jaxseg.run.experiment import build, resolve
 from jaxseg.types import IGNORE, Record, Source
 from jaxseg.weights.mappings import FCN_RESNET
 from jaxseg.weights.torchvision import to_state_dict
 
+CITY, GRAY = tuple(map(str, range(19))), np.zeros((19, 3), np.uint8)
 MEAN, STD = np.array([0.485, 0.456, 0.406], np.float32), np.array([0.229, 0.224, 0.225], np.float32)
 
 
@@ -144,6 +147,36 @@ def test_cityscapes_is_scored_in_its_own_pixels(fcn8s, tmp_path, name):
         return F.interpolate(logits, record.label.shape, mode="bilinear", align_corners=False), record.label
 
     assert_equal_but_for_ties(ours(experiment, state, source), *theirs(source, 19, predict))
+
+
+@pytest.mark.slow
+def test_cityscapes_by_tiles_is_scored_as_by_a_loop_over_tiles(fcn8s):
+    """Tiles of 64 pixels every 32, their logits added with Gaussian weights, one image at a time."""
+    source = photographs([(75, 130), (64, 100)], 19)
+    source = source._replace(class_names=CITY, palette=GRAY)
+    experiment, state, network = fcn8s(page("fcn8s_cityscapes_native"), source)
+
+    def predict(record):
+        import torch
+
+        height, width = record.label.shape
+        total, weights = torch.zeros(1, 19, height, width), torch.zeros(height, width)
+        bell = np.exp(-0.5 * (((np.arange(64) + 0.5) / 64 - 0.5) * 8) ** 2)
+        window = torch.from_numpy(np.outer(bell, bell).astype(np.float32))
+        for top in range(0, height - 32, 32):
+            for left in range(0, width - 32, 32):
+                logits = network(normalized(record.image[top : top + 64, left : left + 64]))
+                rows, columns = logits.shape[2:]
+                total[:, :, top : top + 64, left : left + 64] += logits * window[:rows, :columns]
+                weights[top : top + 64, left : left + 64] += window[:rows, :columns]
+        return total / weights, record.label
+
+    expected, ties = theirs(source, 19, predict)
+    found = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scoring.metrics, "result", lambda total: found.append(total))
+        scoring.score_predictions(experiment, state, source, Options(tile=64))
+    assert_equal_but_for_ties(found[0], expected, ties)
 
 
 def reference_target(annotations, size):

@@ -41,7 +41,7 @@ def test_a_folder_of_objects_trains_in_one_command(root, tmp_path, kind):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", object_folders.WRITERS)
+@pytest.mark.parametrize("kind", ["coco (CVAT)", "yolo", "labelme", "cvat"])
 def test_a_folder_of_objects_trains_a_semantic_model_in_one_command(tmp_path, kind):
     object_folders.write(kind, tmp_path / "files")
     scores = jaxseg.train(

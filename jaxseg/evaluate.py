@@ -13,6 +13,8 @@ from jaxseg.data.class_shares import has_labeled_pixel
 from jaxseg.data.sources import open_source
 from jaxseg.inference import EXAMPLES
 from jaxseg.inference.engine import Options, changes_views
+from jaxseg.inference.export_scoring import score_export
+from jaxseg.inference.exported import ExportedPredictor
 from jaxseg.inference.scoring import score_predictions
 from jaxseg.metrics.details import Details
 from jaxseg.parallel.mesh import batch_share
@@ -166,6 +168,31 @@ def evaluate(
 
 def _be_quiet(line: str) -> None:
     """Prints nothing."""
+
+
+def evaluate_export(
+    predictor: ExportedPredictor, data: ml_collections.ConfigDict | None = None
+) -> dict[str, dict[str, Any]]:
+    """Evaluates an exported model on the val and test splits of a config; returns the scores, by kind of split.
+
+    Args:
+      predictor: the exported model.
+      data: ``config.data`` of other data; None uses those of its run. Images are prepared as the run prepared them.
+
+    Raises:
+      ValueError: there is no such split, or it cannot be scored.
+    """
+    config = predictor.trained.config.copy_and_resolve_references()
+    if data is not None:
+        with config.unlocked():
+            own = BEFORE | {field: config.data[field] for field in AS_TRAINED if field in config.data}
+            config.data.update(data.to_dict() | own)
+    kinds = scored_splits(config)
+    if not kinds:
+        raise ValueError("data.val and data.test are empty; expected the name of a split. Set one of them.")
+    sources = {kind: open_source(config.data, config.data[kind], predictor.class_names) for kind in kinds}
+    check_scored(sources, config.task)
+    return {kind: score_export(predictor, config.data, source) for kind, source in sources.items()}
 
 
 def load_state(experiment: Experiment, folder: pathlib.Path, checkpoint: str) -> TrainState:

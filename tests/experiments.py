@@ -8,8 +8,10 @@ import pytest
 
 from configs import base
 from jaxseg.data.sources import open_source
+from jaxseg.inference.engine import TrainedModel
 from jaxseg.models import table as models
 from jaxseg.run.experiment import build, resolve
+from jaxseg.run.state import eval_variables
 
 
 def tiny_config(**fields):
@@ -63,6 +65,15 @@ def tiny_experiment(config, devices=None):
     """The experiment of a config, with the training split that it learns from."""
     source = open_source(config.data, config.data.train)
     return build(resolve(config, source), source.class_names, source.palette, devices), source
+
+
+def tiny_trained(**fields):
+    """The model of a tiny detector with its first parameters, for predictions and exports."""
+    experiment, source = tiny_experiment(tiny_detector(**fields), jax.devices()[:1])
+    variables = jax.tree.map(jnp.asarray, eval_variables(experiment.steps.init()))
+    ids = tuple(range(len(source.class_names)))
+    model = experiment.task.model.module
+    return TrainedModel(experiment.config, model, variables, source.class_names, source.palette, ids)
 
 
 @contextlib.contextmanager

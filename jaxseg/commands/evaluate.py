@@ -3,12 +3,13 @@
 jaxseg evaluate --workdir runs/unet_shapes
 jaxseg evaluate --workdir runs/unet_shapes --checkpoint best --flips --scales 0.75,1,1.25
 jaxseg evaluate unet_folder --workdir runs/mine --config.data.source_dir=FOLDER
+jaxseg evaluate --model pets.jaxseg
 """
 
 import argparse
 import json
 
-from jaxseg.commands import running, view_flags
+from jaxseg.commands import process, running, view_flags
 from jaxseg.commands.arguments import Parser
 
 
@@ -19,11 +20,16 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--workdir", help="Folder of the run. Default: runs/ and the name of the config.")
     parser.add_argument("--checkpoint", default="latest", help="Checkpoint: latest, best or a step. Default: latest.")
     parser.add_argument("--report", action="store_true", help="Write WORKDIR/report.html, with examples and errors.")
+    parser.add_argument("--model", help="File of `jaxseg export`, instead of a run, such as pets.jaxseg.")
     view_flags.add_flags(parser)
     parser.add_argument("--mode", help=argparse.SUPPRESS)
     parser.add_argument("--profile_steps", help=argparse.SUPPRESS)
     running.add_process_flags(parser)
     options = parser.parse(arguments)
+    if options.model:
+        if options.workdir or options.report or options.tile or options.flips or options.scales != "1":
+            parser.error("--model is given with --workdir, --report, --tile, --flips or --scales; expected it alone")
+        return evaluate_model(options)
     if options.config is None and not options.workdir:
         parser.error("--workdir is missing. Give the folder of a run, or a config.")
     views = view_flags.read_flags(options)
@@ -43,3 +49,15 @@ def main(arguments: list[str]) -> int:
             print(json.dumps(scores, indent=2))
 
     return running.run(options, options.config, work)
+
+
+def evaluate_model(options: argparse.Namespace) -> int:
+    """Scores an exported file on its own data, or on those of a config, and prints the scores as JSON."""
+    process.prepare()
+
+    from jaxseg.evaluate import evaluate_export
+    from jaxseg.inference.exported import load_export
+
+    data = None if options.config is None else options.config.data
+    print(json.dumps(evaluate_export(load_export(options.model), data), indent=2))
+    return 0

@@ -2,11 +2,12 @@
 
 jaxseg export --workdir runs/unet_pets --output pets.jaxseg
 jaxseg export --workdir runs/unet_pets --size 480,640 --output pets.jaxseg
+jaxseg export --workdir runs/unet_pets --format onnx --output pets.onnx
 jaxseg export --workdir runs/mask_rcnn --format torchvision --output mask_rcnn.pth
 
 ``jaxseg predict --model pets.jaxseg --input photo.jpg`` runs the file. So do jax and numpy alone, on CPUs, CUDA GPUs
-and TPUs; jaxseg/inference/stablehlo.py shows the ten lines. The file is written only if it answers as the run does on
-ten images.
+and TPUs; jaxseg/inference/stablehlo.py shows the ten lines. onnxruntime runs an ONNX file, see
+jaxseg/inference/onnx_files.py. The file is written only if it answers as the run does on ten images.
 """
 
 import pathlib
@@ -16,7 +17,10 @@ from jaxseg.commands import process
 from jaxseg.commands.arguments import Parser
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from jaxseg.inference import Predictor
+    from jaxseg.inference.stablehlo import Export
 
 # Largest differences between a run and its export that are accepted, see inference.stablehlo.compare_results.
 LIMITS = {"pixels": 0.01, "missing": 0.02, "score": 0.02}
@@ -30,16 +34,22 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--weights", help="Weights for --config, instead of a run, such as model.pth.")
     parser.add_argument(
         "--format",
-        choices=["stablehlo", "torchvision"],
+        choices=["stablehlo", "onnx", "torchvision"],
         default="stablehlo",
-        help="A program of jax.export, or a state dict (.pth, .safetensors) for torchvision. Default: stablehlo.",
+        help="A program of jax.export, an ONNX model, or a state dict (.pth, .safetensors) for torchvision. "
+        "Default: stablehlo.",
     )
     parser.add_argument("--output", help="File to write, such as model.jaxseg or model.pth.")
     parser.add_argument("--checkpoint", default="latest", help="Checkpoint: latest, best or a step. Default: latest.")
-    parser.add_argument("--size", help="Height and width of all images, such as 480,640. Default: images of any size.")
+    parser.add_argument(
+        "--size",
+        help="Height and width of all images, such as 480,640. Default: any size; for ONNX data.image_size.",
+    )
     options = parser.parse(arguments)
     if not options.output:
         parser.error("--output is missing. Give the file to write, such as model.jaxseg.")
+    if (options.format == "onnx") != (pathlib.Path(options.output).suffix == ".onnx"):
+        parser.error(f"--output is {options.output}; expected a name that ends in .onnx with --format onnx only")
     if bool(options.workdir) == bool(options.weights) or bool(options.weights) != (options.config is not None):
         parser.error("give either --workdir, or --config and --weights")
     size = _pair(parser, options.size)
@@ -56,30 +66,45 @@ def main(arguments: list[str]) -> None:
         from jaxseg.inference.export import export_torchvision
 
         print(export_torchvision(model, output))
+    elif options.format == "onnx":
+        from jaxseg.inference import onnx_export, onnx_files
+
+        onnx_files.check_libraries("jax2onnx", "onnx", "onnxruntime")
+        write_checked(model, output, onnx_export.export_onnx(model.trained, size), onnx_files.write_onnx)
     else:
-        write_checked(model, output, size)
+        from jaxseg.inference import stablehlo
+
+        write_checked(model, output, stablehlo.export_model(model.trained, size), stablehlo.write_export)
 
 
-def write_checked(model: "Predictor", output: pathlib.Path, size: tuple[int, int] | None) -> None:
-    """Writes a StableHLO export after comparing it with the model.
+def write_checked(
+    model: "Predictor", output: pathlib.Path, export: "Export", write: "Callable[[pathlib.Path, Export], None]"
+) -> None:
+    """Writes an export after comparing it with the model.
+
+    Args:
+      model: the model that was exported.
+      output: the file to write.
+      export: what to write.
+      write: writes it.
 
     Raises:
       ValueError: their answers differ by more than ``LIMITS``.
     """
     from jaxseg.inference.exported import ExportedPredictor
-    from jaxseg.inference.stablehlo import compare_results, export_model, write_export
+    from jaxseg.inference.stablehlo import compare_results
     from jaxseg.inference.trial_images import trial_images
 
-    export = export_model(model.trained, size)
-    images, origin = trial_images(model.trained.config.data, size)
-    differences = compare_results(model.predict(images), ExportedPredictor(export).predict(images))
+    exported = ExportedPredictor(export)
+    images, origin = trial_images(model.trained.config.data, exported.size)
+    differences = compare_results(model.predict(images), exported.predict(images))
     shown = ", ".join(f"{name} {value:.2g}" for name, value in differences.items())
     print(f"largest differences on {len(images)} {origin}: {shown}")
     for name, value in differences.items():
         if value > LIMITS[name]:
             raise ValueError(f"the export's {name} differ by {value:.3g}; expected at most {LIMITS[name]}.")
     export.description["differences"] = {"images": f"{len(images)} {origin}", **differences}
-    write_export(output, export)
+    write(output, export)
     print(f"{output}: {output.stat().st_size / 1e6:.1f} MB, input {export.description['input']}")
 
 

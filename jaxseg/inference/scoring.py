@@ -16,6 +16,7 @@ from jaxseg.metrics import semantic as metrics
 from jaxseg.models.mask_rcnn.detections import Instances
 from jaxseg.run.experiment import Experiment
 from jaxseg.run.state import TrainState, eval_variables
+from jaxseg.tasks.task import Metric
 from jaxseg.types import IGNORE, Source
 
 
@@ -41,13 +42,21 @@ def score_predictions(experiment: Experiment, state: TrainState, source: Source,
     ids = tuple(range(len(classes.names)))
     model, variables = experiment.task.model.module, eval_variables(state)
     trained = TrainedModel(config, model, variables, classes.names, classes.palette, ids, experiment.mesh)
-    score = _score_detections if config.task == "instances" else _score_label_maps
-    return score(experiment, trained, source, check_options(options))
+    options = check_options(options)
+    if config.task == "instances":
+        return score_detections(instances.make_engine(trained, options), experiment.task.metric, source, options.batch)
+    return score_label_maps(semantic.make_engine(trained, options), len(ids), source, options.batch)
 
 
-def _score_label_maps(experiment: Experiment, trained: TrainedModel, source: Source, options: Options) -> dict:
-    engine = semantic.make_engine(trained, options)
-    count = len(trained.class_names)
+def score_label_maps(engine: Engine, count: int, source: Source, batch: int = 1) -> dict[str, Any]:
+    """Returns the scores of label maps in the pixels of the files.
+
+    Args:
+      engine: predicts them.
+      count: the number of classes.
+      source: the split.
+      batch: images per batch.
+    """
     labels: dict[int, np.ndarray] = {}
 
     def read(index: int) -> tuple[np.ndarray, None]:
@@ -59,13 +68,20 @@ def _score_label_maps(experiment: Experiment, trained: TrainedModel, source: Sou
         return confusion_matrix(labels.pop(index), result.mask, count)
 
     total = metrics.start(count)
-    for outcome in _outcomes(engine, source, read, options.batch, compare):
+    for outcome in _outcomes(engine, source, read, batch, compare):
         total = metrics.add(total, outcome.value)
     return metrics.result(total)
 
 
-def _score_detections(experiment: Experiment, trained: TrainedModel, source: Source, options: Options) -> dict:
-    engine = instances.make_engine(trained, options)
+def score_detections(engine: Engine, metric: Metric, source: Source, batch: int = 1) -> dict[str, Any]:
+    """Returns the scores of detections in the pixels of the files.
+
+    Args:
+      engine: finds the objects.
+      metric: that of the task.
+      source: the split.
+      batch: images per batch.
+    """
 
     def read(index: int) -> tuple[np.ndarray, None]:
         return source.records[index].image, None
@@ -75,11 +91,11 @@ def _score_detections(experiment: Experiment, trained: TrainedModel, source: Sou
         found = Instances(result.boxes, result.scores, result.class_ids, valid, result.mask_probabilities)
         return found, result.size
 
-    with experiment.task.metric.start(source) as scoring:
-        for outcome in _outcomes(engine, source, read, options.batch, keep):
+    with metric.start(source) as scoring:
+        for outcome in _outcomes(engine, source, read, batch, keep):
             found, size = outcome.value
             scoring = coco_evaluation.add(scoring, found, outcome.item, size)
-        return experiment.task.metric.result(scoring)
+        return metric.result(scoring)
 
 
 def _outcomes(engine: Engine, source: Source, read: Callable, batch: int, handle: Callable) -> Any:

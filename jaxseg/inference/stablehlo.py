@@ -18,14 +18,14 @@ import json
 import pathlib
 import zipfile
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 import jaxseg
-from jaxseg.data.resize import buckets
+from jaxseg.data.resize import buckets, resized_size, rounded_up
 from jaxseg.data.semantic.transforms import image_size
 from jaxseg.inference.engine import TrainedModel, matmul_precision
 from jaxseg.inference.results import InstanceResult, SemanticResult
@@ -40,15 +40,22 @@ PROGRAM, DESCRIPTION = "program.bin", "model.json"
 Outputs = dict[str, jax.Array]
 
 
+class Program(Protocol):
+    """What runs an exported model."""
+
+    def call(self, images: np.ndarray) -> Any:
+        """Takes uint8 ``[b, h, w, 3]`` and returns a dictionary of arrays, see ``OUTPUTS``."""
+
+
 class Export(NamedTuple):
     """An exported model.
 
     Attributes:
-      program: takes uint8 ``[b, h, w, 3]`` and returns a dictionary of arrays, see ``OUTPUTS``.
+      program: runs it.
       description: the content of ``model.json``.
     """
 
-    program: jax.export.Exported
+    program: Program
     description: dict[str, Any]
 
 
@@ -74,34 +81,62 @@ def export_model(trained: TrainedModel, size: tuple[int, int] | None = None) -> 
     Raises:
       ValueError: the config resizes images in a way that the program cannot.
     """
-    task = trained.config.task
+    answer = make_function(trained, size)
+    sides = "h, w" if size is None else f"{size[0]}, {size[1]}"
+    (shape,) = (jax.export.symbolic_shape(f"b, {sides}, 3"),)
+    image = jax.ShapeDtypeStruct(shape, jnp.uint8)
+    program = jax.export.export(jax.jit(answer), platforms=PLATFORMS)(image)
+    return Export(program, describe(trained, size))
+
+
+def make_function(trained: TrainedModel, size: tuple[int, int] | None = None) -> Callable[[jax.Array], Outputs]:
+    """Returns the function that an export computes: uint8 ``[b, h, w, 3]`` to the arrays of ``OUTPUTS``.
+
+    Args:
+      trained: the model.
+      size: height and width of the images; None accepts any size.
+
+    Raises:
+      ValueError: the config resizes images in a way that the program cannot.
+    """
     if getattr(trained.config.data, "resize", "stretch") != "stretch":
         raise ValueError(
             f"data.resize is {trained.config.data.resize!r}; expected 'stretch' for an export. Train with "
             "--config.data.resize=stretch."
         )
-    answer = _FUNCTIONS[task](_portable(trained))
+    return _FUNCTIONS[trained.config.task](_portable(trained), size)
+
+
+def describe(trained: TrainedModel, size: tuple[int, int] | None) -> dict[str, Any]:
+    """Returns what an artifact says about itself, as JSON values."""
     sides = "h, w" if size is None else f"{size[0]}, {size[1]}"
-    (shape,) = (jax.export.symbolic_shape(f"b, {sides}, 3"),)
-    image = jax.ShapeDtypeStruct(shape, jnp.uint8)
-    program = jax.export.export(jax.jit(answer), platforms=PLATFORMS)(image)
-    description = {
+    task = trained.config.task
+    return {
         "format": 1,
         "jaxseg": jaxseg.__version__,
         "jax": jax.__version__,
         "task": task,
         "input": f"uint8 [b, {sides}, 3], RGB",
+        "size": None if size is None else list(size),
+        "predicted": _predicted_size(trained) if task == "semantic" else None,
         "outputs": OUTPUTS[task],
         "class_names": list(trained.class_names),
         "palette": np.asarray(trained.palette).tolist(),
         "category_ids": [int(number) for number in trained.category_ids],
         "config": json.loads(trained.config.to_json()),
     }
-    return Export(program, description)
+
+
+def _predicted_size(trained: TrainedModel) -> list[int]:
+    """Returns height and width of a semantic model's logits; valid convolutions make them smaller than the image."""
+    image = jax.ShapeDtypeStruct((1, *image_size(trained.config.data), 3), jnp.float32)
+    logits = jax.eval_shape(lambda x: trained.model.apply(trained.variables, x, train=False)["logits"], image)
+    return list(logits.shape[1:3])
 
 
 def write_export(path: pathlib.Path, export: Export) -> None:
-    """Writes an export; the file appears when it is complete."""
+    """Writes a StableHLO export; the file appears when it is complete."""
+    assert isinstance(export.program, jax.export.Exported)
     part = path.with_name(path.name + ".part")
     with zipfile.ZipFile(part, "w") as archive:
         archive.writestr(PROGRAM, bytes(export.program.serialize()))
@@ -171,7 +206,8 @@ def _portable(trained: TrainedModel) -> TrainedModel:
     return trained._replace(model=trained.model.clone(cpu_kernels=False), variables=variables, mesh=None)
 
 
-def _semantic(trained: TrainedModel) -> Callable[[jax.Array], Outputs]:
+def _semantic(trained: TrainedModel, size: tuple[int, int] | None) -> Callable[[jax.Array], Outputs]:
+    del size  # The model sees images of one size in any case.
     config, data = trained.config, trained.config.data
     height, width = image_size(data)
 
@@ -182,20 +218,25 @@ def _semantic(trained: TrainedModel) -> Callable[[jax.Array], Outputs]:
         with matmul_precision(config):
             x = normalize(x, data.mean, data.std, data.scale, DTYPES[config.precision])
             logits = trained.model.apply(trained.variables, x, train=False)["logits"]
-        logits = extend_to(logits, (height, width)).astype(jnp.float32)
+        if logits.shape[1:3] != (height, width):
+            logits = extend_to(logits, (height, width))
+        logits = logits.astype(jnp.float32)
         return {"label": jnp.argmax(_resize(logits, own, own), axis=-1).astype(jnp.uint8)}
 
     return answer
 
 
-def _instances(trained: TrainedModel) -> Callable[[jax.Array], Outputs]:
+def _instances(trained: TrainedModel, size: tuple[int, int] | None) -> Callable[[jax.Array], Outputs]:
     config, data = trained.config, trained.config.data
-    side = max(max(size) for size in buckets(data.min_size, data.max_size))
+    if size is None:
+        canvas = (max(max(bucket) for bucket in buckets(data.min_size, data.max_size)),) * 2
+    else:
+        canvas = rounded_up(resized_size(size, data.min_size, data.max_size))
 
     def answer(image: jax.Array) -> Outputs:
         sizes = _detector_sizes(image.shape[1:3], data.min_size, data.max_size, image.shape[0])
         x = normalize(image.astype(jnp.float32), data.mean, data.std, data.scale)
-        x = _resize(x, (side, side), (sizes[0, 0], sizes[0, 1]))
+        x = _resize(x, canvas, (sizes[0, 0], sizes[0, 1]))
         x = zero_padding(x, valid_mask(sizes, x.shape[1:3], 1))
         with matmul_precision(config):
             found = trained.model.apply(trained.variables, x, sizes, padded_to_stride(sizes))

@@ -21,23 +21,61 @@ def photo():
     return np.clip(np.cumsum(rng.integers(-9, 10, (45, 70, 3)), axis=1) + 128, 0, 255).astype(np.uint8)
 
 
-def test_the_command_writes_a_file_that_answers_as_the_run_does(trained, tmp_path, capsys, photo):
-    folder, _ = trained
-    path = tmp_path / "model.jaxseg"
-    assert run(["export", "--workdir", str(folder), "--output", str(path)]) == 0
-    assert "largest differences on 10 images of shapes: pixels" in capsys.readouterr().out
+@pytest.fixture(scope="module")
+def exported(trained, tmp_path_factory):
+    """The file that the command writes for the tiny run."""
+    path = tmp_path_factory.mktemp("exported") / "model.jaxseg"
+    assert run(["export", "--workdir", str(trained[0]), "--output", str(path)]) == 0
+    return path
+
+
+def test_the_command_writes_a_file_that_answers_as_the_run_does(trained, exported, photo):
+    folder, path = trained[0], exported
     photo = photo[:32, :32]  # the size of the run's images, so that nothing is resized
     expected, found = load(folder).predict(photo), load_export(path).predict(photo)
     assert np.mean(expected.mask != found.mask) <= 0.001
     assert found.class_names == expected.class_names
-    assert json.loads(zipfile.ZipFile(path).read("model.json"))["differences"]["pixels"] <= 0.01
+    differences = json.loads(zipfile.ZipFile(path).read("model.json"))["differences"]
+    assert differences["images"] == "10 images of shapes"
+    assert differences["pixels"] <= 0.01
 
 
-def test_jax_and_numpy_run_a_file_on_batches_of_any_size(trained, tmp_path, photo):
-    folder, _ = trained
-    path = tmp_path / "model.jaxseg"
-    export.write_export(path, export.export_model(load(folder).trained))
-    program = jax.export.deserialize(bytearray(zipfile.ZipFile(path).read("program.bin")))
+def test_a_file_has_the_scores_of_its_run(trained, exported, capsys):
+    assert run(["evaluate", "--model", str(exported)]) == 0
+    found = json.loads(capsys.readouterr().out)
+    expected = {name: score for name, score in trained[1].items() if name != "loss"}
+    assert found["val"]["pixel_accuracy"] == pytest.approx(expected["pixel_accuracy"], abs=1e-4)
+    assert found["val"]["iou"] == pytest.approx(expected["iou"], abs=1e-3)
+    assert set(found["val"]) == set(expected)
+
+
+def test_evaluate_takes_a_run_or_a_file(exported, capsys):
+    assert run(["evaluate", "--model", str(exported), "--workdir", "runs/x"]) == 2
+    assert "expected it alone" in capsys.readouterr().err
+
+
+def test_a_file_is_served(exported, monkeypatch, photo):
+    uvicorn, testclient = pytest.importorskip("uvicorn"), pytest.importorskip("starlette.testclient")
+    replies = {}
+
+    def visit(server, sockets):
+        """Uses the application instead of listening for clients."""
+        with testclient.TestClient(server.config.app, base_url="http://127.0.0.1") as http:
+            content = cv2.imencode(".png", photo[:32, :32])[1].tobytes()
+            replies["info"] = http.get("/info").json()
+            replies["plain"] = http.post("/predict", content=content)
+            replies["flips"] = http.post("/predict?flips=true", content=content)
+
+    monkeypatch.setattr(uvicorn.Server, "run", visit)
+    assert not run(["serve", "--model", str(exported), "--port", "0", "--batch", "1"])
+    assert replies["info"]["can_vary"] is False
+    assert (replies["plain"].status_code, replies["plain"].json()["task"]) == (200, "semantic")
+    assert replies["plain"].json()["confidence_png"] is None
+    assert (replies["flips"].status_code, list(replies["flips"].json())) == (400, ["error"])
+
+
+def test_jax_and_numpy_run_a_file_on_batches_of_any_size(exported, photo):
+    program = jax.export.deserialize(bytearray(zipfile.ZipFile(exported).read("program.bin")))
     assert program.platforms == ("cpu", "cuda", "tpu")
     two = np.asarray(program.call(np.stack([photo, photo[:, ::-1]]))["label"])
     chex.assert_shape(two, (2, 45, 70))
@@ -62,11 +100,9 @@ def test_files_that_are_no_exports_are_named(tmp_path):
         load_export(path)
 
 
-def test_an_exported_model_refuses_options_of_runs(trained, tmp_path):
-    path = tmp_path / "model.jaxseg"
-    export.write_export(path, export.export_model(load(trained[0]).trained, (32, 32)))
+def test_an_exported_model_refuses_options_of_runs(exported):
     with pytest.raises(ValueError, match="no option except batch"):
-        load_export(path).predict(np.zeros((32, 32, 3), np.uint8), flips=True)
+        load_export(exported).predict(np.zeros((32, 32, 3), np.uint8), flips=True)
 
 
 @pytest.mark.parametrize(
@@ -82,21 +118,12 @@ def test_detectors_resize_in_whole_numbers_as_in_training(size, expected):
 
 @pytest.mark.slow
 def test_a_detectors_export_finds_what_the_run_finds(photo):
-    import jax.numpy as jnp
-    from experiments import tiny_detector, tiny_experiment
+    from experiments import tiny_trained
 
-    from jaxseg.inference.engine import TrainedModel
     from jaxseg.inference.exported import ExportedPredictor
     from jaxseg.inference.predictor import Predictor
-    from jaxseg.run.state import eval_variables
 
-    config = tiny_detector(model__detection={"max_detections": 8, "score_threshold": 0.0})
-    experiment, source = tiny_experiment(config, jax.devices()[:1])
-    variables = jax.tree.map(jnp.asarray, eval_variables(experiment.steps.init()))
-    ids = tuple(range(len(source.class_names)))
-    trained = TrainedModel(
-        experiment.config, experiment.task.model.module, variables, source.class_names, source.palette, ids
-    )
+    trained = tiny_trained(model__detection={"max_detections": 8, "score_threshold": 0.0})
     expected = Predictor(trained).predict(photo)
     found = ExportedPredictor(export.export_model(trained)).predict(photo)
     np.testing.assert_allclose(np.sort(found.scores), np.sort(expected.scores), atol=2e-3)

@@ -1,0 +1,80 @@
+"""Changes to ONNX models that jax2onnx writes, so that onnxruntime accepts them. Each keeps the values as they are."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+
+def narrow_constants(model: Any) -> Any:
+    """Turns float64 constants of an ONNX model into float32 ones, in place, and returns it.
+
+    The converter writes some Python numbers as float64, which operations on float32 refuse. It also declares the
+    shapes of some inner values in another order of axes; these declarations are optional and are dropped.
+    """
+    from onnx import AttributeProto, TensorProto, numpy_helper
+
+    def narrow(tensor: Any) -> None:
+        if tensor.data_type == TensorProto.DOUBLE:
+            values = numpy_helper.to_array(tensor).astype(np.float32)
+            tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
+
+    for graph in _graphs(model.graph):
+        del graph.value_info[:]
+        for tensor in graph.initializer:
+            narrow(tensor)
+        for node in graph.node:
+            for attribute in node.attribute:
+                if attribute.type == AttributeProto.TENSOR:
+                    narrow(attribute.t)
+                if node.op_type == "Cast" and attribute.name == "to" and attribute.i == TensorProto.DOUBLE:
+                    attribute.i = TensorProto.FLOAT
+    return model
+
+
+def _graphs(graph: Any) -> Iterator[Any]:
+    """Yields a graph and those within it, such as the bodies of loops."""
+    yield graph
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                yield from _graphs(attribute.g)
+
+
+def replace_bool_where(model: Any) -> Any:
+    """Replaces ``Where`` of truth values in an ONNX model, in place, and returns it.
+
+    onnxruntime has no kernel for it. ``(c and x) or (not c and y)`` is the same.
+    """
+    from onnx import TensorProto, helper
+
+    for graph, types in _typed_graphs(model):
+        nodes = list(graph.node)
+        del graph.node[:]
+        for node in nodes:
+            if node.op_type != "Where" or TensorProto.BOOL not in map(types.get, (*node.input[1:], *node.output)):
+                graph.node.append(node)
+                continue
+            (condition, true, false), (output,) = node.input, node.output
+            names = [f"{output}/{part}" for part in ("true", "not", "false")]
+            graph.node.extend(
+                [
+                    helper.make_node("And", [condition, true], names[:1]),
+                    helper.make_node("Not", [condition], names[1:2]),
+                    helper.make_node("And", [names[1], false], names[2:]),
+                    helper.make_node("Or", [names[0], names[2]], [output]),
+                ]
+            )
+    return model
+
+
+def _typed_graphs(model: Any) -> Iterator[tuple[Any, dict[str, int]]]:
+    """Yields each graph of a model with the type of each of its values, as far as they can be inferred."""
+    from onnx import shape_inference
+
+    inferred = shape_inference.infer_shapes(model)
+    for graph, known in zip(list(_graphs(model.graph)), list(_graphs(inferred.graph)), strict=True):
+        types = {tensor.name: tensor.data_type for tensor in known.initializer}
+        for value in (*known.value_info, *known.input, *known.output):
+            types[value.name] = value.type.tensor_type.elem_type
+        yield graph, types

@@ -1,0 +1,120 @@
+"""ONNX exports: they answer as their runs do under onnxruntime, and each adapter keeps the values."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from jaxseg.commands import run
+from jaxseg.inference import load, onnx_files
+from jaxseg.inference.exported import load_export
+
+
+def run_model(model, *arrays):
+    """Runs an ONNX model whose inputs are called x0, x1, ..."""
+    session = pytest.importorskip("onnxruntime").InferenceSession(
+        model.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    return session.run(None, {f"x{number}": array for number, array in enumerate(arrays)})
+
+
+def make_model(nodes, inputs, output, initializer=()):
+    """Returns an ONNX model; inputs and the output are pairs of a type and a shape."""
+    helper = pytest.importorskip("onnx").helper
+    values = [helper.make_tensor_value_info(f"x{number}", *one) for number, one in enumerate(inputs)]
+    outputs = [helper.make_tensor_value_info("y", *output)]
+    graph = helper.make_graph(nodes, "graph", values, outputs, initializer)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+
+
+def test_constants_of_float64_become_float32():
+    onnx = pytest.importorskip("onnx")
+    from jaxseg.inference.onnx_adapters import narrow_constants
+
+    number = onnx.numpy_helper.from_array(np.array(3.4e38), "most")
+    kind = onnx.TensorProto.FLOAT, [2]
+    model = make_model([onnx.helper.make_node("Min", ["x0", "most"], ["y"])], [kind], kind, [number])
+    (found,) = run_model(narrow_constants(model), np.array([1, np.inf], np.float32))
+    np.testing.assert_array_equal(found, np.array([1, 3.4e38], np.float32))
+
+
+def test_where_of_truth_values_is_written_in_logic():
+    onnx = pytest.importorskip("onnx")
+    from jaxseg.inference.onnx_adapters import replace_bool_where
+
+    kind = onnx.TensorProto.BOOL, [8]
+    model = make_model([onnx.helper.make_node("Where", ["x0", "x1", "x2"], ["y"])], [kind] * 3, kind)
+    bits = (np.arange(8) >> np.arange(3)[:, None]) % 2 == 1
+    (found,) = run_model(replace_bool_where(model), *bits)
+    np.testing.assert_array_equal(found, np.where(*bits))
+    assert "Where" not in [node.op_type for node in model.graph.node]
+
+
+def test_where_of_numbers_stays():
+    onnx = pytest.importorskip("onnx")
+    from jaxseg.inference.onnx_adapters import replace_bool_where
+
+    truth, kind = (onnx.TensorProto.BOOL, [2]), (onnx.TensorProto.FLOAT, [2])
+    model = make_model([onnx.helper.make_node("Where", ["x0", "x1", "x2"], ["y"])], [truth, kind, kind], kind)
+    numbers = np.array([True, False]), np.float32([1, 2]), np.float32([3, 4])
+    assert run_model(replace_bool_where(model), *numbers)[0].tolist() == [1, 4]
+
+
+def test_a_missing_library_is_one_line_that_names_the_extra(monkeypatch, trained, tmp_path, capsys):
+    monkeypatch.setattr(onnx_files.importlib.util, "find_spec", lambda name: None)
+    arguments = ["export", "--workdir", str(trained[0]), "--format", "onnx", "--output", str(tmp_path / "model.onnx")]
+    assert run(arguments) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "pip install 'jaxseg[onnx]'" in error
+
+
+def test_onnx_files_end_in_onnx(capsys):
+    assert run(["export", "--workdir", "x", "--format", "onnx", "--output", "model.jaxseg"]) == 2
+    assert run(["export", "--workdir", "x", "--output", "model.onnx"]) == 2
+    assert capsys.readouterr().err.count("expected a name that ends in .onnx") == 2
+
+
+def test_files_that_are_no_exports_are_named(tmp_path):
+    pytest.importorskip("onnxruntime")
+    path = tmp_path / "model.onnx"
+    with pytest.raises(ValueError, match="does not exist"):
+        load_export(path)
+    path.write_bytes(b"not a model")
+    with pytest.raises(ValueError, match="model.onnx, which cannot be read"):
+        load_export(path)
+
+
+@pytest.mark.slow
+def test_a_semantic_model_answers_as_its_run(trained, tmp_path, capsys):
+    pytest.importorskip("jax2onnx")
+    folder, scores = trained
+    path = tmp_path / "model.onnx"
+    assert run(["export", "--workdir", str(folder), "--format", "onnx", "--output", str(path)]) == 0
+    assert "largest differences on 10 images of shapes: pixels" in capsys.readouterr().out
+    model = load_export(path)
+    assert model.export.description["differences"]["pixels"] <= 0.001
+    images = list(np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), np.uint8))
+    for expected, found in zip(load(folder).predict(images), model.predict(images, batch=3), strict=True):
+        assert np.mean(expected.mask != found.mask) <= 0.001
+    assert run(["evaluate", "--model", str(path)]) == 0
+    found = json.loads(capsys.readouterr().out)["val"]
+    assert found["pixel_accuracy"] == pytest.approx(scores["pixel_accuracy"], abs=1e-4)
+
+
+@pytest.mark.slow
+def test_a_detector_answers_as_its_run():
+    pytest.importorskip("jax2onnx")
+    from experiments import tiny_trained
+
+    from jaxseg.inference.onnx_export import export_onnx
+    from jaxseg.inference.stablehlo import make_function
+
+    trained = tiny_trained(model__detection={"max_detections": 8, "score_threshold": 0.0})
+    image = np.random.default_rng(0).integers(0, 256, (1, 48, 64, 3), np.uint8)
+    found = export_onnx(trained, (48, 64)).program.call(image)
+    expected = jax.jit(make_function(trained, (48, 64)))(image)
+    assert expected["valid"].sum() > 0
+    for name, tolerance in {"valid": 0, "classes": 0, "scores": 1e-4, "boxes": 1e-2, "masks": 1e-3}.items():
+        np.testing.assert_allclose(np.float32(found[name]), np.float32(expected[name]), atol=tolerance, err_msg=name)

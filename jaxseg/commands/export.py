@@ -1,7 +1,6 @@
 """Exports a trained model as one file that runs without jaxseg.
 
 jaxseg export --workdir runs/unet_pets --output pets.jaxseg
-jaxseg export --workdir runs/unet_pets --size 480,640 --output pets.jaxseg
 jaxseg export --workdir runs/unet_pets --format onnx --output pets.onnx
 jaxseg export --workdir runs/mask_rcnn --format torchvision --output mask_rcnn.pth
 

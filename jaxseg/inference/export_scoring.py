@@ -38,7 +38,7 @@ def score_export(predictor: ExportedPredictor, data_config: Any, source: Source)
 
 
 def _score_at_network(predictor: ExportedPredictor, data_config: Any, source: Source) -> dict[str, Any]:
-    """Scores label maps of ``data.image_size``, whose borders a model of valid convolutions does not predict."""
+    """Scores label maps of ``data.image_size``. A model of valid convolutions does not predict their borders."""
     size, count = image_size(data_config), len(predictor.class_names)
     if predictor.size not in (None, size):
         raise ValueError(

@@ -100,7 +100,7 @@ def test_a_semantic_model_answers_as_its_run(trained, tmp_path, capsys):
         assert np.mean(expected.mask != found.mask) <= 0.001
     assert run(["evaluate", "--model", str(path)]) == 0
     found = json.loads(capsys.readouterr().out)["val"]
-    assert found["pixel_accuracy"] == pytest.approx(scores["pixel_accuracy"], abs=1e-4)
+    assert found["pixel_accuracy"] == pytest.approx(scores["val"]["pixel_accuracy"], abs=1e-4)
 
 
 @pytest.mark.slow

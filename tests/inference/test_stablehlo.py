@@ -43,10 +43,11 @@ def test_the_command_writes_a_file_that_answers_as_the_run_does(trained, exporte
 def test_a_file_has_the_scores_of_its_run(trained, exported, capsys):
     assert run(["evaluate", "--model", str(exported)]) == 0
     found = json.loads(capsys.readouterr().out)
-    expected = {name: score for name, score in trained[1].items() if name != "loss"}
-    assert found["val"]["pixel_accuracy"] == pytest.approx(expected["pixel_accuracy"], abs=1e-4)
-    assert found["val"]["iou"] == pytest.approx(expected["iou"], abs=1e-3)
-    assert set(found["val"]) == set(expected)
+    assert found.keys() == trained[1].keys()
+    for split, expected in trained[1].items():
+        assert set(found[split]) == set(expected) - {"loss"}
+        assert found[split]["pixel_accuracy"] == pytest.approx(expected["pixel_accuracy"], abs=1e-4)
+        assert found[split]["iou"] == pytest.approx(expected["iou"], abs=1e-3)
 
 
 def test_evaluate_takes_a_run_or_a_file(exported, capsys):

@@ -11,6 +11,7 @@ import time
 import pytest
 
 from jaxseg.reporting.log import read_lines
+from jaxseg.storage import is_bucket
 
 SCRIPTS = ("local.sh", "gpu_check.sh", "slurm.sbatch", "tpu_pod.sh")
 
@@ -60,15 +61,15 @@ def test_a_local_run_ends_as_its_first_process_that_is_killed(root, tmp_path, ki
 
 def objects(root):
     yaml = pytest.importorskip("yaml", reason="reading the YAML needs PyYAML")
-    volume, jobset = yaml.safe_load_all((root / "launch" / "kubernetes.yaml").read_text())
+    jobset = yaml.safe_load((root / "launch" / "kubernetes.yaml").read_text())
     (replicated,) = jobset["spec"]["replicatedJobs"]
     job = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "workers"}, **replicated["template"]}
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "worker"}, **job["spec"]["template"]}
-    return volume, jobset, job, pod
+    return jobset, job, pod
 
 
 def test_kubernetes_objects_fit_together(root):
-    volume, jobset, job, pod = objects(root)
+    jobset, job, pod = objects(root)
     name, workers = jobset["metadata"]["name"], jobset["spec"]["replicatedJobs"][0]["name"]
     (container,) = pod["spec"]["containers"]
     given = dict(argument.removeprefix("--").split("=", 1) for argument in container["args"])
@@ -78,18 +79,17 @@ def test_kubernetes_objects_fit_together(root):
     assert job["spec"]["completionMode"] == "Indexed"
     assert given["process_id"] == "$(JOB_COMPLETION_INDEX)"
     assert int(given["num_processes"]) == job["spec"]["parallelism"] == job["spec"]["completions"]
-    claims = {entry["name"]: entry["persistentVolumeClaim"]["claimName"] for entry in pod["spec"]["volumes"][:1]}
-    assert list(claims.values()) == [volume["metadata"]["name"]]
     mounts = {entry["name"]: entry["mountPath"] for entry in container["volumeMounts"]}
-    assert given["workdir"].startswith(mounts[next(iter(claims))] + "/")
+    assert is_bucket(given["workdir"])  # the pods share no disk
+    assert given["config.data.dir"] == mounts["data"]
     assert set(mounts) == {entry["name"] for entry in pod["spec"]["volumes"]}
     assert (root / given["config"]).exists()
 
 
 def test_kubernetes_objects_fit_their_schemas(root):
     validator = pytest.importorskip("kubernetes_validate", reason="schemas come with kubernetes-validate")
-    volume, _, job, pod = objects(root)
-    for kubernetes_object in (volume, job, pod):
+    _, job, pod = objects(root)
+    for kubernetes_object in (job, pod):
         validator.validate(kubernetes_object, "1.33", strict=True)
 
 
@@ -106,7 +106,7 @@ echo "$*" >> "$HOME/said"
 for argument in "$@"; do
     case $argument in --command=*) cd "$HOME/worker" && exec bash -c "${argument#--command=}" ;; esac
 done
-if [[ $4 == scp ]]; then cp -r "${5/#jaxseg:/$HOME/worker/}" "${6/#jaxseg:/$HOME/worker/}"; fi
+if [[ $1 == storage ]]; then cp -r "$HOME/bucket/${4#gs://}" "$5"; fi
 """
 PROGRAM = '#!/usr/bin/env bash\nprintf "%s\\n" "$@"\ntrap "echo stopped; exit" TERM\nwhile :; do sleep 0.1; done\n'
 
@@ -136,14 +136,14 @@ def tpu(root, tmp_path):
 def test_a_tpu_run_is_started_watched_stopped_collected_and_deleted(tpu, tmp_path):
     watching = tpu("run", "--config", "configs/unet_pets.py", "--config.data.image_size=(64, 64)")
     shown = [watching.stdout.readline().strip() for _ in range(6)]
-    assert shown == ["-m", "jaxseg.main", "--distributed=auto", "--config.data.dir=runs/data", "--config",
+    assert shown == ["-m", "jaxseg.main", "--distributed=auto", "--workdir=gs://my-bucket/runs/jaxseg", "--config",
                      "configs/unet_pets.py"]  # fmt: skip
     assert watching.stdout.readline().strip() == "--config.data.image_size=(64, 64)"
     finish(tpu("stop"))
     assert finish(watching).strip() == "stopped"
-    (tmp_path / "worker" / "jaxseg" / "runs" / "unet_pets").mkdir(parents=True)
-    finish(tpu("collect", "runs/unet_pets"))
-    assert (tmp_path / "runs" / "unet_pets").is_dir()
+    (tmp_path / "bucket" / "my-bucket" / "runs" / "jaxseg").mkdir(parents=True)
+    finish(tpu("collect", "runs"))
+    assert (tmp_path / "runs" / "jaxseg").is_dir()
     finish(tpu("delete"))
     assert "tpu-vm delete jaxseg --quiet --zone=us-central2-b" in (tmp_path / "said").read_text()
 

@@ -69,11 +69,15 @@ def replace_bool_where(model: Any) -> Any:
 
 
 def _typed_graphs(model: Any) -> Iterator[tuple[Any, dict[str, int]]]:
-    """Yields each graph of a model with the type of each of its values, as far as they can be inferred."""
+    """Yields each graph of a model with the type of each of its values, as far as they can be inferred.
+
+    Inner graphs come first, since a changed graph holds copies of its nodes and of the graphs in them.
+    """
     from onnx import shape_inference
 
     inferred = shape_inference.infer_shapes(model)
-    for graph, known in zip(list(_graphs(model.graph)), list(_graphs(inferred.graph)), strict=True):
+    pairs = list(zip(_graphs(model.graph), _graphs(inferred.graph), strict=True))
+    for graph, known in reversed(pairs):
         types = {tensor.name: tensor.data_type for tensor in known.initializer}
         for value in (*known.value_info, *known.input, *known.output):
             types[value.name] = value.type.tensor_type.elem_type

@@ -51,6 +51,23 @@ def test_where_of_truth_values_is_written_in_logic():
     assert "Where" not in [node.op_type for node in model.graph.node]
 
 
+def test_where_of_truth_values_is_found_in_inner_graphs():
+    onnx = pytest.importorskip("onnx")
+    from jaxseg.inference.onnx_adapters import replace_bool_where
+
+    helper, kind = onnx.helper, (onnx.TensorProto.BOOL, [2])
+    inner = helper.make_node("Where", ["x0", "z", "x1"], ["inner"])
+    body = helper.make_graph([inner], "body", [], [helper.make_tensor_value_info("inner", *kind)])
+    always = onnx.numpy_helper.from_array(np.array(True), "always")
+    nodes = [
+        helper.make_node("Where", ["x0", "x1", "x2"], ["z"]),
+        helper.make_node("If", ["always"], ["y"], then_branch=body, else_branch=body),
+    ]
+    model = replace_bool_where(make_model(nodes, [kind] * 3, kind, [always]))
+    arrays = np.array([True, False]), np.array([False, True]), np.array([True, True])
+    assert run_model(model, *arrays)[0].tolist() == [False, True]
+
+
 def test_where_of_numbers_stays():
     onnx = pytest.importorskip("onnx")
     from jaxseg.inference.onnx_adapters import replace_bool_where

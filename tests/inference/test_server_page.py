@@ -1,5 +1,6 @@
 """The page of `jaxseg serve` in a headless Chromium: drop, threshold, classes, errors, downloads."""
 
+import base64
 import json
 import time
 
@@ -123,6 +124,17 @@ def test_a_broken_file_is_an_error_in_words_and_an_example_is_answered_after_it(
     session.run("document.querySelector('#examples button').click()")
     session.wait("find('status').textContent.startsWith('10 x 10 pixels')")
     assert session.run(COLORED) == 100
+
+
+def test_a_pasted_picture_is_answered(page):
+    session, _ = page
+    content = base64.b64encode(encoded(6, 8)).decode()
+    session.run(
+        "{ const data = new DataTransfer(), bytes = Uint8Array.from(atob('" + content + "'), one => one.charCodeAt(0));"
+        "data.items.add(new File([bytes], 'picture.png', { type: 'image/png' }));"
+        "document.dispatchEvent(new ClipboardEvent('paste', { clipboardData: data })); }"
+    )
+    session.wait("find('status').textContent.startsWith('8 x 6 pixels')")
 
 
 def test_the_page_fits_a_phone(page):

@@ -79,8 +79,20 @@ def fill_normalization(config: ml_collections.ConfigDict) -> None:
         run = json.loads(saved.read_text())["data"]
         mean, std = tuple(run["mean"]), tuple(run["std"])
     else:
-        mean, std = IMAGENET if weights else NORMALIZATION.get(data.name, IMAGENET)
+        mean, std = IMAGENET if weights else normalization(data)
     data.mean, data.std = data.mean or mean, data.std or std
+
+
+def normalization(data: ml_collections.ConfigDict) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Returns mean and standard deviation per channel of ``config.data``; where they are (), those of the data set.
+
+    Example:
+      >>> from jaxseg import config
+      >>> normalization(config.load("unet_shapes").data)
+      ((0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
+    """
+    mean, std = NORMALIZATION.get(data.name, IMAGENET)
+    return tuple(data.mean or mean), tuple(data.std or std)
 
 
 def fill_sizes(data: ml_collections.ConfigDict) -> None:

@@ -46,7 +46,7 @@ def group_by_size(sizes: np.ndarray, most: int = GROUPS) -> list[np.ndarray]:
       The numbers of the images of each group, each in rising order.
 
     >>> [group.tolist() for group in group_by_size(np.array([[32, 64], [64, 32], [32, 60], [33, 64]]), 2)]
-    [[0, 2, 3], [1]]
+    [[0, 2], [1, 3]]
     """
     if len(sizes) == 0:
         return []

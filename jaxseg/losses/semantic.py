@@ -1,15 +1,14 @@
-"""Losses of a label map, each written for one image as a sum and the count that it is to be divided by.
+"""Losses of label maps: ``mean_loss`` for a batch, and each loss for one image as a sum and the count that divides it.
 
-A count depends on the label alone. So microbatches and devices add up: each divides its sums by the counts of the
+A count depends on the label alone. Hence microbatches and devices add up: each divides its sums by the counts of the
 whole batch, and then the sums and their gradients add.
 
-Shapes: logits float32 ``[h, w, k]`` and label uint8 ``[h, w]``. Where pixels have different weights, there is also
-their weight, float32 ``[h, w]``, which multiplies the weights of the classes. Dice and Lovasz, being losses of regions,
-ignore it. Pixels labeled ``IGNORE`` add nothing to a sum or a count. An image of nothing else has sum 0, count 0 and
-gradient 0.
+Shapes: logits float32 ``[h, w, k]`` and label uint8 ``[h, w]``. An optional weight, float32 ``[h, w]``, multiplies the
+weight of each pixel's class. Dice and Lovasz are losses of regions and ignore it. Pixels labeled ``IGNORE`` add nothing
+to a sum or a count. If all pixels are ignored, sum, count and gradient are 0.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -20,34 +19,115 @@ from jaxseg.types import IGNORE
 
 
 class Term(NamedTuple):
-    """One loss: ``sum(logits, label, weight)`` and ``count(label, weight)``, both scalars of one image."""
+    """One loss of one image.
+
+    Attributes:
+      sum: ``(logits, label, weight) -> scalar``, the sum of the loss.
+      count: ``(label, weight) -> scalar``, the number that divides the sum.
+    """
 
     sum: Callable[..., jax.Array]
     count: Callable[..., jax.Array]
 
 
-def pixel_weights(label: jax.Array, weight: jax.Array | None, class_weights: jax.Array) -> jax.Array:
-    """Returns the weight of each pixel's class times its own, float32 ``[h, w]``; 0 where the label is ignored.
+def mean_loss(
+    logits: jax.Array,
+    label: jax.Array,
+    weight: jax.Array | None = None,
+    *,
+    weights: Mapping[str, float] | None = None,
+    class_weights: Sequence[float] = (),
+    label_smoothing: float = 0.0,
+) -> jax.Array:
+    """Computes the loss of a batch: ``sum_i weights[i] sum_images(sum_i) / sum_images(count_i)`` over the losses i.
+
+    Args:
+      logits: ``[b, h, w, k]``.
+      label: ``[b, h, w]``, class numbers and ``IGNORE``.
+      weight: ``[b, h, w]``, a weight per pixel, such as ``Batch.weight``. None weighs all pixels equally.
+      weights: the weight of each loss, by the names "cross_entropy", "focal", "dice" and "lovasz". None uses
+        cross-entropy alone.
+      class_weights: one weight per class, for cross-entropy and focal loss. () weighs all classes equally.
+      label_smoothing: share of the target of the cross-entropy that is spread over all classes.
+
+    Raises:
+      ValueError: an unknown loss, or a number of class weights other than k.
+
+    Example:
+      >>> import numpy as np
+      >>> logits = jnp.array([[[[5.0, 5.0], [0.0, 99.0]]]])  # one image of two pixels: undecided, and sure of class 1
+      >>> label = np.array([[[0, 1]]])
+      >>> round(float(jax.jit(mean_loss)(logits, label)), 4)  # (log 2 + 0) / 2
+      0.3466
+      >>> round(float(jax.jit(mean_loss)(logits, np.array([[[0, 255]]]))), 4)  # the second pixel is ignored
+      0.6931
+    """
+    terms = make_terms(logits.shape[-1], {"class_weights": class_weights, "label_smoothing": label_smoothing})
+    weights = {"cross_entropy": 1.0} if weights is None else weights
+    unknown = [name for name in weights if name not in terms]
+    if unknown:
+        raise ValueError(f"weights names the loss {unknown[0]!r}; expected one of {', '.join(terms)}.")
+    pixels = (label,) if weight is None else (label, weight)
+    total = jnp.zeros((), jnp.float32)
+    for name, factor in weights.items():
+        count = jnp.sum(jax.vmap(terms[name].count)(*pixels))
+        total += factor * jnp.sum(jax.vmap(terms[name].sum)(logits, *pixels)) / jnp.maximum(count, 1e-12)
+    return total
+
+
+def pixel_weights(
+    label: jax.Array, weight: jax.Array | None = None, class_weights: jax.Array | None = None
+) -> jax.Array:
+    """Returns the weight of each pixel, float32 ``[h, w]``: that of its class times its own; 0 where it is ignored.
 
     Args:
       label: ``[h, w]``.
-      weight: ``[h, w]``, or None for 1.
-      class_weights: ``[k]``.
+      weight: ``[h, w]``; None weighs all pixels equally.
+      class_weights: ``[k]``; None weighs all classes equally.
+
+    Example:
+      >>> pixel_weights(jnp.array([[0, 1, 255]]), class_weights=jnp.array([0.5, 2.0])).tolist()
+      [[0.5, 2.0, 0.0]]
     """
     counted = label != IGNORE
+    if class_weights is None:
+        return counted.astype(jnp.float32) if weight is None else jnp.where(counted, weight, 0.0)
     of_class = jnp.where(counted, class_weights[jnp.where(counted, label, 0)], 0.0)
     return of_class if weight is None else of_class * weight
 
 
 def one_hot(label: jax.Array, classes: int) -> jax.Array:
-    """Encodes the label as float32 ``[h, w, k]``; all 0 where the label is ignored."""
+    """Encodes a label map ``[h, w]`` as float32 ``[h, w, k]``; all 0 where the label is ignored.
+
+    Example:
+      >>> one_hot(jnp.array([[1, 255]]), 2).tolist()
+      [[[0.0, 1.0], [0.0, 0.0]]]
+    """
     return jax.nn.one_hot(label, classes, dtype=jnp.float32)
 
 
 def cross_entropy(
-    logits: jax.Array, label: jax.Array, weight: jax.Array | None = None, *, class_weights: jax.Array, smoothing: float
+    logits: jax.Array,
+    label: jax.Array,
+    weight: jax.Array | None = None,
+    *,
+    class_weights: jax.Array | None = None,
+    smoothing: float = 0.0,
 ) -> jax.Array:
-    """Sums ``-w w_y sum_c q_c log p_c`` with ``q = (1 - smoothing) onehot(y) + smoothing / k``."""
+    """Sums ``-w w_y sum_c q_c log p_c`` over pixels, with ``q = (1 - smoothing) onehot(y) + smoothing / k``.
+
+    Args:
+      logits: ``[h, w, k]``; ``p`` is their softmax.
+      label: ``[h, w]``, the class y of each pixel.
+      weight: ``[h, w]``, the weight w of each pixel; None weighs all equally.
+      class_weights: ``[k]``, the weight w_y of each class; None weighs all equally.
+      smoothing: share of the target that is spread over all classes.
+
+    Example:
+      >>> logits, label = jnp.zeros((1, 2, 2)), jnp.array([[0, 1]])
+      >>> round(float(jax.jit(cross_entropy)(logits, label)), 4)  # two undecided pixels: 2 log 2
+      1.3863
+    """
     log_probs = jax.nn.log_softmax(logits)
     truth = one_hot(label, logits.shape[-1])
     smooth = (1 - smoothing) * truth + smoothing / logits.shape[-1]
@@ -59,10 +139,25 @@ def focal(
     label: jax.Array,
     weight: jax.Array | None = None,
     *,
-    class_weights: jax.Array,
+    class_weights: jax.Array | None = None,
     gamma: float = 2.0,
 ) -> jax.Array:
-    """Sums ``-w w_y (1 - p_y)^gamma log p_y`` (Lin et al. 2017, Focal Loss for Dense Object Detection, section 3)."""
+    """Sums ``-w w_y (1 - p_y)^gamma log p_y`` over pixels.
+
+    Lin et al., "Focal Loss for Dense Object Detection", 2017, section 3.
+
+    Args:
+      logits: ``[h, w, k]``; ``p`` is their softmax.
+      label: ``[h, w]``, the class y of each pixel.
+      weight: ``[h, w]``, the weight w of each pixel; None weighs all equally.
+      class_weights: ``[k]``, the weight w_y of each class; None weighs all equally.
+      gamma: how strongly the loss of well classified pixels is reduced; 0 gives the cross-entropy.
+
+    Example:
+      >>> logits, label = jnp.zeros((1, 2, 2)), jnp.array([[0, 1]])
+      >>> round(float(jax.jit(focal)(logits, label)), 4)  # two undecided pixels: 2 (1 / 2)^2 log 2
+      0.3466
+    """
     log_probs = jax.nn.log_softmax(logits)
     log_p = jnp.sum(one_hot(label, logits.shape[-1]) * log_probs, axis=-1)
     # 1 - p can round to 0, where a fractional power has no derivative.
@@ -71,9 +166,20 @@ def focal(
 
 
 def dice(logits: jax.Array, label: jax.Array, weight: jax.Array | None = None, *, smooth: float = 1.0) -> jax.Array:
-    """Averages ``1 - (2 sum p t + s) / (sum p + sum t + s)`` over classes (Milletari et al. 2016, V-Net, section 3).
+    """Averages ``1 - (2 sum p t + s) / (sum p + sum t + s)`` over classes.
 
-    ``s`` keeps a class that is neither predicted nor present at loss 0.
+    Milletari et al., "V-Net", 2016, section 3.
+
+    Args:
+      logits: ``[h, w, k]``; ``p`` is their softmax.
+      label: ``[h, w]``; ``t`` is 1 at the pixels of a class.
+      weight: unused; Dice is a loss of regions.
+      smooth: the number s. It gives a class loss 0 that is neither predicted nor present.
+
+    Example:
+      >>> logits, label = jnp.zeros((1, 2, 2)), jnp.array([[0, 1]])
+      >>> round(float(jax.jit(dice)(logits, label)), 4)  # in each class 1 - (2 * 0.5 + 1) / (1 + 1 + 1)
+      0.3333
     """
     del weight
     counted = (label != IGNORE)[..., None]
@@ -86,14 +192,27 @@ def dice(logits: jax.Array, label: jax.Array, weight: jax.Array | None = None, *
 
 
 def lovasz_softmax(logits: jax.Array, label: jax.Array, weight: jax.Array | None = None) -> jax.Array:
-    """Averages the Lovasz extension of the Jaccard loss over the classes present (Berman et al. 2018, section 3)."""
+    """Averages the Lovasz extension of the Jaccard loss over the classes in the label.
+
+    Berman et al., "The Lovasz-Softmax Loss", 2018, section 3.
+
+    Args:
+      logits: ``[h, w, k]``.
+      label: ``[h, w]``.
+      weight: unused; Lovasz-softmax is a loss of regions.
+
+    Example:
+      >>> logits, label = jnp.zeros((1, 2, 2)), jnp.array([[0, 1]])
+      >>> round(float(jax.jit(lovasz_softmax)(logits, label)), 4)  # all errors are 0.5
+      0.5
+    """
     del weight
     counted = jnp.ravel(label != IGNORE)
     probs = jax.nn.softmax(logits).reshape(-1, logits.shape[-1])
     truth = one_hot(label, logits.shape[-1]).reshape(-1, logits.shape[-1])
 
     def of_class(prob, truth):
-        # An ignored pixel has error 0 and stands last; there the Jaccard index no longer changes.
+        # An ignored pixel has error 0 and is last in the order, where the Jaccard index no longer changes.
         error = jnp.where(counted, jnp.abs(truth - prob), 0.0)
         order = jnp.argsort(jnp.where(counted, -error, 1.0))
         return jnp.dot(error[order], _jaccard_steps(truth[order], counted[order]))
@@ -104,14 +223,19 @@ def lovasz_softmax(logits: jax.Array, label: jax.Array, weight: jax.Array | None
 
 
 def _jaccard_steps(truth: jax.Array, counted: jax.Array) -> jax.Array:
-    """Returns how much the Jaccard loss grows as each pixel, taken in this order, is added to the mistakes."""
+    """Returns by how much the Jaccard loss grows when the pixels, in this order, are added to the mistakes."""
     union = truth.sum() + jnp.cumsum((1 - truth) * counted)
     loss = 1 - (truth.sum() - jnp.cumsum(truth)) / jnp.maximum(union, 1)
     return jnp.diff(loss, prepend=0.0) * counted
 
 
 def counted_image(label: jax.Array, weight: jax.Array | None = None) -> jax.Array:
-    """Returns 1.0 for an image with at least one pixel that counts, else 0.0."""
+    """Returns 1.0 for an image with at least one pixel that is not ignored, else 0.0.
+
+    Example:
+      >>> float(counted_image(jnp.array([[255, 255]])))
+      0.0
+    """
     del weight
     return (label != IGNORE).any().astype(jnp.float32)
 
@@ -121,11 +245,15 @@ def make_terms(classes: int, options: Mapping[str, Any]) -> dict[str, Term]:
 
     Args:
       classes: k.
-      options: ``config.loss``. ``class_weights`` has one number per class, or is () for equal ones; cross-entropy and
-        focal loss use them. ``label_smoothing`` of the cross-entropy is in 0..1.
+      options: ``config.loss``. ``class_weights`` has one weight per class for cross-entropy and focal loss; () weighs
+        all equally. ``label_smoothing`` of the cross-entropy is in 0..1.
 
     Raises:
       ValueError: a number of class weights other than k.
+
+    Example:
+      >>> list(make_terms(2, {"class_weights": (1.0, 5.0), "label_smoothing": 0.0}))
+      ['cross_entropy', 'focal', 'dice', 'lovasz']
     """
     class_weights = tuple(options["class_weights"])
     if class_weights and len(class_weights) != classes:

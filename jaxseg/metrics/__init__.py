@@ -1,1 +1,1 @@
-"""Sums into scores, on the host, in numpy."""
+"""Metrics: turn sums over a data set into scores, on the host, in numpy."""

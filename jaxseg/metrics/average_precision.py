@@ -1,4 +1,4 @@
-"""COCO's average precision of boxes and masks, computed by pycocotools in parts that any process can do.
+"""COCO's average precision of boxes and masks, computed by pycocotools in parts that processes share.
 
 Boxes and masks have twelve numbers each, see cocodataset.org/#detection-eval. Matching detections to objects needs one
 image at a time. Precision-recall curves need one category at a time.
@@ -38,14 +38,14 @@ Entries = Sequence[Mapping[str, Any] | None]  # of the evaluator
 
 
 class Matches(NamedTuple):
-    """What of an image was found.
+    """The detections of an image, matched to its objects.
 
     Attributes:
-      image_id: its number.
-      objects: how many there are to find, crowds among them.
-      by_kind: for boxes and masks what the evaluator keeps of an image: an entry for each category, in order, and
-        range of areas; None where there is nothing of that category.
-      errors: for boxes and masks, what is wrong with each detection.
+      image_id: the id of the image.
+      objects: number of objects, including crowds.
+      by_kind: for boxes and masks, the evaluator's entry for each category and range of areas; None if the image has
+        nothing of that category.
+      errors: for boxes and masks, the error of each detection.
     """
 
     image_id: int
@@ -55,7 +55,7 @@ class Matches(NamedTuple):
 
 
 class Curves(NamedTuple):
-    """Of some categories, -1 where there is nothing to score.
+    """Precision and recall of some categories; -1 where there is nothing to score.
 
     Attributes:
       precision: ``[thresholds, recalls, categories, areas, numbers of detections]``.
@@ -67,11 +67,22 @@ class Curves(NamedTuple):
 
 
 def match(truth: dict[str, Any], found: Sequence[dict[str, Any]]) -> Matches:
-    """Matches what was found in an image to what is there.
+    """Matches the detections of an image to its objects.
 
     Args:
       truth: a data set of one image in COCO's format.
-      found: entries of a results file with box and mask, without the image's number.
+      found: entries of a results file with box and mask; they need no image id.
+
+    Example:
+      >>> from jaxseg.data.coco import rle
+      >>> (mask,) = rle.encode(np.ones((1, 4, 4), np.uint8))
+      >>> square = {"bbox": [0, 0, 4, 4], "segmentation": mask, "category_id": 1}
+      >>> gt = {"id": 1, "image_id": 5, "iscrowd": 0, "area": 16, **square}
+      >>> truth = {"images": [{"id": 5}], "categories": [{"id": 1}], "annotations": [gt]}
+      >>> matches = match(truth, [{"score": 0.9, **square}])
+      >>> scores = summarize([matches], category_ids=[0, 1], scored_ids=[1])
+      >>> scores["bbox_AP"], scores["segm_AP50"], scores["bbox_AP_large"], scores["bbox_AP_by_class"]
+      (1.0, 1.0, None, [None, 1.0])
     """
     (image_id,) = (image["id"] for image in truth["images"])
     by_kind, errors = {}, {}
@@ -94,17 +105,23 @@ def summarize(
     """Returns the scores of a data set.
 
     Args:
-      matches: of every image once, in any order.
-      category_ids: of each class.
+      matches: the matches of every image once, in any order.
+      category_ids: the category id of each class.
       scored_ids: the categories of the truth.
-      do: what does the work: ``map``, or that of a pool of processes.
+      do: ``map``, or that of a pool of processes, which shares the work.
 
     Returns:
-      By name, see ``SCORES``; None where there is nothing to score, such as no small object. And for boxes and masks
-      the AP of each class, ``bbox_AP_by_class`` and ``segm_AP_by_class``, None for the background and unused classes.
+      The scores by name, see ``SCORES``; None where there is nothing to score, such as no small object. Further
+      ``bbox_AP_by_class`` and ``segm_AP_by_class``, the AP of each class; None for background and unused classes.
 
     Raises:
       ValueError: there is no object.
+
+    Example:
+      >>> nothing = match({"images": [{"id": 5}], "categories": [{"id": 1}], "annotations": []}, [])
+      >>> summarize([nothing], category_ids=[0, 1], scored_ids=[1])
+      Traceback (most recent call last):
+      ValueError: there is no object to score: the split is empty, or its images are
     """
     if not any(one.objects for one in matches):
         raise ValueError("there is no object to score: the split is empty, or its images are")
@@ -121,7 +138,13 @@ def summarize(
 def curves_by_kind(
     matches: Sequence[Matches], categories: int, do: Callable[..., Iterable] = map
 ) -> dict[str, list[Curves]]:
-    """Returns for boxes and masks the curves of each category, see ``summarize``."""
+    """Returns for boxes and masks the curves of each category; arguments as in ``summarize``.
+
+    Example:
+      >>> nothing = match({"images": [{"id": 5}], "categories": [{"id": 1}], "annotations": []}, [])
+      >>> {kind: len(curves) for kind, curves in curves_by_kind([nothing], categories=1).items()}
+      {'bbox': 1, 'segm': 1}
+    """
     matches = sorted(matches, key=lambda one: one.image_id)
     parts = [entries for kind in KINDS for entries in _by_category(matches, kind, categories)]
     curves = list(do(_curves, parts))
@@ -129,9 +152,18 @@ def curves_by_kind(
 
 
 def mean_curve(curves: Sequence[Curves], iou: float) -> np.ndarray:
-    """Returns the precision at 101 recalls at an IoU threshold, averaged over the categories that have objects.
+    """Returns the precision at 101 recalls, averaged over the categories that have objects; 0 without an object.
 
-    It is that of all sizes with up to 100 detections per image. Without an object, it is zero.
+    It counts objects of all sizes and up to 100 detections per image.
+
+    Args:
+      curves: the curves of each category.
+      iou: the IoU threshold of a match: 0.5, 0.55, ..., 0.95.
+
+    Example:
+      >>> half = np.full((10, 101, 1, 4, 3), 0.5)  # thresholds, recalls, categories, areas, numbers of detections
+      >>> mean_curve([Curves(half, np.ones((10, 1, 4, 3)))], iou=0.75)[0].item()
+      0.5
     """
     place = round((iou - 0.5) / 0.05)
     rows = [one.precision[place, :, 0, 0, -1] for one in curves]
@@ -153,7 +185,7 @@ def _matched(truth: dict[str, Any], found: Sequence[dict[str, Any]], image_id: i
 
 
 def _scored(annotation: Mapping[str, Any], kind: str) -> dict[str, Any]:
-    """Returns a copy of an annotation. For masks, an object with only a box is ignored like a crowd."""
+    """Returns a copy of an annotation. For masks, an object that has only a box is ignored like a crowd."""
     return dict(annotation) | ({"iscrowd": 1} if kind == "segm" and annotation.get("box_only") else {})
 
 

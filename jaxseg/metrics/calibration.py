@@ -1,6 +1,6 @@
 """Calibration: whether pixels or detections with a confidence of 80 % are right in 80 % of the cases.
 
-Bin i of equally wide bins has n[i] cases, their mean confidence c[i] and the share a[i] of right ones. The expected
+Bin i of equally wide bins has n[i] cases, a mean confidence c[i] and the share a[i] of right cases. The expected
 calibration error (Guo et al., "On Calibration of Modern Neural Networks", ICML 2017) is::
 
     ECE = sum_i n[i] |a[i] - c[i]| / sum_i n[i]
@@ -18,8 +18,8 @@ class Calibration(NamedTuple):
 
     Attributes:
       counts: number of cases in each bin, float64 ``[bins]``.
-      confidence: their mean confidence; nan in an empty bin.
-      accuracy: the share of them that is right; nan in an empty bin.
+      confidence: mean confidence of each bin; nan in an empty bin.
+      accuracy: share of right cases in each bin; nan in an empty bin.
       ece: expected calibration error, 0 is best; nan without a case.
     """
 
@@ -34,6 +34,10 @@ def calibration(sums: np.ndarray) -> Calibration:
 
     Args:
       sums: ``[3, bins]``: number of cases, sum of confidences, number of right cases, per bin.
+
+    Example:
+      >>> calibration(sum_cases(np.array([0.75, 0.75]), np.array([True, False]), bins=2)).ece  # half of them are right
+      0.25
     """
     counts, confidence, hits = np.asarray(sums, np.float64)
     filled = counts > 0
@@ -50,6 +54,10 @@ def sum_cases(confidence: np.ndarray, right: np.ndarray, bins: int = BINS) -> np
       confidence: ``[n]``, in 0..1.
       right: bool ``[n]``.
       bins: number of bins.
+
+    Example:
+      >>> sum_cases(np.array([0.25, 0.75, 1.0]), np.array([False, True, True]), bins=2).tolist()
+      [[1.0, 2.0], [0.25, 1.75], [0.0, 2.0]]
     """
     confidence = np.asarray(confidence, np.float64)
     number = np.minimum((confidence * bins).astype(int), bins - 1)

@@ -1,4 +1,4 @@
-"""What a report shows of an evaluation in addition to its scores."""
+"""Details of an evaluation that a report shows in addition to its scores."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -13,7 +13,7 @@ class ImageScore(NamedTuple):
 
     Attributes:
       index: which record of the source it is.
-      score: the number by which images are ranked, in 0..1, see ``Details.ranked_by``.
+      score: the number that ranks images, in 0..1, see ``Details.ranked_by``.
       values: further numbers by name, for ``per_image.csv``; None where there is nothing to score.
     """
 
@@ -33,13 +33,13 @@ class Details(NamedTuple):
     """Details of an evaluation; parts that a task does not have are empty.
 
     Attributes:
-      ranked_by: what ``ImageScore.score`` is, in words.
+      ranked_by: description of ``ImageScore.score``.
       images: the score of each image, in the order of the split.
-      calibration: of pixels or of detections; None where nothing was counted.
-      calibrated: what was counted: "pixels" or "detections".
+      calibration: calibration of pixels or of detections; None where nothing was counted.
+      calibrated: the unit that was counted: "pixels" or "detections".
       confusion: int64 ``[k, k]``, rows are the truth, columns the prediction; None for detectors.
       curves: precision-recall curves of detectors.
-      errors: for boxes and masks, what each kind of error costs in AP50, see ``detection_errors``.
+      errors: for boxes and masks, the cost in AP50 of each kind of error, see ``detection_errors``.
     """
 
     ranked_by: str

@@ -1,4 +1,4 @@
-"""What the errors of a detector cost: the six kinds of TIDE (Bolya et al., ECCV 2020).
+"""Errors of a detector and their costs: the six kinds of TIDE (Bolya et al., ECCV 2020).
 
 A detection that matches no object with IoU at least 0.5 is one of these, tested in this order::
 
@@ -49,12 +49,20 @@ class ImageErrors(NamedTuple):
 
 
 def find_errors(found: Sequence[Mapping[str, Any]], objects: Sequence[Mapping[str, Any]], field: str) -> ImageErrors:
-    """Returns what is wrong with the detections of one image.
+    """Returns the error of each detection of one image.
 
     Args:
       found: entries of results with "score", "category_id" and ``field``.
-      objects: annotations with "category_id", ``field`` and maybe "iscrowd"; detections on crowd regions do not count.
+      objects: annotations with "category_id", ``field`` and optionally "iscrowd"; detections in crowd regions do not
+        count.
       field: "bbox", as [x, y, width, height], or "segmentation", as compressed run lengths.
+
+    Example:
+      >>> objects = [{"category_id": 1, "bbox": [0, 0, 10, 10]}]
+      >>> boxes = [[0, 0, 10, 10], [0, 0, 10, 9], [50, 50, 10, 10]]
+      >>> found = [{"score": 0.9 - i / 10, "category_id": 1, "bbox": box} for i, box in enumerate(boxes)]
+      >>> ["right" if kind == RIGHT else KINDS[kind] for kind in find_errors(found, objects, "bbox").kinds]
+      ['right', 'duplicate', 'background']
     """
     found = sorted(found, key=lambda one: -one["score"])
     crowds = [one for one in objects if one.get("iscrowd")]
@@ -118,7 +126,13 @@ def _in_crowd(found: Sequence[Mapping], categories: np.ndarray, crowds: Sequence
 
 
 def error_costs(images: Sequence[ImageErrors]) -> dict[str, float]:
-    """Returns the AP50 that each kind of error costs, by ``ERRORS``, as fractions of 1; {} without an object."""
+    """Returns the AP50 that each kind of error costs, by ``ERRORS``, as fractions of 1; {} without an object.
+
+    Example:
+      >>> missed = find_errors([], [{"category_id": 1, "bbox": [0, 0, 10, 10]}], "bbox")
+      >>> error_costs([missed])
+      {'classification': 0.0, 'localization': 0.0, 'both': 0.0, 'duplicate': 0.0, 'background': 0.0, 'missed': 0.0}
+    """
     if not sum(len(one.objects) for one in images):
         return {}
     parts = [np.concatenate([getattr(one, field) for one in images]) for field in ImageErrors._fields]

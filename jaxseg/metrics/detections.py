@@ -16,7 +16,15 @@ def to_coco_results(instances: Any, size: tuple[int, int], category_ids: Sequenc
       instances: numpy arrays ``boxes [d, 4]``, in original pixels, ``scores [d]``, ``classes [d]``, ``valid [d]``, and
         ``masks [d, n, n]``, probabilities within each box.
       size: the image's height and width.
-      category_ids: of each class.
+      category_ids: the category id of each class.
+
+    Example:
+      >>> from types import SimpleNamespace
+      >>> one = {"boxes": np.array([[2, 0, 6, 4]]), "scores": [0.9], "classes": [1], "valid": [True]}
+      >>> instances = SimpleNamespace(**one, masks=np.ones((1, 4, 4)))
+      >>> (entry,) = to_coco_results(instances, size=(6, 8), category_ids=[0, 17])
+      >>> entry["category_id"], entry["bbox"], entry["score"]
+      (17, [2.0, 0.0, 4.0, 4.0], 0.9)
     """
     results, masks = [], _padded(instances.masks)
     for slot in np.flatnonzero(instances.valid):
@@ -35,7 +43,13 @@ def to_coco_results(instances: Any, size: tuple[int, int], category_ids: Sequenc
 
 
 def paste_mask(probabilities: np.ndarray, box: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Pastes one mask ``[n, n]`` into its image, float32 ``[h, w]``, as ``ops.masks`` does on the device."""
+    """Pastes one mask ``[n, n]`` into its image, float32 ``[h, w]``, as ``ops.masks.paste_masks`` does on the device.
+
+    Example:
+      >>> image = paste_mask(np.ones((4, 4)), np.array([2.0, 0.0, 6.0, 4.0]), size=(6, 8))
+      >>> (image >= 0.5).sum(axis=0).tolist()  # columns 2 to 6, rows 0 to 4
+      [0, 0, 5, 5, 5, 5, 5, 0]
+    """
     part, (top, left) = paste_part(probabilities, box, size)
     image = np.zeros(size, np.float32)
     image[top : top + part.shape[0], left : left + part.shape[1]] = part
@@ -43,7 +57,13 @@ def paste_mask(probabilities: np.ndarray, box: np.ndarray, size: tuple[int, int]
 
 
 def paste_part(probabilities: np.ndarray, box: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, tuple[int, int]]:
-    """Returns the part of a pasted mask around its box, float32 ``[h, w]``, and its upper left corner in the image."""
+    """Returns the part of a pasted mask around its box, float32 ``[h, w]``, and its upper left corner in the image.
+
+    Example:
+      >>> part, corner = paste_part(np.ones((4, 4)), np.array([2.0, 0.0, 6.0, 4.0]), size=(6, 8))
+      >>> part.shape, corner  # rows 0 to 5 and columns 1 to 7
+      ((6, 7), (0, 1))
+    """
     return _visible_part(_padded(probabilities[None])[0], box, size)
 
 

@@ -1,4 +1,4 @@
-"""Scores of single images, by which a report finds the worst and the best."""
+"""Scores of single images. A report uses them to find the worst and the best images."""
 
 from collections.abc import Sequence
 
@@ -10,11 +10,17 @@ from jaxseg.metrics.details import ImageScore
 def score_label_maps(pixels: np.ndarray, class_names: Sequence[str]) -> list[ImageScore]:
     """Returns the scores of images; the score is the mean IoU of the image.
 
-    The mean is over the classes that occur in the truth or in the prediction of this image.
+    The mean is over the classes that are in the truth or in the prediction of this image.
 
     Args:
-      pixels: int ``[n, 3, k]``: pixels of each class that are right, that are so in the truth, and in the prediction.
+      pixels: int ``[n, 3, k]``: per image and class the number of right pixels, of pixels in the truth, and of pixels
+        in the prediction.
       class_names: k names.
+
+    Example:
+      >>> (image,) = score_label_maps(np.array([[[3, 4], [4, 4], [3, 5]]]), ["background", "cat"])
+      >>> round(image.score, 3), image.values["iou background"]  # the mean of 3 / 4 and 4 / 5
+      (0.775, 0.75)
     """
     hits, truth, predicted = np.moveaxis(np.asarray(pixels, np.float64), 1, 0)
     union = truth + predicted - hits
@@ -33,13 +39,17 @@ def score_label_maps(pixels: np.ndarray, class_names: Sequence[str]) -> list[Ima
 
 
 def score_detections(index: int, objects: int, found: int, right: int) -> ImageScore:
-    """Returns the score of an image of a detector: F1, ``2 right / (objects + found)``; 1 where nothing is to find.
+    """Returns the score of an image of a detector: F1, ``2 right / (objects + found)``; 1 if both are 0.
 
     Args:
-      index: which record it is.
+      index: the index of the record.
       objects: number of objects, without crowd regions.
       found: number of detections that count.
-      right: number of them that match an object.
+      right: number of these detections that match an object.
+
+    Example:
+      >>> score_detections(index=7, objects=4, found=2, right=2).score  # 2 * 2 / (4 + 2)
+      0.6666666666666666
     """
     total = objects + found
     f1 = 2 * right / total if total else 1.0
@@ -47,9 +57,14 @@ def score_detections(index: int, objects: int, found: int, right: int) -> ImageS
 
 
 def choose_extremes(images: Sequence[ImageScore], count: int) -> dict[str, list[ImageScore]]:
-    """Returns the worst, the median and the best images, ``count`` each at most; few images are not shown twice.
+    """Returns the worst, the median and the best images, at most ``count`` of each. No image appears twice.
 
-    The worst come first in each list but "best", which starts with the best.
+    Lists start with the worst image, except "best", which starts with the best.
+
+    Example:
+      >>> images = [ImageScore(index, score, {}) for index, score in enumerate([0.9, 0.2, 0.5, 0.7])]
+      >>> {name: [one.index for one in part] for name, part in choose_extremes(images, 1).items()}
+      {'worst': [1], 'median': [2], 'best': [0]}
     """
     ranked = sorted(images, key=lambda one: (one.score, one.index))
     count = min(count, -(-len(ranked) // 3))

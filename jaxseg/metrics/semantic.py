@@ -7,8 +7,8 @@ With ``n[i, j]`` pixels of class i predicted as class j, and ``t[i] = sum_j n[i,
     mean IoU                 mean_i n[i, i] / (t[i] + sum_j n[j, i] - n[i, i])
     frequency-weighted IoU   sum_i t[i] IoU[i] / sum_i t[i]
 
-A class that occurs neither in the truth nor in the prediction has no IoU (None in the report) and enters no mean;
-one that occurs in the prediction alone has IoU 0, and no pixel accuracy.
+A class that is neither in the truth nor in the prediction has no IoU (None in the report), and no mean includes it. A
+class that is in the prediction alone has IoU 0 and no pixel accuracy.
 """
 
 import numpy as np
@@ -17,12 +17,22 @@ SCORES = ("pixel_accuracy", "mean_pixel_accuracy", "mean_iou", "frequency_weight
 
 
 def start(classes: int) -> np.ndarray:
-    """Returns an empty confusion matrix, int64 ``[k, k]``: rows are the truth, columns the prediction."""
+    """Returns an empty confusion matrix, int64 ``[k, k]``: rows are the truth, columns the prediction.
+
+    Example:
+      >>> start(2).tolist()
+      [[0, 0], [0, 0]]
+    """
     return np.zeros((classes, classes), np.int64)
 
 
 def add(confusion: np.ndarray, more: np.ndarray) -> np.ndarray:
-    """Adds the counts of another confusion matrix, in 64 bits, which whole data sets need."""
+    """Adds the counts of another confusion matrix, in 64 bits, because the counts of a data set exceed 32.
+
+    Example:
+      >>> add(start(2), np.array([[3, 1], [0, 4]], np.int32)).tolist()
+      [[3, 1], [0, 4]]
+    """
     return confusion + np.asarray(more).astype(np.int64)
 
 
@@ -31,6 +41,11 @@ def result(confusion: np.ndarray) -> dict[str, float | list[float | None]]:
 
     Raises:
       ValueError: no pixel was counted.
+
+    Example:
+      >>> scores = result(np.array([[3, 1], [0, 4]]))  # three pixels of class 0 are right, one is taken for class 1
+      >>> scores["pixel_accuracy"], scores["mean_pixel_accuracy"], scores["iou"]
+      (0.875, 0.875, [0.75, 0.8])
     """
     total = confusion.sum()
     if total == 0:

@@ -1,7 +1,7 @@
-"""The bins into which RoIAlign divides a box along one axis, and the samples in each bin.
+"""Bins of RoIAlign: how a box is divided along one axis, and the samples in each bin.
 
-Rows and columns are alike and independent, so everything here is about one axis of ``size`` positions. The samples lie
-where torchvision's do, bit for bit, so that they fall on the same side of a border.
+Rows and columns are independent and treated alike, so all functions handle one axis of ``size`` positions. Samples have
+torchvision's positions bit for bit, so that they fall on the same side of a border.
 """
 
 import jax
@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from jaxseg.ops import bilinear, rounding
 
-ADAPTIVE = 0  # as sampling_ratio: one sample a position, ceil(side / bins) of them a bin
+ADAPTIVE = 0  # as sampling_ratio: one sample per position, ceil(side / bins) samples per bin
 
 
 def axis_matrix(
@@ -25,14 +25,20 @@ def axis_matrix(
     """Returns RoIAlign along one axis as a matrix, ``[p, bins, size]``.
 
     Args:
-      start: ``[p]``, the boxes' left (or upper) edges.
-      end: ``[p]``, their right (or lower) ones.
-      scale: positions of the map a pixel.
-      bins: how many a box.
-      size: positions of the map.
-      extent: how many of them count; the border is there.
-      sampling_ratio: samples a bin, or ``ADAPTIVE``.
+      start: ``[p]``, the left (or upper) edges of the boxes.
+      end: ``[p]``, their right (or lower) edges.
+      scale: positions of the map per pixel.
+      bins: number of bins per box.
+      size: number of positions of the map.
+      extent: number of valid positions; the border is behind the last of them.
+      sampling_ratio: samples per bin, or ``ADAPTIVE``.
       aligned: see ``roi_align``.
+
+    Example:
+      >>> from functools import partial
+      >>> matrix = jax.jit(partial(axis_matrix, scale=1.0, bins=2, size=3, extent=3, sampling_ratio=1, aligned=False))
+      >>> matrix(jnp.array([0.0]), jnp.array([2.0]))[0].tolist()  # one sample at 0.5 and one at 1.5
+      [[0.5, 0.5, 0.0], [0.0, 0.5, 0.5]]
     """
     bin_starts, length = divide(start, end, scale, bins, aligned)
     if sampling_ratio == ADAPTIVE:
@@ -43,7 +49,7 @@ def axis_matrix(
 def divide(
     start: jax.Array, end: jax.Array, scale: jax.Array | float, count: int, aligned: bool
 ) -> tuple[jax.Array, jax.Array]:
-    """Returns where the bins of each box begin along one axis, ``[p, count]``, and their length, ``[p]``."""
+    """Returns the position where each bin of a box begins along one axis, ``[p, count]``, and its length, ``[p]``."""
     offset = 0.5 if aligned else 0.0
     start = rounding.product(start, scale) - offset
     side = rounding.product(end, scale) - offset - start
@@ -55,17 +61,17 @@ def divide(
 
 
 def _sample(bin_starts: jax.Array, length: jax.Array, number: jax.Array, count: jax.Array | float) -> jax.Array:
-    """Returns the position of a sample by its number, of count, in bins of this length; all broadcast together."""
+    """Returns the position of a sample by its number in 0..count-1; all arguments broadcast together."""
     return bin_starts + rounding.quotient(rounding.product(number + 0.5, length), count)
 
 
 def inside(positions: jax.Array, extent: jax.Array | int) -> jax.Array:
-    """Returns True where a sample counts: up to one position outside the map, where it takes the border's value."""
+    """Returns True where a sample counts: in the map and up to one position outside it."""
     return (positions >= -1) & (positions <= extent)
 
 
 def fixed_samples(bin_starts: jax.Array, length: jax.Array, ratio: int) -> jax.Array:
-    """Returns positions ``[p, bins, ratio]``."""
+    """Returns the positions of ``ratio`` samples per bin, ``[p, bins, ratio]``."""
     numbers = jnp.arange(ratio, dtype=jnp.float32)[None, None, :]
     return _sample(bin_starts[..., None], length[:, None, None], numbers, float(ratio))
 
@@ -79,10 +85,10 @@ def _fixed_matrix(
 
 
 def _adaptive_matrix(bin_starts: jax.Array, length: jax.Array, size: int, extent: jax.Array | int) -> jax.Array:
-    """Returns the weights with ceil(length) samples per bin, which no static shape could hold.
+    """Returns the weights with ceil(length) samples per bin, a number that differs from box to box.
 
-    Of several samples, neighbors lie more than half a position apart, so that at most four weigh at any one position.
-    Six candidates from the one before the first of these cover them with any rounding.
+    Neighboring samples are more than half a position apart, so at most four of them have a weight at one position. Six
+    candidates, beginning one before the first of these, include them under any rounding.
     """
     count = jnp.maximum(jnp.ceil(length), 0)[:, None, None]
     length = length[:, None, None]

@@ -1,4 +1,4 @@
-"""Masks of objects: cut out of the image as targets, pasted back into it as predictions."""
+"""Masks of objects: crops them to boxes as targets, and pastes predicted ones into the image."""
 
 import chex
 import jax
@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxseg.ops import bilinear, rounding
 from jaxseg.ops.bins import ADAPTIVE, axis_matrix
 
-# Boxes cut out by the CPU form, or masks pasted, per turn: bounds the full-size masks held in memory.
+# Boxes cropped by the CPU form, or masks pasted, per turn. It limits the number of full-size masks in memory.
 _AT_ONCE = 8
 
 
@@ -15,28 +15,36 @@ def crop_targets(
     gt_masks: jax.Array,
     boxes: jax.Array,
     objects: jax.Array,
-    size: int,
+    size: int = 28,
     extent: jax.Array | None = None,
     packed_width: int | None = None,
     cpu_kernels: bool = False,
 ) -> jax.Array:
-    """Cuts the part that each box frames out of its object's mask, as the target of the mask head.
+    """Crops the mask of each box's object to the box, as the target of the mask head.
 
-    It is RoIAlign with adaptive sampling, like torchvision's ``project_masks_on_boxes``. The values are fractions and
-    stay fractions, because torchvision trains on them without a threshold.
+    It is RoIAlign with adaptive sampling, like torchvision's ``project_masks_on_boxes``. The values are fractions;
+    torchvision trains on them without a threshold.
 
     Args:
       gt_masks: ``[m, h, w]``, 1 on the object and 0 elsewhere; or packed, uint8 ``[m, h, w / 8]``.
       boxes: ``[p, 4]``, in pixels of these masks.
-      objects: int32 ``[p]``, which mask belongs to each box.
-      size: rows and columns of a target, commonly 28.
-      extent: int32 ``[2]``, height and width of the image within its padding. A mask that reaches the border continues
-        beyond it for the half pixel that matters. None uses the masks' size.
+      objects: int32 ``[p]``, the index of each box's mask.
+      size: rows and columns of a target.
+      extent: int32 ``[2]``, height and width of the image without its padding. A mask that reaches the border continues
+        beyond it by half a pixel. None uses the size of the masks.
       packed_width: w of masks that ``np.packbits`` packed along their rows. None: the masks are not packed.
       cpu_kernels: whether to use the form that is fast on one CPU device: few boxes per turn of a loop.
 
     Returns:
       float32 ``[p, size, size]``, in 0..1.
+
+    Example:
+      >>> import numpy as np
+      >>> mask = np.tile([0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0], (1, 8, 1))  # the right half
+      >>> crop = jax.jit(crop_targets, static_argnames="size")
+      >>> box, objects = jnp.array([[0.0, 0.0, 8.0, 8.0]]), jnp.array([0])
+      >>> crop(mask, box, objects, size=2)[0].tolist()  # a bin averages 4 samples; that at the border is 1 / 2
+      [[0.125, 1.0], [0.125, 1.0]]
     """
     chex.assert_rank([gt_masks, boxes, objects], [3, 2, 1])
     height, width = gt_masks.shape[1], packed_width or gt_masks.shape[2]
@@ -54,7 +62,7 @@ def crop_targets(
     def crop(box_and_object):
         x1, y1, x2, y2, number = (value[None] for value in box_and_object)
         rows, columns = axis_weights(y1, y2, height, extent[0])[0], axis_weights(x1, x2, width, extent[1])[0]
-        # Masks are not rounded to bfloat16, even where that is the precision of a network's products.
+        # Masks keep float32, even where products of the network are computed in bfloat16.
         mask = masks_of(number)[0].astype(jnp.float32)
         return jnp.linalg.multi_dot([rows, mask, columns.T], precision=jax.lax.Precision.HIGHEST)
 
@@ -84,8 +92,8 @@ def _times_zeros_and_ones(weights: jax.Array, masks: jax.Array) -> jax.Array:
 def paste_masks(probabilities: jax.Array, boxes: jax.Array, image_size: tuple[int, int]) -> jax.Array:
     """Pastes masks predicted in boxes into the image, as torchvision's ``paste_masks_in_image`` does.
 
-    A mask is padded by a pixel of zeros. Its box grows alike and is truncated to whole pixels, at least one. The mask
-    is interpolated bilinearly.
+    A mask is padded by one pixel of zeros. Its box grows by the same factor and is truncated to whole pixels, at least
+    one. The mask is interpolated bilinearly.
 
     Args:
       probabilities: ``[d, n, n]``.
@@ -94,6 +102,13 @@ def paste_masks(probabilities: jax.Array, boxes: jax.Array, image_size: tuple[in
 
     Returns:
       float32 ``[d, height, width]``, 0 outside the boxes; commonly thresholded at 0.5.
+
+    Example:
+      >>> import numpy as np
+      >>> paste = jax.jit(paste_masks, static_argnames="image_size")
+      >>> pasted = paste(jnp.ones((1, 4, 4)), jnp.array([[2.0, 0.0, 6.0, 4.0]]), (6, 8))
+      >>> (np.asarray(pasted[0]) >= 0.5).sum(axis=0).tolist()  # columns 2 to 6, rows 0 to 4
+      [0, 0, 5, 5, 5, 5, 5, 0]
     """
     chex.assert_rank([probabilities, boxes], [3, 2])
     height, width = image_size

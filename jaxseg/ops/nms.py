@@ -1,4 +1,4 @@
-"""Non-maximum suppression: keeps the best of boxes that overlap much."""
+"""Non-maximum suppression: of boxes that overlap, keeps the one with the highest score."""
 
 from functools import partial
 from typing import NamedTuple
@@ -39,11 +39,11 @@ class _Candidates(NamedTuple):
 def nms(
     boxes: jax.Array,
     scores: jax.Array,
-    groups: jax.Array,
-    valid: jax.Array,
+    groups: jax.Array | None = None,
+    valid: jax.Array | None = None,
     *,
-    iou_threshold: float,
-    max_output: int,
+    iou_threshold: float = 0.5,
+    max_output: int | None = None,
 ) -> NmsResult:
     """Suppresses boxes exactly and greedily: the same boxes in the same order as torchvision's ``batched_nms``.
 
@@ -55,18 +55,21 @@ def nms(
     Args:
       boxes: ``[..., p, 4]``, where the leading axes are images.
       scores: ``[..., p]``.
-      groups: int32 ``[..., p]``, classes or pyramid levels; boxes of different groups do not suppress each other.
-      valid: bool ``[..., p]``; False leaves a box out.
-      iou_threshold: in 0..1.
-      max_output: maximum number of boxes to return per image.
+      groups: int32 ``[..., p]``, classes or pyramid levels; boxes of different groups do not suppress each other. None
+        puts all boxes in one group.
+      valid: bool ``[..., p]``; False leaves a box out. None keeps all.
+      iou_threshold: a box is removed if its overlap with a better one is larger, in 0..1.
+      max_output: maximum number of boxes to return per image; None returns up to p.
 
     Example:
-      >>> import jax.numpy as jnp
       >>> boxes = jnp.array([[0.0, 0.0, 10.0, 10.0], [0.0, 0.0, 10.0, 9.0], [20.0, 20.0, 30.0, 30.0]])
-      >>> scores, same, valid = jnp.array([0.9, 0.8, 0.7]), jnp.zeros(3, jnp.int32), jnp.ones(3, bool)
-      >>> nms(boxes, scores, same, valid, iou_threshold=0.5, max_output=3).indices.tolist()
-      [0, 2, 0]
+      >>> kept = jax.jit(nms)(boxes, jnp.array([0.9, 0.8, 0.7]))  # the second overlaps the first with IoU 0.9
+      >>> kept.indices.tolist(), kept.valid.tolist()
+      ([0, 2, 0], [True, True, False])
     """
+    groups = jnp.zeros(scores.shape, jnp.int32) if groups is None else groups
+    valid = jnp.ones(scores.shape, bool) if valid is None else valid
+    max_output = scores.shape[-1] if max_output is None else max_output
     chex.assert_shape(boxes, (*valid.shape, 4))
     chex.assert_equal_shape([scores, groups, valid])
     chex.assert_scalar_in(valid.shape[-1], 0, 2**24)  # float32 holds the indices exactly

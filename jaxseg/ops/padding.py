@@ -1,11 +1,11 @@
-"""How far each image of a batch reaches, and how to keep what lies beyond from having any influence.
+"""Padding of images to a common size, and how to keep it from changing a prediction.
 
-An image is padded with zeros to a multiple of 32 and, where a batch or a bucket asks for it, further. A convolution
-followed by a norm or a bias turns that further padding into numbers. The next 3x3 convolution would carry them back
-into the image. So the padding is set to zero in front of every such convolution, and kept out of batch statistics. Then
-the answer is that of the image padded to its own multiple of 32, in any bucket.
+An image is padded with zeros to a multiple of 32 and, if its batch or bucket is larger, further. A convolution followed
+by a norm or a bias turns that further padding into other numbers. The next 3x3 convolution would carry these into the
+image. Hence padding is set to zero before every such convolution, and left out of batch statistics. The result is that
+of the image padded to its own multiple of 32, in any bucket.
 
-``extents`` is int32 ``[b, 2]``, (height, width) of the part that counts, in pixels, multiples of 32; None: all of it.
+``extents`` is int32 ``[b, 2]``, the valid height and width in pixels, multiples of 32. None: everything is valid.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,17 @@ import jax.numpy as jnp
 
 
 def valid_mask(extents: jax.Array | None, size: Sequence[int], stride: int) -> jax.Array | None:
-    """Returns which positions of a map of this size and stride are valid: bool ``[b, h, w, 1]``, or None for all."""
+    """Returns which positions of a map are valid: bool ``[b, h, w, 1]``, or None for all.
+
+    Args:
+      extents: int32 ``[b, 2]``, the valid height and width of each image in pixels; None: all of it.
+      size: height and width of the map.
+      stride: pixels from one position of the map to the next.
+
+    Example:
+      >>> valid_mask(jnp.array([[32, 64]]), size=(2, 3), stride=32)[0, :, :, 0].tolist()
+      [[True, True, False], [False, False, False]]
+    """
     if extents is None:
         return None
     lengths = -(-extents // stride)
@@ -25,10 +35,20 @@ def valid_mask(extents: jax.Array | None, size: Sequence[int], stride: int) -> j
 
 
 def zero_padding(x: jax.Array, mask: jax.Array | None) -> jax.Array:
-    """Sets ``x [b, h, w, c]`` to zero where ``mask`` is False."""
+    """Sets ``x [b, h, w, c]`` to zero where ``mask [b, h, w, 1]`` is False; None keeps all.
+
+    Example:
+      >>> zero_padding(jnp.ones((1, 1, 3, 1)), jnp.array([True, True, False])[None, None, :, None]).ravel().tolist()
+      [1.0, 1.0, 0.0]
+    """
     return x if mask is None else jnp.where(mask, x, jnp.zeros((), x.dtype))
 
 
 def padded_to_stride(sizes: jax.Array, stride: int = 32) -> jax.Array:
-    """Rounds the sizes ``[b, 2]`` of images up to whole strides of the highest level: their extents."""
+    """Rounds the sizes ``[b, 2]`` of images up to multiples of the stride, which gives their extents.
+
+    Example:
+      >>> padded_to_stride(jnp.array([[33, 64]])).tolist()
+      [[64, 64]]
+    """
     return -(-sizes // stride) * stride

@@ -17,13 +17,14 @@ def resize_matrix(old: jax.Array, new: jax.Array, padded_old: int, padded_new: i
     """Returns the weights of the values of an axis in each of its resized values, ``[b, padded_new, padded_old]``.
 
     Args:
-      old: int32 ``[b]``, how many values of the axis count.
-      new: int32 ``[b]``, how many values these are resized to. Later ones repeat the last.
+      old: int32 ``[b]``, number of valid values of the axis.
+      new: int32 ``[b]``, number of values that these are resized to. Later ones repeat the last.
       padded_old: length of the axis.
       padded_new: length of the resized axis.
 
-    >>> resize_matrix(jnp.array([2]), jnp.array([4]), 2, 4)[0].tolist()
-    [[1.0, 0.0], [0.75, 0.25], [0.25, 0.75], [0.0, 1.0]]
+    Example:
+      >>> jax.jit(resize_matrix, static_argnums=(2, 3))(jnp.array([2]), jnp.array([4]), 2, 4)[0].tolist()
+      [[1.0, 0.0], [0.75, 0.25], [0.25, 0.75], [0.0, 1.0]]
     """
     scale = old.astype(jnp.float32) / new.astype(jnp.float32)
     positions = (jnp.arange(padded_new, dtype=jnp.float32) + 0.5)[None] * scale[:, None] - 0.5
@@ -40,7 +41,13 @@ def resize_logits(x: jax.Array, old: jax.Array, new: jax.Array, size: tuple[int,
       size: height and width of the result.
 
     Returns:
-      ``[b, *size, k]``. What lies beyond ``new`` is undefined.
+      ``[b, *size, k]``; undefined beyond ``new``.
+
+    Example:
+      >>> x = jnp.array([[[[0.0], [1.0]]]])  # one image of 1 x 2 positions
+      >>> resized = jax.jit(resize_logits, static_argnames="size")(x, jnp.array([[1, 2]]), jnp.array([[1, 4]]), (1, 4))
+      >>> resized.ravel().tolist()
+      [0.0, 0.25, 0.75, 1.0]
     """
     rows, columns = (resize_matrix(old[:, i], new[:, i], x.shape[1 + i], size[i]) for i in (0, 1))
     return _apply(rows, columns, x)

@@ -42,18 +42,18 @@ def roi_align(
     features: jax.Array,
     boxes: jax.Array,
     *,
-    output_size: tuple[int, int],
-    scale: float,
-    sampling_ratio: int,
-    aligned: bool,
-    form: str,
+    output_size: tuple[int, int] = (7, 7),
+    scale: float = 1.0,
+    sampling_ratio: int = 2,
+    aligned: bool = False,
+    form: str = "gather",
     extents: jax.Array | None = None,
     cpu_kernels: bool = False,
 ) -> jax.Array:
-    """Pools boxes from one map, as torchvision's operator does.
+    """Pools the features of boxes from one map, as ``torchvision.ops.roi_align`` does.
 
-    A sample more than one position outside the map counts 0; one nearer takes the border's value. No gradient flows
-    to the boxes.
+    The defaults are those of torchvision's box head. A sample more than one position outside the map counts 0; a
+    nearer one takes the value of the border. No gradient flows to the boxes.
 
     Args:
       features: ``[h, w, c]``.
@@ -63,13 +63,20 @@ def roi_align(
       sampling_ratio: samples per bin along each axis. ``ADAPTIVE`` takes one per position: ceil(side / bins).
       aligned: whether to shift the boxes by half a position, so a map's value lies at the center of its cell. Small
         boxes stay small then. Without it, as in torchvision's detectors, sides are at least one position.
-      form: "gather" or "einsum", see above; ``ADAPTIVE`` needs "einsum".
-      extents: int32 ``[2]``, the rows and columns of the map that are valid. Its border is there, even if padding
-        follows. None uses all of them.
+      form: "gather" or "einsum", see the top of this file; ``ADAPTIVE`` needs "einsum".
+      extents: int32 ``[2]``, number of valid rows and columns of the map; padding may follow them. None uses all.
       cpu_kernels: whether to use the gradient of "gather" that is fast on one CPU device.
 
     Returns:
       ``[p, rows, columns, c]``, of the features' type.
+
+    Example:
+      >>> import numpy as np
+      >>> features = np.tile(np.arange(4.0)[None, :, None], (4, 1, 1))  # each row is 0, 1, 2, 3
+      >>> pool = jax.jit(roi_align, static_argnames="output_size")
+      >>> pooled = pool(features, jnp.array([[0.0, 0.0, 2.0, 2.0]]), output_size=(2, 2))
+      >>> np.asarray(pooled)[0, :, :, 0].tolist()  # bins from x = 0 to 1 and from 1 to 2
+      [[0.5, 1.5], [0.5, 1.5]]
     """
     levels = jnp.zeros(boxes.shape[0], jnp.int32)
     return pyramid_roi_align(
@@ -91,28 +98,37 @@ def pyramid_roi_align(
     boxes: jax.Array,
     levels: jax.Array,
     *,
-    output_size: tuple[int, int],
+    output_size: tuple[int, int] = (7, 7),
     scales: Sequence[float],
-    sampling_ratio: int,
-    aligned: bool,
-    form: str,
+    sampling_ratio: int = 2,
+    aligned: bool = False,
+    form: str = "gather",
     extents: jax.Array | None = None,
     cpu_kernels: bool = False,
 ) -> jax.Array:
-    """Pools each box from its own level of a feature pyramid, otherwise as ``roi_align`` does.
+    """Pools the features of each box from its own level of a feature pyramid, otherwise as ``roi_align`` does.
 
     Args:
       features: ``[h, w, c]`` per level.
       boxes: ``[p, 4]``.
-      levels: int32 ``[p]``, the index of each box's map in features, such as ``pyramid_level`` gives.
+      levels: int32 ``[p]``, the index of each box's map in features, such as ``pyramid_level`` minus the first level.
       output_size: rows and columns of bins.
-      scales: one per level.
+      scales: positions of the map per pixel of the image, for each level.
       sampling_ratio: see ``roi_align``.
       aligned: see ``roi_align``.
       form: "gather" looks at each box's own level only. "einsum" multiplies every level, with weights of 0 where a box
         belongs to another, which costs a third more than the finest level alone.
       extents: int32 ``[levels, 2]``, see ``roi_align``.
       cpu_kernels: see ``roi_align``.
+
+    Returns:
+      ``[p, rows, columns, c]``, of the features' type.
+
+    Example:
+      >>> pyramid, boxes = [jnp.zeros((16, 16, 8)), jnp.zeros((8, 8, 8))], jnp.zeros((5, 4))
+      >>> pool = partial(pyramid_roi_align, scales=[1 / 4, 1 / 8])
+      >>> jax.eval_shape(pool, pyramid, boxes, jnp.zeros(5, jnp.int32)).shape
+      (5, 7, 7, 8)
     """
     chex.assert_rank([*features, boxes, levels], [3] * len(features) + [2, 1])
     chex.assert_equal(len(features), len(scales))
@@ -131,10 +147,22 @@ def pyramid_roi_align(
     return pool(features, extents, boxes, levels, output_size, scales, sampling_ratio, aligned)
 
 
-def pyramid_level(boxes: jax.Array, first: int, last: int) -> jax.Array:
-    """Returns the level, int32 ``[p]`` in first..last, that pools boxes ``[p, 4]`` (FPN paper, equation 1).
+def pyramid_level(boxes: jax.Array, first: int = 2, last: int = 5) -> jax.Array:
+    """Returns the pyramid level of each box: ``floor(4 + log2(sqrt(area) / 224))``, clipped to first..last.
 
-    A box of 224x224 pixels belongs to level 4, one of half that side to level 3. Boxes without area go to the first.
+    Lin et al., "Feature Pyramid Networks for Object Detection", 2017, equation 1. Boxes without area go to the first.
+
+    Args:
+      boxes: ``[p, 4]``, in pixels of the image.
+      first: the finest level, 2 in the paper.
+      last: the coarsest level, 5 in the paper.
+
+    Returns:
+      int32 ``[p]``.
+
+    Example:
+      >>> pyramid_level(jnp.array([[0.0, 0.0, 224.0, 224.0], [0.0, 0.0, 112.0, 112.0]])).tolist()
+      [4, 3]
     """
     side = jnp.sqrt(box_ops.area(jax.lax.stop_gradient(boxes)))
     level = jnp.floor(4 + jnp.log2(side / 224) + 1e-6)

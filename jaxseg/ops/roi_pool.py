@@ -1,6 +1,6 @@
 """RoIPool: the maximum of each bin, with boxes and bins rounded to whole positions (Fast R-CNN, Girshick 2015).
 
-RoIAlign is what detectors use; this stands beside it to show what the two roundings cost.
+Detectors use RoIAlign. This operation is for comparisons of the two.
 """
 
 import chex
@@ -10,8 +10,10 @@ import jax.numpy as jnp
 from jaxseg.ops import rounding
 
 
-def roi_pool(features: jax.Array, boxes: jax.Array, *, output_size: tuple[int, int], scale: float) -> jax.Array:
-    """Pools boxes from one map: the first rounding takes the box, the second each bin, to whole positions.
+def roi_pool(
+    features: jax.Array, boxes: jax.Array, *, output_size: tuple[int, int] = (7, 7), scale: float = 1.0
+) -> jax.Array:
+    """Pools boxes from one map, as ``torchvision.ops.roi_pool`` does. Boxes, then bins, are rounded to whole positions.
 
     Bins overlap by the positions that they share. A box covers at least one position, and a bin outside the map is 0.
 
@@ -19,10 +21,17 @@ def roi_pool(features: jax.Array, boxes: jax.Array, *, output_size: tuple[int, i
       features: ``[h, w, c]``.
       boxes: ``[p, 4]`` in pixels of the image.
       output_size: rows and columns of bins.
-      scale: positions of the map a pixel.
+      scale: positions of the map per pixel of the image, such as 1 / stride.
 
     Returns:
       ``[p, rows, columns, c]``.
+
+    Example:
+      >>> import numpy as np
+      >>> features = np.tile(np.arange(4.0)[None, :, None], (4, 1, 1))  # each row is 0, 1, 2, 3
+      >>> pool = jax.jit(roi_pool, static_argnames="output_size")
+      >>> np.asarray(pool(features, jnp.array([[0.0, 0.0, 3.0, 3.0]]), output_size=(1, 2)))[0, :, :, 0].tolist()
+      [[1.0, 3.0]]
     """
     chex.assert_rank([features, boxes], [3, 2])
     height, width, _ = features.shape
@@ -58,5 +67,5 @@ def _members(start: jax.Array, end: jax.Array, scale: float, bins: int, size: in
 
 
 def _round_half_away(x: jax.Array) -> jax.Array:
-    """Rounds as C's round() does, where jnp.round takes halves to the even number."""
+    """Rounds halves away from zero, as round() of C does; jnp.round would round them to even numbers."""
     return jnp.sign(x) * jnp.floor(jnp.abs(x) + 0.5)

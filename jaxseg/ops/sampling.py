@@ -1,4 +1,4 @@
-"""Which of the matched anchors or proposals a loss looks at."""
+"""Sampling: chooses a fixed number of the matched anchors or proposals for a loss."""
 
 from typing import NamedTuple
 
@@ -13,8 +13,8 @@ class Samples(NamedTuple):
 
     Attributes:
       indices: int32 ``[slots]``, into the boxes; a valid index in filler slots too.
-      positive: bool ``[slots]``, the slot holds a box that matched an object.
-      valid: bool ``[slots]``, False in filler slots, which weigh nothing in any loss.
+      positive: bool ``[slots]``, True where the box matched an object.
+      valid: bool ``[slots]``, False in filler slots, which no loss counts.
     """
 
     indices: jax.Array
@@ -22,19 +22,32 @@ class Samples(NamedTuple):
     valid: jax.Array
 
 
-def sample(key: jax.Array, labels: jax.Array, eligible: jax.Array, slots: int, positive_fraction: float) -> Samples:
+def sample(
+    key: jax.Array,
+    labels: jax.Array,
+    eligible: jax.Array | None = None,
+    slots: int = 512,
+    positive_fraction: float = 0.25,
+) -> Samples:
     """Samples objects and background uniformly, without replacement (torchvision's BalancedPositiveNegativeSampler).
 
-    At most ``int(slots * positive_fraction)`` are objects; background fills what they leave. Where both are too few,
-    filler does.
+    At most ``int(slots * positive_fraction)`` slots hold objects. Background fills the other slots, and filler those
+    that are then left. The defaults are those of torchvision's box head; its region proposal network has 256 and 0.5.
 
     Args:
-      key: the source of randomness.
-      labels: int32 ``[p]``, of ``Match``.
-      eligible: bool ``[p]``, False on padding, which is never drawn.
-      slots: how many to draw.
-      positive_fraction: the largest share of objects.
+      key: the random key.
+      labels: int32 ``[p]``, values of ``Match``.
+      eligible: bool ``[p]``, False on padding, which is never sampled. None: all boxes are eligible.
+      slots: number of slots.
+      positive_fraction: maximum fraction of objects among them.
+
+    Example:
+      >>> labels = jnp.array([Match.BACKGROUND, Match.OBJECT, Match.IGNORED])
+      >>> samples = jax.jit(sample, static_argnames="slots")(jax.random.key(0), labels, slots=4)
+      >>> samples.indices.tolist(), samples.positive.tolist(), samples.valid.tolist()
+      ([1, 0, 0, 0], [True, False, False, False], [True, True, False, False])
     """
+    eligible = jnp.ones(labels.shape, bool) if eligible is None else eligible
     is_object = eligible & (labels == Match.OBJECT)
     is_background = eligible & (labels == Match.BACKGROUND)
     max_objects = int(slots * positive_fraction)
@@ -57,6 +70,8 @@ def sample(key: jax.Array, labels: jax.Array, eligible: jax.Array, slots: int, p
 
 
 def _shuffled(key: jax.Array, candidates: jax.Array, count: int) -> jax.Array:
-    """Returns indices of ``count`` of the boxes, the candidates first and in random order."""
-    order = jax.random.bits(key, candidates.shape, jnp.uint32) >> 1  # 31 bits: ties, which index decides, are rare
+    """Returns indices of ``count`` boxes: first the candidates, in random order."""
+    order = (
+        jax.random.bits(key, candidates.shape, jnp.uint32) >> 1
+    )  # 31 bits: ties are rare, and the index decides them
     return jax.lax.top_k(jnp.where(candidates, order.astype(jnp.int32), -1), count)[1]

@@ -32,17 +32,27 @@ def train_batches(
     data_config: ml_collections.ConfigDict,
     *,
     batch_size: int,
-    seed: int,
-    start_step: int,
+    seed: int = 0,
+    start_step: int = 0,
     process_index: int = 0,
     process_count: int = 1,
 ) -> BatchStream:
-    """Yields augmented batches without end, from step ``start_step``; arguments as in ``semantic.batches``.
+    """Returns shuffled, augmented batches without end, from step ``start_step`` on.
 
     All images of a batch, over all processes, are padded to one of ``padded_sizes(data_config, training=True)``.
+    ``semantic.batches.train_batches`` describes the arguments.
 
     Returns:
       An iterator of ``InstanceBatch`` with ``b / n`` images each; close it, or use it in a ``with`` statement.
+
+    Example:
+      >>> from jaxseg import config
+      >>> from jaxseg.data.sources import open_source
+      >>> data = config.load("mask_rcnn_shapes").data
+      >>> with train_batches(open_source(data, "train"), data, batch_size=2) as batches:
+      ...     batch = next(batches)
+      >>> batch.image.shape, batch.boxes.shape, batch.masks.shape
+      ((2, 160, 160, 3), (2, 6, 4), (2, 6, 160, 20))
     """
     share = share_of(batch_size, process_index, process_count)
     pipeline = read_pipeline(data_config, "instances")

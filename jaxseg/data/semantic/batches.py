@@ -32,24 +32,34 @@ def train_batches(
     data_config: ml_collections.ConfigDict,
     *,
     batch_size: int,
-    seed: int,
-    start_step: int,
+    seed: int = 0,
+    start_step: int = 0,
     process_index: int = 0,
     process_count: int = 1,
 ) -> BatchStream:
-    """Returns augmented batches without end, from step ``start_step`` on.
+    """Returns shuffled, augmented batches without end, from step ``start_step`` on.
 
     Args:
-      source: what to learn from.
+      source: the training split, as ``data.sources.open_source`` opens it.
       data_config: ``config.data``.
-      batch_size: examples in a batch over all processes.
-      seed: of the order and of the augmentation.
-      start_step: the first batch is the one of this step.
-      process_index: this process' number; it gets rows ``[p b / n, (p + 1) b / n)`` of every batch.
-      process_count: how many processes share each batch.
+      batch_size: number of examples per batch over all processes.
+      seed: the seed of the order and of the augmentations.
+      start_step: the step of the first batch.
+      process_index: the number of this process; it gets rows ``[p b / n, (p + 1) b / n)`` of every batch.
+      process_count: number of processes that share each batch.
 
     Returns:
       An iterator of ``Batch`` with ``b / n`` examples each; close it, or use it in a ``with`` statement.
+
+    Example:
+      >>> from jaxseg import config
+      >>> from jaxseg.data.sources import open_source
+      >>> data = config.load("unet_shapes").data
+      >>> data.cache = False
+      >>> with train_batches(open_source(data, "train"), data, batch_size=2) as batches:
+      ...     batch = next(batches)
+      >>> batch.image.shape, batch.label.shape, batch.valid.tolist()
+      ((2, 64, 64, 3), (2, 64, 64), [True, True])
     """
     share = share_of(batch_size, process_index, process_count)
     if len(source.records) == 0:
@@ -76,12 +86,11 @@ def eval_batches(
     process_index: int = 0,
     process_count: int = 1,
 ) -> BatchStream:
-    """Returns batches with every image of the source once over all processes, only resized; all pixels count alike.
+    """Returns batches with every image of the source once over all processes, only resized, without pixel weights.
 
-    Images come in groups. All images of a group are padded to one size, and their original label maps to another, so
-    that few programs are compiled. All processes get equally many batches of ``batch_size / process_count`` rows. The
-    last batch of each group is filled up with rows that are not ``valid``. The arguments are those of
-    ``train_batches``.
+    Images are grouped by size. All images of a group are padded to one size, and their original label maps to another,
+    so few programs are compiled. All processes get the same number of batches of ``batch_size / process_count`` rows.
+    The last batch of each group is completed by rows that are not ``valid``. ``train_batches`` describes the arguments.
 
     Evaluations are short and come often, so they are read by threads (OpenCV decodes and resizes outside Python's
     lock): processes would spend longer starting than reading.

@@ -8,6 +8,7 @@ import cv2
 import ml_collections
 import numpy as np
 
+from jaxseg.config.resolution import normalization
 from jaxseg.types import IGNORE, Example, Record
 
 Color = tuple[float, float, float]
@@ -34,10 +35,9 @@ def _size(data_config: ml_collections.ConfigDict, field: str) -> tuple[int, int]
 
 
 def mean_color(data_config: ml_collections.ConfigDict) -> Color:
-    """Returns the color, in 0..255, that normalization turns into zero: what padding should look like."""
-    if not data_config.mean:
-        raise ValueError("data.mean is (); expected a number per channel. Resolve the config first.")
-    return tuple(float(np.clip(round(mean * data_config.scale), 0, 255)) for mean in data_config.mean)
+    """Returns the color, in 0..255, that normalization turns into zero: the color of padding."""
+    means, _ = normalization(data_config)
+    return tuple(float(np.clip(round(mean * data_config.scale), 0, 255)) for mean in means)
 
 
 def check_label(record: Record, class_count: int) -> Record:

@@ -1,0 +1,46 @@
+"""The examples in docstrings give the results that they show."""
+
+import ast
+import doctest
+import importlib
+import pkgutil
+from pathlib import Path
+
+import pytest
+
+import jaxseg
+
+# Imports PyTorch, which takes seconds.
+SLOW_TO_IMPORT = ("jaxseg.benchmarks.against_torch",)
+# Parts of other operations, which nobody calls alone.
+INTERNAL = ("bins", "convolution", "convolution_gradients", "winograd", "coco_evaluation")
+
+
+def modules_with_examples():
+    """The modules of the package whose files have an example, by name."""
+    names = [jaxseg.__name__, *(module.name for module in pkgutil.walk_packages(jaxseg.__path__, "jaxseg."))]
+    for name in names:
+        if name.endswith("__main__") or name in SLOW_TO_IMPORT:
+            continue
+        path = Path(importlib.util.find_spec(name).origin)
+        if ">>> " in path.read_text():
+            yield name
+
+
+@pytest.mark.parametrize("name", sorted(modules_with_examples()))
+def test_examples_are_right(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = doctest.testmod(importlib.import_module(name), optionflags=doctest.NORMALIZE_WHITESPACE)
+    assert result.attempted
+    assert result.failed == 0
+
+
+@pytest.mark.parametrize("package", ["ops", "losses", "metrics"])
+def test_public_functions_have_examples(root, package):
+    without = []
+    for path in sorted((root / "jaxseg" / package).glob("*.py")):
+        for node in ast.parse(path.read_text()).body:
+            is_public = isinstance(node, ast.FunctionDef) and not node.name.startswith("_")
+            if is_public and path.stem not in INTERNAL and ">>> " not in (ast.get_docstring(node) or ""):
+                without.append(f"{path.name}: {node.name}")
+    assert not without

@@ -1,7 +1,7 @@
 """Fully convolutional networks for semantic segmentation.
 
-Long, Shelhamer, Darrell, "Fully Convolutional Networks for Semantic Segmentation", 2015; the form on a dilated ResNet,
-with an auxiliary head on layer3, is torchvision's ``fcn_resnet50`` and ``fcn_resnet101``.
+Long, Shelhamer, Darrell, "Fully Convolutional Networks for Semantic Segmentation", 2015. The form on a dilated ResNet
+with an auxiliary head on layer3 is that of torchvision's ``fcn_resnet50`` and ``fcn_resnet101``.
 """
 
 from collections.abc import Callable
@@ -25,8 +25,8 @@ class FCNHead(nn.Module):
     Attributes:
       classes: number of classes, k.
       norm: makes a norm.
-      dropout: the share of activations dropped in training.
-      train: whether it is training.
+      dropout: share of activations dropped in training.
+      train: whether norms use the statistics of the batch, and dropout is active.
       dtype: type of the computation.
       cpu_kernels: whether to use the forms of operations that are fast on one CPU device.
     """
@@ -52,14 +52,20 @@ class FCNResNet(nn.Module):
 
     Attributes:
       classes: number of classes, k; 21 in torchvision's weights.
-      depth: 50 or 101.
-      width: channels of the ResNet's stem.
-      dropout: the share of activations dropped in front of the scores.
+      depth: depth of the ResNet: 50 or 101.
+      width: channels of the ResNet's stem; 64 in the paper, fewer for small machines.
+      dropout: share of activations dropped before the scores.
       auxiliary: whether there is a second head, on layer3; its loss helps training.
       remat: whether the backward pass computes the activations of blocks again instead of storing them.
       dtype: type of the computation; parameters, statistics and logits are float32.
       axis_name: the axis over which pmap's devices share batch statistics; jit needs none.
       cpu_kernels: whether to use the forms of operations that are fast on one CPU device.
+
+    Example:
+      >>> model, image = FCNResNet(classes=4, width=8), jnp.zeros((1, 64, 96, 3))
+      >>> outputs, variables = jax.eval_shape(partial(model.init_with_output, train=False), jax.random.key(0), image)
+      >>> {name: logits.shape for name, logits in outputs.items()}
+      {'aux_logits': (1, 64, 96, 4), 'logits': (1, 64, 96, 4)}
     """
 
     classes: int = 21
@@ -80,8 +86,8 @@ class FCNResNet(nn.Module):
 
         Args:
           image: float ``[b, h, w, 3]``, normalized.
-          train: whether norms use the statistics of this batch, and dropout drops.
-          extents: the size of each image, if the batch pads it, see ``ops/padding.py``.
+          train: whether norms use and update the statistics of this batch, and dropout is active.
+          extents: int32 ``[b, 2]``, the size of each image if the batch pads it, see ``ops/padding.py``.
 
         Returns:
           "logits" and, with an auxiliary head, "aux_logits": float32 ``[b, h, w, k]``.

@@ -1,4 +1,4 @@
-"""FCN-32s, FCN-16s and FCN-8s: the dense layers of a VGG16 slide over the map, and skips sharpen its scores.
+"""FCN-32s, FCN-16s and FCN-8s: a VGG16 with its dense layers as convolutions, and skips that refine its scores.
 
 Long, Shelhamer, Darrell, "Fully Convolutional Networks for Semantic Segmentation", 2015, section 4.
 """
@@ -16,7 +16,7 @@ from jaxseg.models.layers import Conv
 from jaxseg.models.resampling import BilinearUp, pad_to_multiple
 from jaxseg.ops.padding import padded_to_stride, valid_mask, zero_padding
 
-SKIPS = {32: (), 16: ("pool4",), 8: ("pool4", "pool3")}  # what is scored besides fc7, by output stride
+SKIPS = {32: (), 16: ("pool4",), 8: ("pool4", "pool3")}  # maps that are scored in addition to fc7, by output stride
 
 KERNEL_INIT = nn.initializers.variance_scaling(2.0, "fan_in", "normal")
 
@@ -24,22 +24,28 @@ KERNEL_INIT = nn.initializers.variance_scaling(2.0, "fan_in", "normal")
 class FCNVGG(nn.Module):
     """An FCN on a VGG16.
 
-    The paper pads the image by 100 pixels, so that the 7x7 convolution has something left to slide over. It cuts the
-    scores back by fixed offsets. Here the 7x7 convolution is padded by 3, which keeps the same map. The image is
-    padded to a multiple of 32 at the bottom and the right. Then every pool halves evenly, and the skips lie on one
-    another pixel by pixel. An image of 160x160 costs a fifth of what it would with the paper's padding.
+    The paper pads the image by 100 pixels, so that the 7x7 convolution still has an output, and crops the scores by
+    fixed offsets. Here the 7x7 convolution is padded by 3, which keeps the size of its map. The image is padded to
+    multiples of 32 at the bottom and the right. Hence every pool halves an even size, and the maps of all skips are
+    aligned. An image of 160x160 costs a fifth of the time with the paper's padding.
 
     Attributes:
       classes: number of classes, k.
-      stride: 32, 16 or 8: that of the finest map which is scored.
+      stride: stride of the finest map that is scored: 32, 16 or 8.
       width: channels of VGG16's first stage; 64 in the paper, fewer for small machines.
       hidden: channels of fc6 and fc7.
-      batch_norm: whether norms follow the convolutions of VGG16, without which it hardly learns from scratch.
-      dropout: the share of activations dropped behind fc6 and fc7.
+      batch_norm: whether norms follow the convolutions of VGG16. Without them it hardly learns from random weights.
+      dropout: share of activations dropped after fc6 and fc7.
       remat: whether the backward pass computes the activations of blocks again instead of storing them.
       dtype: type of the computation; parameters, statistics, sums of scores and logits are float32.
       axis_name: the axis over which pmap's devices share batch statistics; jit needs none.
       cpu_kernels: whether to use the forms of operations that are fast on one CPU device.
+
+    Example:
+      >>> model, image = FCNVGG(classes=4, width=8, hidden=16), jnp.zeros((1, 60, 90, 3))
+      >>> outputs, variables = jax.eval_shape(partial(model.init_with_output, train=False), jax.random.key(0), image)
+      >>> {name: logits.shape for name, logits in outputs.items()}
+      {'logits': (1, 60, 90, 4)}
     """
 
     classes: int
@@ -66,8 +72,8 @@ class FCNVGG(nn.Module):
 
         Args:
           image: float ``[b, h, w, 3]``, normalized, of any size.
-          train: whether norms use the statistics of this batch, and dropout drops.
-          extents: the size of each image, if the batch pads it, see ``ops/padding.py``.
+          train: whether norms use and update the statistics of this batch, and dropout is active.
+          extents: int32 ``[b, 2]``, the size of each image if the batch pads it, see ``ops/padding.py``.
 
         Returns:
           ``{"logits": float32 [b, h, w, k]}``.
@@ -87,7 +93,7 @@ class FCNVGG(nn.Module):
         mask = valid_mask(extents, features["pool5"].shape[1:3], 32)
         features["fc7"] = self._classifier(zero_padding(features["pool5"], mask), train)
 
-        # Zeros, as in the paper: a new score layer leaves a trained sum as it is.
+        # Zeros, as in the paper: adding a new score layer does not change a trained sum.
         score = partial(self._conv, self.classes, 1, kernel_init=nn.initializers.zeros)
         name, stride = "fc7", 32
         scores = score(name="score_fc7")(features["fc7"]).astype(jnp.float32)

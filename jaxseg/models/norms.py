@@ -10,18 +10,32 @@ from flax.typing import Dtype
 
 
 class BatchNorm(nn.Module):
-    """Batch norm with PyTorch's running statistics, which can leave positions out.
+    """Batch norm with PyTorch's running statistics and an optional mask of valid positions.
 
-    linen's own adds the biased variance to the running one, and PyTorch the unbiased one. With linen's, a network that
-    starts from torchvision's weights would drift away from torchvision's training. Where nothing is valid, as in the
-    mask head of a batch without objects, the running statistics are used and stay.
+    ``y = scale (x - mean) / sqrt(var + epsilon) + bias`` per channel. The running variance averages unbiased variances,
+    as in PyTorch; that of ``nn.BatchNorm`` averages biased ones, so fine-tuning would differ from torchvision. If no
+    position is valid, as in the mask head of a batch without objects, the running statistics are used and not changed.
 
     Attributes:
-      train: whether to use, and add to the running ones, the statistics of this batch.
-      momentum: the share of the old running statistics that a step keeps; PyTorch counts the other share.
-      epsilon: added to the variance.
+      train: whether to use the statistics of this batch, and to add them to the running ones.
+      momentum: share of the old running statistics that a step keeps; PyTorch's momentum is 1 minus that.
+      epsilon: number that is added to the variance.
       dtype: type of the output; statistics and the computation are float32.
       axis_name: the axis over which pmap's devices share batch statistics; jit needs none.
+
+    Example:
+      >>> import numpy as np
+      >>> x = np.array([[[[1.0], [3.0], [99.0]]]])  # the third position is padding
+      >>> mask = np.array([[[[True], [True], [False]]]])
+      >>> norm = BatchNorm(train=True, epsilon=0.0)
+      >>> variables = {"params": {"scale": np.ones(1), "bias": np.zeros(1)}}
+      >>> variables["batch_stats"] = {"mean": np.zeros(1), "var": np.ones(1)}
+      >>> apply = jax.jit(lambda x, mask: norm.apply(variables, x, mask, mutable="batch_stats"))
+      >>> y, changed = apply(x, mask)
+      >>> y[0, 0, :2, 0].tolist()  # of mean 2 and variance 1
+      [-1.0, 1.0]
+      >>> round(float(changed["batch_stats"]["var"][0]), 4)  # 0.9 * 1 + 0.1 * 2
+      1.1
     """
 
     train: bool
@@ -36,7 +50,7 @@ class BatchNorm(nn.Module):
 
         Args:
           x: the input.
-          mask: bool, of the rank of x and broadcast to it: which positions count. None: all of them.
+          mask: bool, of the rank of x and broadcast to it, True at valid positions. None: all are valid.
         """
         shape = x.shape[-1:]
         scale = self.param("scale", nn.initializers.ones, shape, jnp.float32)
@@ -73,13 +87,18 @@ class BatchNorm(nn.Module):
 
 
 class FrozenBatchNorm(nn.Module):
-    """A batch norm that has stopped learning: it scales and shifts by stored numbers.
+    """A batch norm with fixed statistics, scale and bias.
 
-    All four vectors are variables of the collection ``batch_stats``, so that no optimizer sees them.
+    All four vectors are variables of the collection ``batch_stats``, so optimizers do not change them.
 
     Attributes:
-      epsilon: added to the variance. torchvision's COCO_V1 detector was trained with 0.0.
+      epsilon: number that is added to the variance. torchvision's COCO_V1 detector was trained with 0.0.
       dtype: type of the output; the computation is float32.
+
+    Example:
+      >>> variables = jax.eval_shape(FrozenBatchNorm().init, jax.random.key(0), jnp.zeros((1, 4, 4, 8)))
+      >>> {collection: sorted(vectors) for collection, vectors in variables.items()}
+      {'batch_stats': ['bias', 'mean', 'scale', 'var']}
     """
 
     epsilon: float = 1e-5
@@ -87,7 +106,7 @@ class FrozenBatchNorm(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, mask: jax.Array | None = None) -> jax.Array:
-        """Scales and shifts ``x [..., c]``; ``mask`` is unused and there for the interface of ``BatchNorm``."""
+        """Scales and shifts ``x [..., c]``; ``mask`` is unused and exists because ``BatchNorm`` has it."""
         shape = x.shape[-1:]
         scale = self.variable("batch_stats", "scale", jnp.ones, shape, jnp.float32).value
         bias = self.variable("batch_stats", "bias", jnp.zeros, shape, jnp.float32).value
@@ -116,17 +135,21 @@ def norm_layer(
     dtype: Dtype = jnp.float32,
     axis_name: str | None = None,
 ) -> Callable[..., nn.Module]:
-    """Returns what makes a norm, given its ``name``; the norm is called with ``(x, mask=None)``.
+    """Returns a function that makes a norm from its ``name``; the norm is called with ``(x, mask=None)``.
 
     Args:
-      kind: "batch", which lives on the statistics of the batch in training; or "frozen".
-      train: whether it is training.
-      epsilon: added to the variance.
+      kind: "batch", which uses the statistics of the batch in training; or "frozen".
+      train: whether norms of the kind "batch" use the statistics of the batch.
+      epsilon: number that is added to the variance.
       dtype: type of the output; the computation is float32.
       axis_name: the axis over which pmap's devices share batch statistics; jit needs none.
 
     Raises:
       ValueError: there is no such norm.
+
+    Example:
+      >>> type(norm_layer("frozen", train=True)(name="norm")).__name__
+      'FrozenBatchNorm'
     """
     norms = {
         "batch": partial(BatchNorm, train, epsilon=epsilon, dtype=dtype, axis_name=axis_name),

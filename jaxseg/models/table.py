@@ -19,15 +19,19 @@ DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 
 
 def least_rows(model: nn.Module, spatial: int) -> int:
-    """Returns how many rows of an image a device must hold where rows are divided over devices.
+    """Returns the minimum number of image rows per device where rows are divided over devices.
 
-    It is four rows of the coarsest map: no convolution of these models sees more of a neighbor's. On fewer, XLA's
-    partitioner fails, or silently computes wrong gradients. That was seen in jaxlib 0.10.2, with one row of a ResNet's
-    last layer on each of two devices. Detectors are not concerned: their task refuses to divide images.
+    It is four rows of the coarsest map, the most that a convolution of these models reads from a neighbor. With fewer,
+    XLA's partitioner fails or silently computes wrong gradients: seen in jaxlib 0.10.2 with one row of a ResNet's last
+    layer on each of two devices. The task of detectors never divides images.
 
     Args:
-      model: a semantic one, which knows the stride of its coarsest map.
-      spatial: over how many devices the rows are divided.
+      model: a semantic model; it has the stride of its coarsest map.
+      spatial: number of devices over which the rows are divided.
+
+    Example:
+      >>> least_rows(UNet(classes=2, depth=4), spatial=2)
+      64
     """
     return 4 * model.coarsest_stride if spatial > 1 else 1
 
@@ -39,17 +43,23 @@ def make_model(
     axis_name: str | None = None,
     cpu_kernels: bool = False,
 ) -> nn.Module:
-    """Makes the module that ``config.model`` describes: its name, and the fields of that module.
+    """Makes the module that ``config.model`` describes by its name and its fields.
 
     Args:
-      table: the models to choose from.
+      table: the models to choose from, ``SEMANTIC`` or ``INSTANCES``.
       config: the whole config.
-      classes: k.
-      axis_name: the axis over which pmap averages batch statistics, if it does.
+      classes: number of classes, k.
+      axis_name: the axis over which pmap averages batch statistics; None without pmap.
       cpu_kernels: whether to use the forms of operations that are fast on one CPU device.
 
     Raises:
       ValueError: an unknown model, precision or field.
+
+    Example:
+      >>> from jaxseg import config
+      >>> model = make_model(SEMANTIC, config.load("unet_shapes"), classes=4)
+      >>> type(model).__name__, model.features, model.depth
+      ('UNet', 8, 4)
     """
     fields = dict(config.model)
     name = fields.pop("name")

@@ -1,7 +1,7 @@
-"""U-Net: an encoder that halves, a decoder that doubles, and a skip between them at every resolution.
+"""U-Net: an encoder that halves the resolution, a decoder that doubles it, and a skip between them at each level.
 
-Ronneberger, Fischer, Brox, "U-Net: Convolutional Networks for Biomedical Image Segmentation", 2015, section 2, and the
-same-padded, batch-normalized form of it that most people train today.
+Ronneberger, Fischer, Brox, "U-Net: Convolutional Networks for Biomedical Image Segmentation", 2015, section 2, and its
+common form today, with "same" padding and batch norm.
 """
 
 from functools import partial
@@ -17,7 +17,7 @@ from jaxseg.ops.padding import padded_to_stride, valid_mask, zero_padding
 
 INITIALIZERS = {
     "glorot_uniform": nn.initializers.glorot_uniform(),
-    "he_normal": nn.initializers.variance_scaling(2.0, "fan_in", "normal"),  # the paper's, section 3
+    "he_normal": nn.initializers.variance_scaling(2.0, "fan_in", "normal"),  # the paper, section 3
 }
 PADDINGS = ("same", "valid")
 FITS = ("pad", "crop")
@@ -53,19 +53,26 @@ class UNet(nn.Module):
       classes: number of classes, k.
       features: channels at full resolution; they double at each halving.
       depth: how many times the image is halved.
-      padding: of the 3x3 convolutions. "valid", as in the paper, gives a smaller output, the center of the image.
-      fit: what becomes of an image that cannot be halved ``depth`` times without a rest, with "same" padding:
-        "pad" fills it with zeros at the bottom and the right and crops the logits back to its size;
-        "crop" halves downwards and crops the skips to the decoder's size, so that the output is smaller.
-      norm: after each 3x3 convolution, "batch" or "none"; with "none" the convolutions have a bias.
-      norm_momentum: the share of the old running statistics that a step keeps.
-      norm_epsilon: added to the variance.
-      dropout: the share of activations dropped at the end of the bottleneck, as the paper does; 0 for none.
-      initializer: of all kernels, a key of ``INITIALIZERS``.
+      padding: padding of the 3x3 convolutions: "same", or "valid" as in the paper, where the output is smaller: the
+        center of the image.
+      fit: how "same" padding treats an image with sides that are no multiples of ``2 ** depth``. "pad" adds zeros at
+        the bottom and the right, and crops the logits back. "crop" rounds halves down and crops the skips, so the
+        output is smaller.
+      norm: norm after each 3x3 convolution, "batch" or "none"; with "none" the convolutions have a bias.
+      norm_momentum: share of the old running statistics that a step keeps.
+      norm_epsilon: number that is added to the variance.
+      dropout: share of activations dropped at the end of the bottleneck, as in the paper; 0 disables it.
+      initializer: initializer of all kernels, "glorot_uniform" or "he_normal".
       remat: whether the backward pass computes the activations of blocks again instead of storing them.
       dtype: type of the computation; parameters, statistics and logits are float32.
       axis_name: the axis over which pmap's devices share batch statistics; jit needs none.
       cpu_kernels: whether to use the forms of operations that are fast on one CPU device.
+
+    Example:
+      >>> model, image = UNet(classes=4, features=8, depth=2), jnp.zeros((1, 30, 46, 3))
+      >>> outputs, variables = jax.eval_shape(partial(model.init_with_output, train=False), jax.random.key(0), image)
+      >>> {name: logits.shape for name, logits in outputs.items()}
+      {'logits': (1, 30, 46, 4)}
     """
 
     classes: int
@@ -96,9 +103,9 @@ class UNet(nn.Module):
 
         Args:
           image: float ``[b, h, w, c]``.
-          train: whether to use, and update, the statistics of this batch, and to drop out.
-          extents: the size of each image, if the batch pads it, see ``ops/padding.py``. Only where the logits have
-            the size of the image.
+          train: whether norms use and update the statistics of this batch, and dropout is active.
+          extents: int32 ``[b, 2]``, the size of each image if the batch pads it, see ``ops/padding.py``. It needs a
+            U-Net with logits of the size of the image.
 
         Returns:
           ``{"logits": float32 [b, h', w', k]}``, where ``h', w' = output_size(h, w)``.
@@ -133,7 +140,7 @@ class UNet(nn.Module):
         return {"logits": logits[:, :out_height, :out_width]}
 
     def _blocks(self, train: bool):
-        """Returns what makes a ``DoubleConv`` of this network."""
+        """Returns a function that makes a ``DoubleConv`` of this network."""
         norms = {
             "batch": partial(
                 nn.BatchNorm,
@@ -149,7 +156,7 @@ class UNet(nn.Module):
             Conv,
             kernel_size=3,
             padding=1 if self.padding == "same" else 0,
-            use_bias=self.norm == "none",  # a norm would subtract it again
+            use_bias=self.norm == "none",  # A norm would subtract it.
             kernel_init=INITIALIZERS[self.initializer],
             dtype=self.dtype,
             cpu_kernels=self.cpu_kernels,
@@ -169,12 +176,14 @@ class UNet(nn.Module):
         return 1 << self.depth
 
     def output_size(self, height: int, width: int) -> tuple[int, int]:
-        """Returns height and width of the logits of an image of this size.
-
-        A label map is brought to it by ``center_crop``.
+        """Returns height and width of the logits of an image of this size; ``center_crop`` crops labels to it.
 
         Raises:
-          ValueError: the size does not go through the network; the next larger one that does is named.
+          ValueError: the network cannot process this size. The message names the next larger size that it can.
+
+        Example:
+          >>> UNet(classes=2, depth=4, padding="valid").output_size(572, 572)  # figure 1 of the paper
+          (388, 388)
         """
         sizes = {"height": height, "width": width}
         outputs = {name: self._output_length(size) for name, size in sizes.items()}
@@ -188,7 +197,7 @@ class UNet(nn.Module):
         return outputs["height"], outputs["width"]
 
     def _output_length(self, size: int) -> int | None:
-        """Returns the output's length along an axis; None where nothing is left or a valid halving is odd."""
+        """Returns the length of the output along an axis; None if it is empty or an odd length must be halved."""
         if self.padding == "same":
             return size if self.fit == "pad" else (size >> self.depth << self.depth) or None
         for _ in range(self.depth):

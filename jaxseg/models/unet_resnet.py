@@ -1,7 +1,7 @@
-"""A U-Net with a ResNet as its encoder, so that it can start from a network trained on ImageNet.
+"""A U-Net with a ResNet encoder, which can be initialized from a network trained on ImageNet.
 
-Ronneberger, Fischer, Brox, "U-Net: Convolutional Networks for Biomedical Image Segmentation", 2015, with the stages of
-He, Zhang, Ren, Sun, "Deep Residual Learning for Image Recognition", 2016, on the way down.
+Decoder: Ronneberger, Fischer, Brox, "U-Net: Convolutional Networks for Biomedical Image Segmentation", 2015. Encoder:
+He, Zhang, Ren, Sun, "Deep Residual Learning for Image Recognition", 2016.
 """
 
 from functools import partial
@@ -22,20 +22,26 @@ SKIPS = ("layer3", "layer2", "layer1", "stem")  # from coarse to fine, strides 1
 
 
 class UNetResNet(nn.Module):
-    """A U-Net on a ResNet 18, 34 or 50 (or 101): skips from the stem and from each stage but the last.
+    """A U-Net on a ResNet, with skips from the stem and from each stage except the last.
 
-    The decoder has 4 times ``width`` channels at stride 16 and half as many at each doubling; the last doubling, to the
-    image's own resolution, has no skip.
+    The decoder has ``4 * width`` channels at stride 16 and half of that at each doubling. The last doubling, to the
+    resolution of the image, has no skip.
 
     Attributes:
       classes: number of classes, k.
-      depth: of the ResNet.
+      depth: depth of the ResNet: 18, 34, 50 or 101.
       width: channels of the ResNet's stem; 64 in the paper, fewer for small machines.
-      norm: of the encoder, "batch" or "frozen"; the decoder, which starts from nothing, has live ones.
+      norm: norms of the encoder, "batch" or "frozen". The decoder has random initial weights and always uses "batch".
       remat: whether the backward pass computes the activations of blocks again instead of storing them.
       dtype: type of the computation; parameters, statistics and logits are float32.
       axis_name: the axis over which pmap's devices share batch statistics; jit needs none.
       cpu_kernels: whether to use the forms of operations that are fast on one CPU device.
+
+    Example:
+      >>> model, image = UNetResNet(classes=4, depth=18, width=8), jnp.zeros((1, 60, 90, 3))
+      >>> outputs, variables = jax.eval_shape(partial(model.init_with_output, train=False), jax.random.key(0), image)
+      >>> {name: logits.shape for name, logits in outputs.items()}
+      {'logits': (1, 60, 90, 4)}
     """
 
     classes: int
@@ -59,9 +65,9 @@ class UNetResNet(nn.Module):
         """Computes the logits of each pixel's class.
 
         Args:
-          image: float ``[b, h, w, 3]``, normalized, of any size; inside, zeros fill it up to a multiple of 32.
-          train: whether live norms use the statistics of this batch.
-          extents: the size of each image, if the batch pads it, see ``ops/padding.py``.
+          image: float ``[b, h, w, 3]``, normalized, of any size. The model pads it with zeros to multiples of 32.
+          train: whether norms of the kind "batch" use and update the statistics of this batch.
+          extents: int32 ``[b, 2]``, the size of each image if the batch pads it, see ``ops/padding.py``.
 
         Returns:
           ``{"logits": float32 [b, h, w, k]}``.

@@ -26,12 +26,12 @@ AHEAD = 256  # images, of 0.3 MB for a hundred detections, that may wait for the
 
 
 class Scoring(NamedTuple):
-    """An evaluation under way.
+    """The state of an evaluation.
 
     Attributes:
       source: the split that is scored.
-      pool: does the work.
-      matches: will be what was found of each image so far.
+      pool: the worker processes.
+      matches: the future ``Matches`` of each image so far.
     """
 
     source: Source
@@ -41,18 +41,18 @@ class Scoring(NamedTuple):
 
 @contextlib.contextmanager
 def start(source: Source, processes: int) -> Iterator[Scoring]:
-    """Starts an evaluation that has seen no image yet; its workers live as long as the context.
+    """Starts an evaluation without images; its workers end with the context.
 
     Args:
-      source: the split, which each worker gets a copy of.
-      processes: how many workers there are.
+      source: the split; each worker gets a copy of it.
+      processes: number of workers.
 
     Raises:
       ValueError: the data set has no objects.
     """
     if source.catalogue is None:
         raise ValueError("the data set has label maps but no objects: detectors cannot be scored on it")
-    # Not forked: JAX has threads, which a fork would leave behind with what they hold locked.
+    # Not forked: a fork would copy locks that threads of JAX hold, but not these threads.
     spawning = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(processes, spawning, initializer=_begin, initargs=(source,))
     try:
@@ -66,8 +66,8 @@ def add(scoring: Scoring, instances: Any, index: int, size: tuple[int, int]) -> 
 
     Args:
       scoring: the evaluation so far.
-      instances: of one image, see ``detections.describe``.
-      index: which record of the source the image is.
+      instances: the instances of the image, see ``detections.to_coco_results``.
+      index: the index of its record in the source.
       size: its original height and width.
 
     Raises:
@@ -75,7 +75,7 @@ def add(scoring: Scoring, instances: Any, index: int, size: tuple[int, int]) -> 
     """
     if len(scoring.matches) >= AHEAD:
         _done(scoring.matches[-AHEAD])
-    # A plain namespace, since the class of the instances would bring JAX into the workers.
+    # A plain namespace, because the class of the instances would import JAX in the workers.
     plain = SimpleNamespace(**instances._asdict())
     with _deaths_explained():
         future = scoring.pool.submit(_matches_of, plain, index, size)
@@ -105,7 +105,7 @@ def scores(scoring: Scoring, matches: Sequence[Matches]) -> dict[str, Any]:
 
 
 def details(scoring: Scoring, matches: Sequence[Matches]) -> Details:
-    """Returns what a report shows of matches, from all processes, in addition to the scores.
+    """Returns the details of matches from all processes that a report shows in addition to the scores.
 
     Raises:
       RuntimeError: a worker has died.
@@ -161,6 +161,6 @@ def _deaths_explained() -> Iterator[None]:
         yield
     except BrokenProcessPool as error:
         raise RuntimeError(
-            "a process that scores detections has died, as happens where memory runs out; what it had to say stands "
-            "above. There are config.data.workers of them, at least two: with fewer, each has more memory"
+            "a process that scores detections has died, often because memory ran out. Its messages are above. "
+            "There are config.data.workers of these processes, at least two. Lower it, so that each has more memory."
         ) from error

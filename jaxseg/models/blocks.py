@@ -1,4 +1,4 @@
-"""The block that the detector's pyramid and heads consist of."""
+"""The block of the detector's pyramid and heads: convolution, norm and ReLU."""
 
 from collections.abc import Callable
 
@@ -10,19 +10,19 @@ from flax.typing import Dtype, Initializer
 from jaxseg.models.layers import Conv
 from jaxseg.ops.padding import zero_padding
 
-# PyTorch's names: kaiming_normal_(mode="fan_out"), kaiming_uniform_(a=1), and what a linear layer starts with.
+# In PyTorch: kaiming_normal_(mode="fan_out"), kaiming_uniform_(a=1), and the initializer of a linear layer.
 HE_FAN_OUT = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
 LECUN_UNIFORM = nn.initializers.variance_scaling(1.0, "fan_in", "uniform")
 LINEAR = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
 
 
 class ConvBlock(nn.Module):
-    """Convolution, norm or else a bias, and ReLU: ``[b, h, w, c] -> [b, h, w, features]``.
+    """Convolution, norm or bias, and ReLU: ``[b, h, w, c] -> [b, h, w, features]``.
 
     Attributes:
       features: channels of the output.
       kernel: rows and columns of the kernel, odd.
-      norm: makes a norm; None: the convolution has a bias instead.
+      norm: makes the norm; None: the convolution has a bias instead.
       activation: whether a ReLU follows.
       kernel_init: initializer of the kernel.
       dtype: type of the computation; parameters are float32.

@@ -1,7 +1,7 @@
 """Halving, doubling and cropping of feature maps, shared by the models.
 
-The 2x2 layers are written so that their gradients are as cheap as they are: neither a select-and-scatter (slow on CPUs
-and without a deterministic form on GPUs) nor a dilated convolution appears in them.
+The gradients of the 2x2 layers are as cheap as the layers. They contain no dilated convolution and no
+select-and-scatter, which is slow on CPUs and has no deterministic form on GPUs.
 """
 
 import chex
@@ -12,9 +12,13 @@ from flax.typing import Dtype, Initializer
 
 
 def max_pool_2x2(x: jax.Array) -> jax.Array:
-    """Takes the maximum over 2x2 windows of stride 2: ``[b, h, w, c] -> [b, h // 2, w // 2, c]``.
+    """Computes the maximum over 2x2 windows of stride 2: ``[b, h, w, c] -> [b, h // 2, w // 2, c]``.
 
-    An odd last row or column is left out.
+    An odd last row or column is dropped.
+
+    Example:
+      >>> max_pool_2x2(jnp.array([[1.0, 2.0, 9.0], [3.0, 4.0, 9.0]])[None, :, :, None]).ravel().tolist()
+      [4.0]
     """
     height, width = x.shape[1] // 2 * 2, x.shape[2] // 2 * 2
     rows = jnp.maximum(x[:, 0:height:2], x[:, 1:height:2])
@@ -22,9 +26,13 @@ def max_pool_2x2(x: jax.Array) -> jax.Array:
 
 
 def center_crop(x: jax.Array, height: int, width: int) -> jax.Array:
-    """Crops the central ``[b, height, width, ...]`` out of ``[b, h, w, ...]``, a feature map or a label map.
+    """Crops the central ``[b, height, width, ...]`` of ``[b, h, w, ...]``, a feature map or a label map.
 
-    Where the margin is odd, the larger part of it is cut off at the bottom and the right.
+    If the margin is odd, the larger part of it is at the bottom and the right.
+
+    Example:
+      >>> center_crop(jnp.arange(4)[None, None], 1, 1).ravel().tolist()
+      [1]
     """
     chex.assert_axis_dimension_gteq(x, 1, height)
     chex.assert_axis_dimension_gteq(x, 2, width)
@@ -35,8 +43,8 @@ def center_crop(x: jax.Array, height: int, width: int) -> jax.Array:
 class UpConv2x2(nn.Module):
     """Transposed 2x2 convolution of stride 2: ``[b, h, w, c] -> [b, 2h, 2w, features]``.
 
-    With a kernel as large as the stride no two outputs of a pixel overlap, so the layer is one matrix product and a
-    shuffle: ``y[2i + r, 2j + s] = x[i, j] @ kernel[r, s] + bias``.
+    The kernel is as large as the stride, so no outputs of two pixels overlap. Hence the layer is one matrix product and
+    a permutation: ``y[2i + r, 2j + s] = x[i, j] @ kernel[r, s] + bias``.
 
     Attributes:
       features: channels of the output.
@@ -66,12 +74,12 @@ class UpConv2x2(nn.Module):
 class BilinearUp(nn.Module):
     """A transposed convolution that starts as bilinear interpolation: ``[b, h, w, c] -> [b, factor h, factor w, c]``.
 
-    Its kernel of ``2 factor`` rows and columns can learn to mix the channels. At the border, beyond which
-    there are zeros, it fades out; elsewhere it begins as interpolation with half-pixel centers.
+    Its kernel of ``2 factor`` rows and columns can learn to mix the channels. It is initialized to interpolation with
+    half-pixel centers, except at the border: values beyond it are zeros, so the result fades out.
     (Long, Shelhamer, Darrell, "Fully Convolutional Networks for Semantic Segmentation", 2015, section 3.3.)
 
     Attributes:
-      factor: of the enlargement, even.
+      factor: factor of the enlargement, even.
       dtype: type of the computation; parameters are float32.
     """
 
@@ -88,15 +96,21 @@ class BilinearUp(nn.Module):
 def transposed_convolution(x: jax.Array, kernel: jax.Array, stride: int, padding: int) -> jax.Array:
     """Applies a convolution's transpose: ``[b, h, w, c] -> [b, stride (h - 1) + r - 2 padding, ..., f]``.
 
-    Every pixel stamps the kernel on the output, ``y[stride i + r - padding] += x[i] @ kernel[r]``, rows and columns
-    alike. Cut into pieces of stride x stride pixels, stamps overlap piece on piece: the layer is one matrix product
-    and a sum of few shifted maps.
+    Every pixel adds the kernel to the output: ``y[stride i + r - padding] += x[i] @ kernel[r]``, for rows and columns.
+    The kernel is cut into pieces of stride x stride pixels, which overlap only as a whole. Hence the layer is one
+    matrix product and a sum of a few shifted maps.
 
     Args:
       x: ``[b, h, w, c]``.
       kernel: ``[r, s, c, f]``.
-      stride: pixels of the output for a pixel of the input.
-      padding: rows and columns that are cut off at each side of the output.
+      stride: pixels of the output per pixel of the input.
+      padding: rows and columns that are cropped at each side of the output.
+
+    Example:
+      >>> x, kernel = jnp.array([[[[1.0], [2.0]]]]), jnp.ones((1, 3, 1, 1))
+      >>> transpose = jax.jit(transposed_convolution, static_argnums=(2, 3))
+      >>> transpose(x, kernel, 2, 0).ravel().tolist()  # 1 1 1 and, two pixels later, 2 2 2
+      [1.0, 1.0, 3.0, 2.0, 2.0]
     """
     rows, columns = kernel.shape[:2]
     height, width = (stride * (n - 1) + r - 2 * padding for n, r in ((x.shape[1], rows), (x.shape[2], columns)))
@@ -114,14 +128,25 @@ def transposed_convolution(x: jax.Array, kernel: jax.Array, stride: int, padding
 
 
 def bilinear_kernel(key: jax.Array | None, shape: tuple[int, int, int, int], dtype: Dtype) -> jax.Array:
-    """Initializes the kernel of ``BilinearUp``, ``[2n, 2n, c, c]``: weights that fall off over n, channels apart."""
-    del key  # nothing is random
+    """Initializes the kernel of ``BilinearUp``, ``[2n, 2n, c, c]``: bilinear weights per channel.
+
+    Example:
+      >>> kernel = bilinear_kernel(None, (4, 4, 1, 1), jnp.float32)
+      >>> (kernel[1, :, 0, 0] * 16).tolist()  # sixteenths of the second row
+      [3.0, 9.0, 9.0, 3.0]
+    """
+    del key  # The kernel is not random.
     size = shape[0]
     weights = 1 - jnp.abs((2 * jnp.arange(size) + 1) / size - 1)
     return (jnp.outer(weights, weights)[:, :, None, None] * jnp.eye(*shape[2:])[None, None]).astype(dtype)
 
 
 def pad_to_multiple(image: jax.Array, multiple: int) -> jax.Array:
-    """Pads ``[b, h, w, c]`` with zeros at the bottom and the right, until h and w are multiples of a number."""
+    """Pads ``[b, h, w, c]`` with zeros at the bottom and the right until h and w are multiples of a number.
+
+    Example:
+      >>> pad_to_multiple(jnp.ones((1, 30, 33, 3)), 32).shape
+      (1, 32, 64, 3)
+    """
     rows, columns = (-size % multiple for size in image.shape[1:3])
     return jnp.pad(image, ((0, 0), (0, rows), (0, columns), (0, 0)))

@@ -1,4 +1,4 @@
-"""What a detector finds, and the way from pixels of the resized image to those of the original one."""
+"""Predictions of a detector, and their conversion to pixels of the original image."""
 
 from typing import NamedTuple
 
@@ -16,7 +16,7 @@ class Instances(NamedTuple):
       scores: float32 ``[b, d]``, in 0..1.
       classes: int32 ``[b, d]``, from 1; 0 in unused slots.
       valid: bool ``[b, d]``, False in unused slots.
-      masks: float32 ``[b, d, 28, 28]``, for each box how likely its parts belong to the object.
+      masks: float32 ``[b, d, 28, 28]``, the probability that each part of the box belongs to the object.
     """
 
     boxes: jax.Array
@@ -32,7 +32,12 @@ def in_original_pixels(instances: Instances, sizes: jax.Array, original_sizes: j
     Args:
       instances: with boxes in pixels of the resized images.
       sizes: int32 ``[b, 2]``, height and width of the resized images.
-      original_sizes: int32 ``[b, 2]``, of the original ones.
+      original_sizes: int32 ``[b, 2]``, height and width of the original images.
+
+    Example:
+      >>> found = Instances(jnp.array([[[10.0, 0.0, 20.0, 30.0]]]), *[None] * 4)
+      >>> in_original_pixels(found, jnp.array([[50, 100]]), jnp.array([[100, 200]])).boxes.tolist()
+      [[[20.0, 0.0, 40.0, 60.0]]]
     """
     ratios = original_sizes.astype(jnp.float32) / sizes.astype(jnp.float32)
     factors = jnp.stack([ratios[:, 1], ratios[:, 0]] * 2, axis=-1)
@@ -43,8 +48,8 @@ def pasted_masks(instances: Instances, canvas: tuple[int, int]) -> jax.Array:
     """Returns bool ``[b, d, *canvas]``, True where an instance has a probability of at least one half.
 
     Args:
-      instances: with boxes in pixels of the images that the masks are meant for.
-      canvas: static height and width, at least those of the largest image; a mask is right on its own image's part.
+      instances: the instances, with boxes in pixels of the images into which masks are pasted.
+      canvas: static height and width, at least those of the largest image. A mask is valid within its own image.
     """
     probabilities = jax.vmap(lambda masks, boxes: paste_masks(masks, boxes, canvas))(instances.masks, instances.boxes)
     return (probabilities >= 0.5) & instances.valid[:, :, None, None]

@@ -1,4 +1,4 @@
-"""The feature pyramid: every level of a backbone with the meaning of the highest.
+"""Feature pyramid network: maps at several strides, all with features of the deepest layers.
 
 Lin et al., "Feature Pyramid Networks for Object Detection", 2017, section 3.
 """
@@ -18,13 +18,19 @@ STRIDES = (4, 8, 16, 32, 64)  # of P2 to P6
 
 
 class FPN(nn.Module):
-    """Lateral 1x1 convolutions, a way down from the top, a 3x3 convolution on each level, and one level more.
+    """Lateral 1x1 convolutions, a top-down pathway, a 3x3 convolution on each level, and one additional level.
 
     Attributes:
-      channels: of every level of the pyramid.
-      norm: makes a norm, after each convolution; None: the convolutions have biases.
+      channels: channels of every level of the pyramid.
+      norm: makes the norm after each convolution; None: the convolutions have biases.
       dtype: type of the computation; parameters are float32.
       cpu_kernels: whether to use the forms of operations that are fast on one CPU device.
+
+    Example:
+      >>> features = [jnp.zeros((1, 64 // s, 64 // s, s)) for s in STRIDES[:4]]
+      >>> pyramid, variables = jax.eval_shape(FPN(channels=8).init_with_output, jax.random.key(0), features)
+      >>> [level.shape for level in pyramid]
+      [(1, 16, 16, 8), (1, 8, 8, 8), (1, 4, 4, 8), (1, 2, 2, 8), (1, 1, 1, 8)]
     """
 
     channels: int = 256

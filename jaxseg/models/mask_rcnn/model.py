@@ -1,8 +1,8 @@
 """Mask R-CNN on a ResNet with a feature pyramid, from normalized images to instances, as one program.
 
 He et al., "Mask R-CNN", 2017; versions 1 and 2 are torchvision's ``maskrcnn_resnet50_fpn`` and ``..._v2``. All shapes
-are static: images are padded at the bottom and the right, boxes, proposals and detections fill slots that a mask calls
-valid. How far each image is padded makes no difference, see ``ops/padding.py``.
+are static. Images are padded at the bottom and the right, which changes no prediction, see ``ops/padding.py``. Boxes,
+proposals and detections have a fixed number of slots and a mask of valid ones.
 """
 
 from collections.abc import Sequence
@@ -27,12 +27,12 @@ from jaxseg.ops.sampling import Samples
 
 
 class FixedSamples(NamedTuple):
-    """Draws of one training step; None: to be drawn.
+    """Samples of one training step that are given; None samples at random.
 
     Attributes:
-      anchors: by index into the anchors of all levels.
-      proposals: that regions are drawn from.
-      regions: by index into these proposals followed by the objects' boxes; positives first.
+      anchors: indices into the anchors of all levels.
+      proposals: the proposals from which regions are sampled.
+      regions: indices into these proposals followed by the boxes of the objects; positives first.
     """
 
     anchors: Samples | None = None
@@ -44,35 +44,42 @@ NO_FIXED_SAMPLES = FixedSamples()
 
 
 class MaskRCNN(nn.Module):
-    """A Mask R-CNN. Its stages are methods, so each can be run and tested alone.
+    """A Mask R-CNN. Each stage is a method that can be run and tested alone.
 
     Attributes:
       classes: number of classes, k, with the background; 91 in torchvision's weights.
-      version: 1 or 2. The second has norms in pyramid and heads too, two convolutions in the RPN's head, and four
+      version: 1 or 2. The second also has norms in pyramid and heads, two convolutions in the head of the RPN, and four
         convolutions in the box head.
-      depth: of the ResNet.
+      depth: depth of the ResNet: 18, 34, 50 or 101.
       width: channels of the ResNet's stem; 64 in the paper, fewer for small machines.
-      channels: of the pyramid and of the heads' convolutions.
-      hidden: outputs of the box head's dense layers.
+      channels: channels of the pyramid and of the convolutions in the heads.
+      hidden: outputs of the dense layers in the box head.
       class_agnostic: whether all classes share one set of box deltas and one mask.
-      norm: "frozen" or "batch", wherever there are norms.
-      norm_epsilon: added to the variance.
-      trainable_layers: of the backbone, see ``ResNet``.
-      anchor_sizes: of each level, in pixels.
-      anchor_ratios: height / width, on each level.
-      proposal: how proposals are chosen when testing.
-      training_proposal: and when training.
+      norm: kind of all norms, "frozen" or "batch".
+      norm_epsilon: number that is added to the variance.
+      trainable_layers: number of trainable stages of the backbone, 0 to 5, see ``ResNet``.
+      anchor_sizes: sizes of the anchors of each level, in pixels.
+      anchor_ratios: height / width of the anchors, on each level.
+      proposal: how proposals are chosen in predictions.
+      training_proposal: how proposals are chosen in training.
       rpn_sampling: how anchors are sampled for the losses of the RPN.
       box_sampling: how regions are sampled for the losses of the heads.
       detection: how detections are chosen.
       roi_align: "gather" or "einsum", see ``ops/roi_align.py``.
-      mask_padding: whether training acts as if each image were padded to its own multiple of 32 only. False follows
-        torchvision, where all padding of a batch counts in training. Predictions always mask it.
-      train: whether live norms use the statistics of the batch.
+      mask_padding: whether training ignores the padding beyond each image's own multiple of 32. False follows
+        torchvision, where all padding of a batch counts in training. Predictions always ignore it.
+      train: whether norms of the kind "batch" use and update the statistics of the batch.
       remat: whether the backward pass computes the activations of the backbone's blocks again instead of storing them.
       dtype: type of the activations; parameters, logits, boxes and scores are float32.
       axis_name: the axis over which pmap's devices share batch statistics; jit needs none.
       cpu_kernels: whether to use the forms of operations that are fast on one CPU device.
+
+    Example:
+      >>> model = MaskRCNN(classes=4, depth=18, width=8, channels=8, hidden=16)
+      >>> image, sizes = jnp.zeros((1, 64, 96, 3)), jnp.array([[60, 90]])
+      >>> instances, variables = jax.eval_shape(model.init_with_output, jax.random.key(0), image, sizes)
+      >>> instances.boxes.shape, instances.masks.shape
+      ((1, 100, 4), (1, 100, 28, 28))
     """
 
     classes: int = 91
@@ -131,11 +138,11 @@ class MaskRCNN(nn.Module):
         Args:
           image: float ``[b, h, w, 3]``, normalized, then padded with zeros; h and w are multiples of 32.
           sizes: int32 ``[b, 2]``, height and width of each image before it was padded.
-          extents: int32 ``[b, 2]``: act as if each image were padded to this size only, a multiple of 32. None: all of
-            the batch counts, and what it is padded to makes a difference, as it does in torchvision.
+          extents: int32 ``[b, 2]``, the size of each image rounded up to multiples of 32; padding beyond it is
+            ignored. None: all padding counts, so the size of the batch changes predictions, as in torchvision.
 
         Returns:
-          The ``Instances``, their boxes in pixels of these images.
+          The ``Instances``; boxes are in pixels of these images.
         """
         pyramid = self.pyramid(image, extents)
         logits, deltas = self.rpn_head(pyramid, extents)
@@ -156,14 +163,14 @@ class MaskRCNN(nn.Module):
         extents: jax.Array | None = None,
         fixed: FixedSamples = NO_FIXED_SAMPLES,
     ) -> TrainingOutputs:
-        """Computes what the losses are made of.
+        """Computes the outputs and targets that ``losses.mask_rcnn`` compares.
 
         Args:
-          image: as above.
-          sizes: as above.
+          image: float ``[b, h, w, 3]``, see ``__call__``.
+          sizes: int32 ``[b, 2]``, see ``__call__``.
           truth: the objects.
-          key: draws anchors and regions: one for all images, or one for each, ``[b]``.
-          extents: as above.
+          key: the random key that samples anchors and regions: one for all images, or one per image, ``[b]``.
+          extents: int32 ``[b, 2]``, see ``__call__``; unused unless ``mask_padding``.
           fixed: samples to use instead of random ones; for comparisons with other implementations.
         """
         if not self.mask_padding:

@@ -25,17 +25,17 @@ BOX_WEIGHTS = (10.0, 10.0, 5.0, 5.0)  # of the box coder
 BOX_BINS = 7
 MASK_BINS = 14
 
-SLOTS_PER_TURN = 16  # of each image, in ``in_used_slots``
+SLOTS_PER_TURN = 16  # slots per image and turn of ``in_used_slots``
 
 
 class DetectionConfig(NamedTuple):
     """How detections are chosen.
 
     Attributes:
-      max_detections: the number of slots, d.
-      score_threshold: detections that score less are dropped.
-      nms_iou: one falls that overlaps a better one of its class by more than this.
-      min_size: pixels; smaller boxes are dropped.
+      max_detections: maximum number of detections per image, d.
+      score_threshold: detections with a lower score are dropped.
+      nms_iou: a detection is removed if its overlap with a better one of its class is larger.
+      min_size: boxes with a smaller side, in pixels, are dropped.
     """
 
     max_detections: int = 100
@@ -65,8 +65,8 @@ class BoxHead(nn.Module):
 
     Attributes:
       classes: number of classes, k, with the background.
-      convs: how many 3x3 convolutions with a norm come first: none in torchvision's v1, which then has two dense
-        layers, four in its v2, which has one.
+      convs: number of 3x3 convolutions with a norm before the dense layers: 0 in torchvision's v1, which has two dense
+        layers; 4 in its v2, which has one.
       hidden: outputs of the dense layers.
       class_agnostic: whether all classes share one set of deltas.
       norm: makes a norm.
@@ -102,12 +102,12 @@ class BoxHead(nn.Module):
 
 
 class MaskHead(nn.Module):
-    """Mask logits of pooled regions: four 3x3 convolutions, twice the resolution, one mask a class.
+    """Mask logits of pooled regions: four 3x3 convolutions, doubled resolution, one mask per class.
 
     Attributes:
-      classes: number of masks.
-      channels: of the transposed convolution.
-      norm: makes a norm, after each 3x3 convolution; None: the convolutions have biases.
+      classes: number of masks per region.
+      channels: channels of all convolutions.
+      norm: makes the norm after each 3x3 convolution; None: the convolutions have biases.
       dtype: type of the computation; parameters and outputs are float32.
       cpu_kernels: whether to use the forms of operations that are fast on one CPU device.
     """
@@ -131,12 +131,12 @@ class MaskHead(nn.Module):
 
 
 def in_used_slots(head: Callable[[jax.Array, jax.Array], jax.Array], regions: jax.Array, valid: jax.Array) -> jax.Array:
-    """Applies a head to few slots of each image at a time, and skips those that no image uses.
+    """Applies a head to a few slots of each image per turn, and skips turns without a valid slot.
 
-    On a CPU this saves most of the mask head: valid slots come first, and commonly they are few.
+    On a CPU this saves most of the time of the mask head: valid slots come first, and commonly they are few.
 
     Args:
-      head: takes regions ``[n, ...]`` and valid ``[n]`` to outputs ``[n, ...]``, each region on its own.
+      head: ``(regions [n, ...], valid [n]) -> outputs [n, ...]``, each region independent of the others.
       regions: ``[b * p, ...]``.
       valid: bool ``[b, p]``.
 
@@ -218,11 +218,11 @@ def detect(
 
     Args:
       logits: ``[b, p, k]``.
-      deltas: ``[b, p, k, 4]`` or, for all classes alike, ``[b, p, 1, 4]``.
+      deltas: ``[b, p, k, 4]``, or ``[b, p, 1, 4]`` where all classes share them.
       boxes: ``[b, p, 4]``, the proposals.
       valid: bool ``[b, p]``.
       sizes: int32 ``[b, 2]``, height and width of the images without any padding, to which boxes are clipped.
-      detection: how many to choose, and how.
+      detection: how detections are chosen.
     """
     candidates = jax.vmap(partial(_candidates_of_one, detection=detection))(logits, deltas, boxes, valid, sizes)
     kept = nms(*candidates, iou_threshold=detection.nms_iou, max_output=detection.max_detections)
@@ -253,6 +253,6 @@ def masks_of_classes(logits: jax.Array, classes: jax.Array) -> jax.Array:
     """Selects from mask logits ``[n, 28, 28, k]`` the mask ``[n, 28, 28]`` of each region's class ``[n]``."""
     if logits.shape[-1] == 1:
         return logits[..., 0]
-    # A sum in which one term is not 0, since the gradient of a look-up would scatter.
+    # A sum with one term that is not 0, because the gradient of a look-up would be a scatter.
     chosen = classes[:, None] == jnp.arange(logits.shape[-1])[None]
     return jnp.where(chosen[:, None, None], logits, 0).sum(axis=-1)

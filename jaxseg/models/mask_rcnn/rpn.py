@@ -1,7 +1,7 @@
-"""The region proposal network: finds where in an image there might be an object of any class.
+"""Region proposal network (RPN): finds boxes that may contain an object of any class.
 
-Ren et al., "Faster R-CNN", 2015, section 3.1, on a feature pyramid (Lin et al. 2017, section 4.1), with the numbers
-that torchvision uses.
+Ren et al., "Faster R-CNN", 2015, section 3.1, on a feature pyramid (Lin et al. 2017, section 4.1), with the constants
+of torchvision.
 """
 
 from collections.abc import Sequence
@@ -30,10 +30,10 @@ class ProposalConfig(NamedTuple):
     """How proposals are chosen.
 
     Attributes:
-      pre_nms_top_n: how many boxes of each level go into the suppression.
-      post_nms_top_n: how many come out of it, over all levels.
-      nms_iou: a box falls that overlaps a better one of its level by more than this.
-      min_size: pixels; smaller boxes are dropped.
+      pre_nms_top_n: number of boxes with the best scores per level that enter non-maximum suppression.
+      post_nms_top_n: maximum number of boxes per image that leave it.
+      nms_iou: a box is removed if its overlap with a better one of its level is larger.
+      min_size: boxes with a smaller side, in pixels, are dropped.
     """
 
     pre_nms_top_n: int
@@ -61,11 +61,11 @@ class Proposals(NamedTuple):
 
 
 class RPNHead(nn.Module):
-    """3x3 convolutions shared by all levels, then for each anchor a logit and four deltas.
+    """3x3 convolutions shared by all levels, then a logit and four deltas per anchor.
 
     Attributes:
-      convs: how many 3x3 convolutions: one in torchvision's v1, two in its v2.
-      anchors: at each position.
+      convs: number of 3x3 convolutions: one in torchvision's v1, two in its v2.
+      anchors: number of anchors at each position.
       dtype: type of the computation; parameters and outputs are float32.
       cpu_kernels: whether to use the forms of operations that are fast on one CPU device.
     """
@@ -105,15 +105,14 @@ def place_anchors(
 ) -> tuple[list[jax.Array], list[jax.Array]]:
     """Returns anchors, float32 ``[b, a, 4]``, of each level, and which of them are in the valid part, bool ``[b, a]``.
 
-    The distance of two anchors is that of torchvision: the side of the padded image divided by that of the map,
-    without the rest. On P6 it therefore depends on the image: 57 pixels instead of 64 where a side of 288 has 5
-    positions.
+    The distance of two anchors is that of torchvision: the side of the padded image divided by that of the map, rounded
+    down. On P6 it depends on the image: 57 pixels instead of 64 where a side of 288 has 5 positions.
 
     Args:
       pyramid: P2 to P6, ``[b, h, w, c]``.
       extents: int32 ``[b, 2]``, see ``ops/padding.py``.
-      sizes: of the anchors of each level: square roots of areas, in pixels.
-      ratios: height / width.
+      sizes: sizes of the anchors of each level: square roots of areas, in pixels.
+      ratios: height / width of the anchors.
     """
     anchors, valid = [], []
     for x, nominal, level_sizes in zip(pyramid, STRIDES, sizes, strict=True):
@@ -140,12 +139,12 @@ def propose(
     """Chooses the best boxes of a batch, without gradients.
 
     Args:
-      logits: ``[b, a]`` a level.
-      deltas: ``[b, a, 4]`` a level.
-      anchors: ``[b, a, 4]`` a level.
-      valid: bool ``[b, a]`` a level, False for anchors beyond an image's extent.
+      logits: ``[b, a]`` per level.
+      deltas: ``[b, a, 4]`` per level.
+      anchors: ``[b, a, 4]`` per level.
+      valid: bool ``[b, a]`` per level, False for anchors beyond the extent of an image.
       sizes: int32 ``[b, 2]``, height and width of the images without any padding, to which boxes are clipped.
-      proposal: how many to choose, and how.
+      proposal: how proposals are chosen.
     """
     logits, deltas = jax.lax.stop_gradient((logits, deltas))
     candidates = jax.vmap(partial(_candidates_of_one, proposal=proposal))(logits, deltas, anchors, valid, sizes)

@@ -1,6 +1,6 @@
-"""Samples and targets of Mask R-CNN in training: which anchors and regions, and what is right for each.
+"""Samples and targets of Mask R-CNN in training: the sampled anchors and regions, and the target of each.
 
-Nothing here has parameters. Slots that nothing was drawn for are not ``valid`` and weigh nothing in any loss.
+No function here has parameters. Slots without a sample are not ``valid``, and no loss counts them.
 """
 
 from collections.abc import Sequence
@@ -39,8 +39,8 @@ class GroundTruth(NamedTuple):
     Attributes:
       boxes: float32 ``[b, m, 4]``, in pixels of the resized images.
       classes: int32 ``[b, m]``, from 1.
-      masks: uint8 ``[b, m, h, w]``, 1 on the object; or ``[b, m, h, w / 8]``, a bit a pixel, as np.packbits packs rows.
-        All zero for an object without an annotated mask.
+      masks: uint8 ``[b, m, h, w]``, 1 on the object; or ``[b, m, h, w / 8]``, one bit per pixel, as np.packbits packs
+        rows. All zero for an object without an annotated mask.
       usable: bool ``[b, m]``, False on padding and on crowd regions.
     """
 
@@ -51,14 +51,14 @@ class GroundTruth(NamedTuple):
 
 
 class AnchorSamples(NamedTuple):
-    """What the RPN says of the anchors drawn, and what is right.
+    """Outputs of the RPN at the sampled anchors, and their targets.
 
     Attributes:
       logits: float32 ``[b, s]``.
       deltas: float32 ``[b, s, 4]``.
       gt_deltas: float32 ``[b, s, 4]``, meaningful where positive.
-      positive: bool ``[b, s]``, the anchor is to find an object.
-      valid: bool ``[b, s]``.
+      positive: bool ``[b, s]``, True where the anchor is matched to an object.
+      valid: bool ``[b, s]``, False in slots without a sample.
     """
 
     logits: jax.Array
@@ -69,7 +69,7 @@ class AnchorSamples(NamedTuple):
 
 
 class Regions(NamedTuple):
-    """Regions drawn from the proposals and the objects' own boxes, positives first.
+    """Regions sampled from the proposals and the boxes of the objects, positives first.
 
     Attributes:
       boxes: float32 ``[b, r, 4]``.
@@ -89,15 +89,15 @@ class Regions(NamedTuple):
 
 
 class TrainingOutputs(NamedTuple):
-    """All that the five losses are made of.
+    """Outputs and targets of the five losses.
 
     Attributes:
-      anchors: the anchors drawn.
-      regions: the regions drawn.
-      class_logits: float32 ``[b, r, k]``, of the regions.
-      box_deltas: float32 ``[b, r, k, 4]`` (or ``[b, r, 1, 4]``), of the regions.
-      mask_logits: float32 ``[b, r', 28, 28, k]`` (or ``[b, r', 28, 28, 1]``), of the first r' regions, among which are
-        all that are positive.
+      anchors: the sampled anchors.
+      regions: the sampled regions.
+      class_logits: float32 ``[b, r, k]`` of the regions.
+      box_deltas: float32 ``[b, r, k, 4]`` (or ``[b, r, 1, 4]``) of the regions.
+      mask_logits: float32 ``[b, r', 28, 28, k]`` (or ``[b, r', 28, 28, 1]``) of the first r' regions, which include all
+        positive ones.
       gt_masks: float32 ``[b, r', 28, 28]``, in 0..1, meaningful where positive.
       has_mask: bool ``[b, r']``, False for regions of objects without an annotated mask.
     """
@@ -118,14 +118,14 @@ def sample_anchors(
     truth: GroundTruth,
     sampling: SamplingConfig,
 ) -> Samples:
-    """Samples anchors to learn from, by index into those of all levels, one after another.
+    """Samples anchors for the losses; indices are into the concatenated anchors of all levels.
 
     Args:
-      keys: ``[b]``, each image's source of randomness.
-      anchors: ``[b, a, 4]`` a level.
-      usable: bool ``[b, a]`` a level.
+      keys: ``[b]``, the random key of each image.
+      anchors: ``[b, a, 4]`` per level.
+      usable: bool ``[b, a]`` per level, False for anchors that are never sampled.
       truth: the objects.
-      sampling: how many, and which share of positives.
+      sampling: number of samples and maximum fraction of positives.
     """
 
     def draw(key, anchors, usable, boxes, objects):
@@ -156,7 +156,7 @@ def anchor_samples(
 
 
 def sample_regions(keys: jax.Array, proposals: Proposals, truth: GroundTruth, sampling: SamplingConfig) -> Samples:
-    """Samples regions to learn from, by index into the proposals followed by the objects' own boxes."""
+    """Samples regions for the losses; indices are into the proposals followed by the boxes of the objects."""
 
     def draw(key, candidates, usable, boxes, objects):
         matches = match(candidates, boxes, objects, object_iou=0.5, background_iou=0.5, low_quality=False)
@@ -180,7 +180,7 @@ def region_targets(drawn: Samples, proposals: Proposals, truth: GroundTruth) -> 
 
 
 def positive_slots(regions: Regions, share: float) -> Regions:
-    """Returns the slots that can be positive: the first ones, as many as the share of positives allows."""
+    """Returns the slots that can be positive: the first ``share`` of them."""
     count = int(regions.positive.shape[1] * share)
     return jax.tree.map(lambda x: x[:, :count], regions)
 
@@ -191,11 +191,11 @@ def mask_targets(
     """Returns the targets of the mask head for regions: ``[b, r', size, size]``.
 
     Args:
-      regions: the boxes, and which objects they are matched to.
+      regions: the boxes and the objects that they are matched to.
       truth: the objects.
       sizes: int32 ``[b, 2]``, height and width of the images without any padding.
       size: rows and columns of a target.
-      width: columns of an image with its padding, by which packed masks are told from others.
+      width: columns of an image with its padding; masks with fewer columns are packed.
       cpu_kernels: whether to use the form that is fast on one CPU device.
     """
     packed_width = width if truth.masks.shape[-1] != width else None
@@ -213,6 +213,6 @@ def mask_known(regions: Regions, truth: GroundTruth) -> jax.Array:
 
 
 def _candidates(proposals: Proposals, truth: GroundTruth) -> tuple[jax.Array, jax.Array]:
-    """Returns proposals and the objects' own boxes, ``[b, p + m, 4]``, and which may be sampled, ``[b, p + m]``."""
+    """Returns proposals and boxes of objects, ``[b, p + m, 4]``, and which may be sampled, ``[b, p + m]``."""
     boxes = jnp.concatenate([proposals.boxes, truth.boxes], axis=1)
     return boxes, jnp.concatenate([proposals.valid, truth.usable], axis=1)

@@ -66,6 +66,12 @@ def resized_confusions(x: jax.Array, old: jax.Array, new: jax.Array, label: jax.
 
     Returns:
       int32 ``[b, k, k]``, see ``confusion_matrices``.
+
+    Example:
+      >>> x = jnp.array([[[[9.0, 0.0], [0.0, 9.0]]]])  # one image of 1 x 2 positions: class 0, class 1
+      >>> label = jnp.array([[[0, 0, 0, 1]]])  # of 1 x 4 pixels, predicted as 0, 0, 1, 1
+      >>> jax.jit(resized_confusions)(x, jnp.array([[1, 2]]), jnp.array([[1, 4]]), label).tolist()
+      [[[2, 1], [0, 1]]]
     """
     height, width = label.shape[1:]
     classes = x.shape[-1]

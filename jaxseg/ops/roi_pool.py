@@ -50,7 +50,13 @@ def roi_pool(
 
 
 def quantized_bins(start: jax.Array, end: jax.Array, scale: float, bins: int) -> tuple[jax.Array, jax.Array]:
-    """Returns the first and one past the last position of each bin, ``[p, bins]``, for edges ``[p]`` in pixels."""
+    """Returns the first position of each bin and the one after its last, ``[p, bins]``, for edges ``[p]`` in pixels.
+
+    Example:
+      >>> starts, ends = jax.jit(quantized_bins, static_argnums=3)(jnp.array([0.0]), jnp.array([4.0]), 1.0, 2)
+      >>> starts.tolist(), ends.tolist()  # five positions in two bins, which share the third
+      ([[0.0, 2.0]], [[3.0, 5.0]])
+    """
     first, last = (_round_half_away(rounding.product(edge, scale)) for edge in (start, end))
     length = rounding.quotient(jnp.maximum(last - first + 1, 1), float(bins))[:, None]
     numbers = jnp.arange(bins, dtype=jnp.float32)[None, :]

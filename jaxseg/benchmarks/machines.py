@@ -142,9 +142,13 @@ def prepare_process(machine: Machine) -> None:
     os.environ.setdefault("ALLOW_MULTIPLE_LIBTPU_LOAD", "1")  # Nothing runs on a TPU, so several may compile at once.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("JAX_SKIP_CUDA_CONSTRAINTS_CHECK", "1")  # The libraries are here, but no driver is.
+    flags = [os.environ.get("XLA_FLAGS", "")]
     if machine.kind == "cpu" and machine.shape[0] > 1:
-        flag = f"--xla_force_host_platform_device_count={machine.shape[0]}"
-        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flag}"
+        flags.append(f"--xla_force_host_platform_device_count={machine.shape[0]}")
+    if machine.chip.platform == "cuda":
+        # Triton's tiles are chosen by measuring. Without a GPU, the default tiles fail for odd shapes.
+        flags.append("--xla_gpu_enable_triton_gemm=false")
+    os.environ["XLA_FLAGS"] = " ".join(flags).strip()
 
 
 def all_reduce_seconds(size: float, devices: int, chip: Chip) -> float:

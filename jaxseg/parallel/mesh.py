@@ -7,14 +7,12 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.ad_checkpoint import checkpoint_name
 from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 AXES = ("data", "fsdp", "spatial")
 _AUTO = (AxisType.Auto,) * len(AXES)
-WHOLE = "whole"  # name of gathered parameters, for ``forget_whole``
 FLOAT32_LAYERS = ("up_",)  # beginnings of the names of layers that compute in float32, such as an FCN's upsampling
 
 
@@ -152,14 +150,18 @@ def gathered_by_layer(mesh: Mesh, dtype: Any, params: Any) -> Any:
     def gather(path: tuple, leaf: jax.Array) -> jax.Array:
         names = [entry.key for entry in path]
         casts = names[-1] == "kernel" and not any(name.startswith(FLOAT32_LAYERS) for name in names)
-        return checkpoint_name(_gather_leaf(mesh, leaf.astype(dtype) if casts else leaf), WHOLE)
+        return _gather_leaf(mesh, leaf.astype(dtype) if casts else leaf)
 
     return jax.tree_util.tree_map_with_path(gather, params)
 
 
 def forget_whole(function: Callable[..., Any]) -> Callable[..., Any]:
     """Makes the backward pass of a function gather parameters again, instead of keeping them whole until then."""
-    return jax.checkpoint(function, policy=jax.checkpoint_policies.save_anything_except_these_names(WHOLE))
+
+    def keeps(primitive: Any, *_: Any, **__: Any) -> bool:
+        return primitive.name != "sharding_constraint"  # what ``gathered`` applies
+
+    return jax.checkpoint(function, policy=keeps)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))

@@ -1,4 +1,7 @@
-"""Steps compiled for TPUs that nobody has: what their programs send between devices. They need libtpu."""
+"""What compiled steps send between devices, read from programs for virtual CPU devices and for TPUs that nobody has.
+
+The tests for TPUs need libtpu. Its compiler takes minutes for each of them.
+"""
 
 import math
 import re
@@ -7,6 +10,7 @@ import jax
 import pytest
 from experiments import tiny_config, tiny_detector
 
+from configs import fcn8s_pets
 from jaxseg.benchmarks import machines, plan
 from jaxseg.parallel.mesh import AXES
 
@@ -31,14 +35,24 @@ def on_mesh(config, mesh):
 CASES = [(tiny_detector, (8, 1, 1)), (tiny_detector, (4, 2, 1)), (tiny_config, (2, 2, 2)), (tiny_config, (1, 8, 1))]
 
 
+@pytest.mark.parametrize("name", ["cpu:8", "v5e:2x4"])
 @pytest.mark.parametrize(("make", "mesh"), CASES, ids=str)
-def test_no_step_gathers_activations(make, mesh):
-    machine, devices = topology("v5e:2x4")
+def test_no_step_gathers_activations(make, mesh, name):
+    machine, devices = topology(name)
     found = plan.plan_step(on_mesh(make(), mesh), 4, machine, devices, images=2)
     assert found.mesh == mesh
     assert not [each for each in found.activations_moved if each.kind in ("all-gather", "all-to-all")]
     # Only rows next to a seam are exchanged.
     assert (mesh[2] > 1) == any(each.kind == "collective-permute" for each in found.activations_moved)
+
+
+def test_fsdp_takes_a_third_of_the_memory_for_fcn_8s():
+    """No device holds all parameters, gradients or averages at once. The largest layer alone has 103 of 134 million."""
+    machine, devices = topology("v5e:2x4")
+    config = fcn8s_pets.get_config()
+    config.precision, config.data.image_size = "bfloat16", (64, 64)
+    alone, shared = (plan.plan_step(on_mesh(config, mesh), 4, machine, devices, 1) for mesh in ((8, 1, 1), (1, 8, 1)))
+    assert shared.memory.total < alone.memory.total / 3
 
 
 def test_slices_sum_gradients_within_themselves_before_they_talk():

@@ -11,8 +11,9 @@ Result: on two cores, narrow as above, validation mean IoU 0.531 and pixel accur
     rising. It took 10 minutes 49 seconds (EPYC, jax 0.10.2, other jobs in idle time). Per class: sky 0.939, building
     0.768, pole 0.094, road 0.948, pavement 0.797, tree 0.776, sign 0.098, fence 0.144, car 0.571, pedestrian 0.193,
     bicyclist 0.510. With Dice of 0.5 instead of class weights, and batches of 8, five classes stayed at 0 and the mean
-    IoU ended at 0.423. The weights were chosen by this comparison, on the validation frames. At full size it is not
-    measured yet.
+    IoU ended at 0.423. The weights were chosen by this comparison, on the validation frames. At full size,
+    480x360 and scored so, only a beginning is measured, on one busy core: with 16 features and batches of 4, mean IoU
+    0.280 and pixel accuracy 0.708 after 184 of 1835 steps, 0.297 and 0.718 after 235, where the run was stopped.
 """
 
 from jaxseg import config as defaults

@@ -27,9 +27,9 @@ class BasicBlock(nn.Module):
 
     Attributes:
       features: channels of the convolutions and of the output.
-      stride: of the first convolution.
-      dilation: must be 1; torchvision knows no dilated basic block.
-      conv: makes a convolution; it pads by half its kernel.
+      stride: stride of the first convolution.
+      dilation: must be 1; torchvision has no dilated basic block.
+      conv: makes a convolution with a padding of half its kernel.
       norm: makes a norm.
     """
 
@@ -100,15 +100,21 @@ class ResNet(nn.Module):
     Attributes:
       depth: 18, 34, 50 or 101.
       width: channels of the stem; 64 in the paper, fewer for small machines.
-      output_stride: of the last layer: 32, or 16 or 8, where dilation replaces the last one or two strides.
-      classes: of a classifier on top, which adds its logits to the features; 0 for none.
-      norm: "batch" or "frozen".
-      norm_epsilon: added to the variance.
-      trainable_layers: 5 for all; 4 stops gradients above the stem, 3 above layer1, ..., 0 above layer4.
+      output_stride: stride of the last layer: 32, or 16 or 8, where dilation replaces the last one or two strides.
+      classes: number of classes of a classifier that adds its logits to the features; 0 disables it.
+      norm: kind of the norms, "batch" or "frozen".
+      norm_epsilon: number that is added to the variance.
+      trainable_layers: 5 trains all; 4 stops gradients above the stem, 3 above layer1, ..., 0 above layer4.
       remat: whether the backward pass computes the activations of blocks again instead of storing them.
       dtype: type of the computation; parameters and statistics are float32.
       axis_name: the axis over which pmap's devices share batch statistics; jit needs none.
       cpu_kernels: whether to use the forms of operations that are fast on one CPU device.
+
+    Example:
+      >>> model, image = ResNet(18, width=8), jnp.zeros((1, 64, 96, 3))
+      >>> features, _ = jax.eval_shape(partial(model.init_with_output, train=False), jax.random.key(0), image)
+      >>> features["stem"].shape, features["layer1"].shape, features["layer4"].shape
+      ((1, 32, 48, 8), (1, 16, 24, 8), (1, 2, 3, 64))
     """
 
     depth: int = 50
@@ -129,13 +135,13 @@ class ResNet(nn.Module):
 
         Args:
           image: float ``[b, h, w, 3]``.
-          train: whether live norms use the statistics of this batch.
-          extents: the part of each image that counts, see ``ops/padding.py``.
+          train: whether norms of the kind "batch" use and update the statistics of this batch.
+          extents: the valid part of each image, see ``ops/padding.py``.
 
         Returns:
           "stem" ``[b, h / 2, w / 2, width]`` and "layer1" to "layer4" at strides 4, 8, 16, 32 (or the output stride)
           with 1, 2, 4, 8 times ``width`` channels, or four times as many with bottlenecks. With a classifier also
-          "logits", float32 ``[b, classes]``. What lies beyond the extents is undefined.
+          "logits", float32 ``[b, classes]``. Values beyond the extents are undefined.
         """
         norm = norm_layer(self.norm, train=train, epsilon=self.norm_epsilon, dtype=self.dtype, axis_name=self.axis_name)
         conv = partial(convolution, dtype=self.dtype, cpu_kernels=self.cpu_kernels)
@@ -171,7 +177,12 @@ class ResNet(nn.Module):
 
 
 def frozen_modules(trainable_layers: int) -> tuple[str, ...]:
-    """Returns prefixes of the names of modules that do not learn, see ``ResNet.trainable_layers``."""
+    """Returns prefixes of the names of modules that are not trained, see ``ResNet.trainable_layers``.
+
+    Example:
+      >>> frozen_modules(3)
+      ('conv1/', 'bn1/', 'layer1_')
+    """
     stages = (("conv1/", "bn1/"), *((f"{layer}_",) for layer in LAYERS))
     return tuple(name for stage in stages[: 5 - trainable_layers] for name in stage)
 
@@ -182,7 +193,7 @@ def convolution(features: int, kernel_size: int, **options: Any) -> Conv:
 
 
 def max_pool_3x3(x: jax.Array) -> jax.Array:
-    """Takes the maximum over 3x3 windows of stride 2 of a map without negative numbers: ``[b, ⌈h/2⌉, ⌈w/2⌉, c]``.
+    """Computes the maximum over 3x3 windows of stride 2 of a map without negative numbers: ``[b, ⌈h/2⌉, ⌈w/2⌉, c]``.
 
     The maximum of strided slices: its gradient needs no select-and-scatter, which is slow on CPUs.
     """

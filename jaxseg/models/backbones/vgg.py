@@ -15,8 +15,8 @@ from jaxseg.models.norms import norm_layer
 from jaxseg.models.resampling import max_pool_2x2
 from jaxseg.ops.padding import valid_mask, zero_padding
 
-STAGES = (2, 2, 3, 3, 3)  # 3x3 convolutions in front of each pool
-GROWTH = (1, 2, 4, 8, 8)  # channels of a stage, in widths
+STAGES = (2, 2, 3, 3, 3)  # number of 3x3 convolutions before each pool
+GROWTH = (1, 2, 4, 8, 8)  # channels of each stage, as multiples of the width
 
 KERNEL_INIT = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
 
@@ -27,11 +27,17 @@ class VGG16(nn.Module):
     Attributes:
       batch_norm: whether a norm follows each convolution. The convolutions keep their bias, as torchvision's do.
       width: channels of the first stage; 64 in the paper, fewer for small machines.
-      classes: of the classifier on top, which adds its logits to the features; 0 for none.
+      classes: number of classes of a classifier that adds its logits to the features; 0 disables it.
       remat: whether the backward pass computes the activations of blocks again instead of storing them.
       dtype: type of the computation; parameters and statistics are float32.
       axis_name: the axis over which pmap's devices share batch statistics; jit needs none.
       cpu_kernels: whether to use the forms of operations that are fast on one CPU device.
+
+    Example:
+      >>> model, image = VGG16(width=8), jnp.zeros((1, 64, 96, 3))
+      >>> features, _ = jax.eval_shape(partial(model.init_with_output, train=False), jax.random.key(0), image)
+      >>> features["pool1"].shape, features["pool5"].shape
+      ((1, 32, 48, 8), (1, 2, 3, 64))
     """
 
     batch_norm: bool = False
@@ -48,12 +54,12 @@ class VGG16(nn.Module):
 
         Args:
           image: float ``[b, h, w, 3]``; with a classifier h and w are 224 to 255.
-          train: whether live norms use the statistics of this batch, and dropout drops.
-          extents: the part of each image that counts, in multiples of 32, see ``ops/padding.py``.
+          train: whether norms use and update the statistics of this batch, and dropout is active.
+          extents: the valid part of each image, in multiples of 32, see ``ops/padding.py``.
 
         Returns:
-          "pool1" to "pool5": ``[b, h / 2, w / 2, 64]`` to ``[b, h / 32, w / 32, 512]``, an odd last row or column left
-          out. With a classifier also "logits", float32 ``[b, classes]``.
+          "pool1" to "pool5": ``[b, h / 2, w / 2, 64]`` to ``[b, h / 32, w / 32, 512]``, without an odd last row or
+          column. With a classifier also "logits", float32 ``[b, classes]``.
         """
         stage = nn.remat(VGG16._stage, static_argnums=(2, 3)) if self.remat else VGG16._stage
         x = image.astype(self.dtype)

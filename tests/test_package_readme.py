@@ -28,7 +28,7 @@ def test_an_own_training_loop_learns(root, tmp_path):
     lines = run(root, tmp_path, program).splitlines()
     steps, losses = zip(*(line.split() for line in lines), strict=True)
     assert steps == ("0", "10", "20", "30", "40")
-    assert float(losses[-1]) < 0.5 * float(losses[0])
+    assert float(losses[-1]) < 0.7 * float(losses[0])
 
 
 @pytest.mark.slow

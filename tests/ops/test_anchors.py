@@ -41,5 +41,5 @@ def test_several_sizes_a_level_are_torchvisions():
 
 
 def test_levels_must_have_sizes():
-    with pytest.raises(ValueError, match="5 levels, but 1 feature maps"):
+    with pytest.raises(ValueError, match="sizes has 5 levels; expected 1"):
         anchors.pyramid_anchors(SIZES, ((4, 4),), (64, 64))

@@ -59,7 +59,7 @@ def test_fsdp_takes_a_third_of_the_memory_for_fcn_8s():
 
 def test_slices_sum_gradients_within_themselves_before_they_talk():
     _, devices = topology("v5e:4x4", slices=2)
-    experiment = plan.build_on(tiny_config(), 4, devices, images=1)
+    experiment = plan.build_on(tiny_config(model__features=16), 4, devices, images=1)
     assert [device.slice_index for device in experiment.mesh.devices.flat] == [0] * 16 + [1] * 16
     function, arguments = plan._STEPS["train"](experiment)
     program = function.lower(*arguments).compile().as_text()

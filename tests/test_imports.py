@@ -5,7 +5,9 @@ import ast
 ROWS = (
     ("__main__", "main", "predict", "benchmark"),
     ("commands",),
+    ("train_together",),
     ("train", "benchmarks"),
+    ("open_run",),
     ("evaluate",),
     ("report", "inspection"),
     ("inference",),

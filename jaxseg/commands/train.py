@@ -28,6 +28,15 @@ def main(arguments: list[str]) -> int:
         "--profile_steps",
         help="FIRST,LAST: trace these training steps, such as 10,20, into WORKDIR/profile. Default: none.",
     )
+    parser.add_argument(
+        "--seeds", type=int, default=0, help="Train this many runs with other seeds as one program. Default: one run."
+    )
+    parser.add_argument(
+        "--folds",
+        type=int,
+        default=0,
+        help="Train this many runs as one program, each validated on another part of data.train. Default: one run.",
+    )
     parser.add_argument("--quiet", action="store_true", help="Print nothing but errors. Default: progress and scores.")
     parser.add_argument("--json", action="store_true", help="Print one JSON object per line, for programs.")
     parser.add_argument("--mode", choices=["train", "evaluate"], default="train", help=argparse.SUPPRESS)
@@ -42,6 +51,11 @@ def main(arguments: list[str]) -> int:
         from jaxseg.train import train
 
         console = "json" if options.json else "quiet" if options.quiet else "auto"
+        if options.seeds or options.folds:
+            from jaxseg.train_together import train_together
+
+            train_together(options.config, folder, seeds=options.seeds, folds=options.folds, console=console)
+            return
         train(options.config, folder, steps, console)
         if console == "auto" and is_main_process():
             print("\n".join(next_commands(options.config_given, folder)))

@@ -1,12 +1,14 @@
 """Selects images of a split by the objects in them, for trials or to train on easy images first."""
 
+import re
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import ml_collections
 import numpy as np
 
 from jaxseg.data.coco.format import annotations_of
+from jaxseg.data.splits import SEED
 from jaxseg.types import Record, Source
 
 
@@ -35,6 +37,61 @@ def select(source: Source, data_config: ml_collections.ConfigDict) -> Source:
     if not indices:
         raise ValueError(f"no image of {data_config.name} meets config.data.select: {chosen.to_dict()}")
     return select_images(source, indices)
+
+
+class Fold(NamedTuple):
+    """A part of a split, for cross-validation.
+
+    Attributes:
+      number: the number of the fold, from 0.
+      count: how many folds there are.
+      others: whether all folds but this one are meant.
+    """
+
+    number: int
+    count: int
+    others: bool
+
+
+def read_fold(split: str) -> tuple[str, Fold | None]:
+    """Returns the name of a split, and the fold of it that is meant.
+
+    Raises:
+      ValueError: there is no such fold.
+
+    Examples:
+      >>> read_fold("train")
+      ('train', None)
+      >>> read_fold("train[!0/5]")
+      ('train', Fold(number=0, count=5, others=True))
+    """
+    found = re.fullmatch(r"(.+)\[(!?)(\d+)/(\d+)\]", split)
+    if found is None:
+        return split, None
+    fold = Fold(int(found[3]), int(found[4]), bool(found[2]))
+    if fold.count < 2 or fold.number >= fold.count:
+        raise ValueError(f"the split {split} is no fold; expected a number below that of the folds, as in train[0/5].")
+    return found[1], fold
+
+
+def select_fold(source: Source, fold: Fold, seed: int | None) -> Source:
+    """Selects a fold of a split; the images are dealt to the folds at random, in equal numbers up to one.
+
+    Args:
+      source: the split.
+      fold: which part of it.
+      seed: of the random order; None takes the usual one.
+
+    Raises:
+      ValueError: there are fewer images than folds.
+    """
+    count = len(source.records)
+    if count < fold.count:
+        raise ValueError(f"the split has {count} images; expected at least one for each of {fold.count} folds.")
+    order = np.random.default_rng(SEED if seed is None else seed).permutation(count)
+    own = np.zeros(count, bool)
+    own[order[fold.number :: fold.count]] = True
+    return select_images(source, np.flatnonzero(own != fold.others).tolist())
 
 
 def select_images(source: Source, indices: Sequence[int]) -> Source:

@@ -19,10 +19,12 @@ import numpy as np
 from jaxseg.data.images import read_options as image_options
 from jaxseg.inference import instances, semantic
 from jaxseg.inference.engine import Engine, Options, TrainedModel, read_options
+from jaxseg.inference.ensemble import join_models
 from jaxseg.inference.images import to_image
 from jaxseg.inference.pretrained import ClassNames, load_weights
 from jaxseg.inference.results import Result
 from jaxseg.run import workdir
+from jaxseg.run.ensemble import members_of
 from jaxseg.run.state import eval_variables
 from jaxseg.storage import as_path
 
@@ -118,7 +120,8 @@ def load(
     """Loads a trained model.
 
     Args:
-      source: the workdir of a run; or, with ``weights``, a config, its name or its path.
+      source: the workdir of a run, or of several that were trained together, which predict the mean of their
+        probabilities; or, with ``weights``, a config, its name or its path.
       weights: a ``.pth`` or ``.safetensors`` file of torchvision's FCN or Mask R-CNN, or torchvision's name of one.
       checkpoint: which checkpoint of a run: "latest", "best" or a step.
       class_names: for ``weights``: names, or a text file with a name per line.
@@ -135,7 +138,9 @@ def load(
         return Predictor(trained, notes)
     if isinstance(source, ml_collections.ConfigDict):
         raise ValueError("weights is None; expected a file of weights for a config. Give the workdir of a run instead.")
-    return Predictor(load_run(as_path(source), str(checkpoint), mesh))
+    folder = as_path(source)
+    members = [load_run(member, str(checkpoint), mesh) for member in members_of(folder)]
+    return Predictor(join_models(members) if members else load_run(folder, str(checkpoint), mesh))
 
 
 def load_run(folder: pathlib.Path, checkpoint: str = "latest", mesh: Mapping[str, int] | None = None) -> TrainedModel:

@@ -24,6 +24,7 @@ from jaxseg.inference.engine import (
     stack,
     whole_variables,
 )
+from jaxseg.inference.ensemble import Ensemble
 from jaxseg.inference.flips import average_views
 from jaxseg.inference.results import SemanticResult
 from jaxseg.inference.upsampling import Pixels, bucket_side, join_strips, to_original_pixels
@@ -110,8 +111,10 @@ def compile_forward(trained: TrainedModel, options: Options) -> Callable[..., ja
     return jax.jit(forward)
 
 
-def takes_extents(model: nn.Module) -> bool:
+def takes_extents(model: nn.Module | Ensemble) -> bool:
     """Returns whether a model can be told the sizes of padded images, so that padding changes no logit."""
+    if isinstance(model, Ensemble):
+        model = model.member
     return not isinstance(model, UNet) or (model.padding == "same" and model.fit == "pad")
 
 

@@ -116,6 +116,21 @@ class Checkpoints:
         kept = self._manager.all_steps()
         return reader.best_step({step: self.scores.get(step) for step in kept}, self.best_metric)
 
+    def restore(self, abstract_state: TrainState, step: int | None) -> TrainState | None:
+        """Restores a step; None restores the newest one that can be read, and 0 restores nothing.
+
+        Raises:
+          ValueError: the step, or every step, cannot be read.
+        """
+        if step is None:
+            return self.restore_newest(abstract_state)
+        if step == 0:
+            return None
+        state, complaint = reader.try_restore(self.workdir, abstract_state, step)
+        if complaint:
+            raise reader.all_unreadable(self.workdir, {step: complaint})
+        return state
+
     def restore_newest(self, abstract_state: TrainState) -> TrainState | None:
         """Restores the newest state that all processes can read; None if none was ever saved.
 

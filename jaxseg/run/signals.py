@@ -56,9 +56,13 @@ def _highest(number: int) -> jax.Array:
 
 
 @contextlib.contextmanager
-def watched() -> Iterator[Interruption]:
-    """Notes SIGTERM and the first Ctrl-C within this context; a second Ctrl-C stops the process at once."""
-    noted = Interruption()
+def watched(noted: Interruption | None = None) -> Iterator[Interruption]:
+    """Notes SIGTERM and the first Ctrl-C within this context; a second Ctrl-C stops the process at once.
+
+    Args:
+      noted: where the signal is noted; None makes one.
+    """
+    noted = Interruption() if noted is None else noted
 
     def note(number, frame):
         noted.received = signal.Signals(number)

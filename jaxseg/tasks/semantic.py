@@ -48,7 +48,7 @@ def make_task(
             init=lambda key: model.init(key, image, train=False),
             predict=lambda variables, image, sizes=None: forward(variables, image, sizes)["logits"],
         ),
-        Data(batches.train_batches, batches.eval_batches, batches.largest_batch),
+        Data(batches.train_batches, batches.eval_batches, batches.largest_batch, batches.train_dataset),
         Loss(partial(_sums, forward, terms), partial(_loss, weights, config.loss.auxiliary)),
         Metric(
             score=partial(_score, forward, terms),

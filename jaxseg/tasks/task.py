@@ -71,11 +71,14 @@ class Data(NamedTuple):
       train_batches: endless, shuffled and augmented; batch t is a function of the seed and t.
       eval_batches: each image once, grouped by size; batches are completed by filler that is not ``valid``.
       largest_batch: ``(source, data_config, training=...) -> batch`` of one row, of the largest size that occurs.
+      train_dataset: the training batches by step, where all of them have one shape, so that those of several runs can
+        be stacked; None where they differ.
     """
 
     train_batches: Callable[..., Any]
     eval_batches: MakeBatches
     largest_batch: Callable[..., AnyBatch]
+    train_dataset: Callable[..., Any] | None = None
 
 
 class LossSums(Protocol):

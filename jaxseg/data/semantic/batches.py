@@ -61,6 +61,27 @@ def train_batches(
       >>> batch.image.shape, batch.label.shape, batch.valid.tolist()
       ((2, 64, 64, 3), (2, 64, 64), [True, True])
     """
+    batches = train_dataset(
+        source,
+        data_config,
+        batch_size=batch_size,
+        seed=seed,
+        process_index=process_index,
+        process_count=process_count,
+    )
+    return BatchStream(batches[start_step:], workers=data_config.workers)
+
+
+def train_dataset(
+    source: Source,
+    data_config: ml_collections.ConfigDict,
+    *,
+    batch_size: int,
+    seed: int,
+    process_index: int = 0,
+    process_count: int = 1,
+) -> grain.MapDataset:
+    """Returns the training batches as a dataset with random access by step, see ``train_batches``."""
     share = share_of(batch_size, process_index, process_count)
     if len(source.records) == 0:
         raise ValueError(f"the split config.data.train of {data_config.name} is empty")
@@ -75,7 +96,7 @@ def train_batches(
     # An endless repetition has more examples than fit an index when batches have one example each.
     epochs = ENDLESS // len(examples) + 1
     order = grain.MapDataset.range(len(examples)).seed(seed).shuffle().repeat(epochs).batch(batch_size)
-    return BatchStream(order.map_with_index(make)[start_step:], workers=data_config.workers)
+    return order.map_with_index(make)
 
 
 def eval_batches(

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import ml_collections
 
 from jaxseg.data.class_order import match_classes
-from jaxseg.data.selection import select
+from jaxseg.data.selection import read_fold, select, select_fold
 from jaxseg.data.sources import (
     auto,
     camvid,
@@ -50,7 +50,7 @@ def open_source(data_config: ml_collections.ConfigDict, split: str, class_names:
 
     Args:
       data_config: ``config.data``.
-      split: name of the split.
+      split: name of the split. "train[0/5]" is the first of five folds of a split, "train[!0/5]" the other four.
       class_names: the classes of the training split, by which those of this split are matched. None keeps its own.
 
     Raises:
@@ -59,7 +59,9 @@ def open_source(data_config: ml_collections.ConfigDict, split: str, class_names:
     if data_config.name not in SOURCES:
         raise ValueError(f"config.data.name is {data_config.name!r}; expected one of {', '.join(sorted(SOURCES))}")
     data_config = with_local_folders(data_config)
-    source = select(SOURCES[data_config.name](data_config, split), data_config)
+    whole, fold = read_fold(split)
+    source = select(SOURCES[data_config.name](data_config, whole), data_config)
+    source = source if fold is None else select_fold(source, fold, data_config.split_seed)
     return source if class_names is None else match_classes(source, class_names, split)
 
 

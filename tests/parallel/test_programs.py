@@ -71,4 +71,4 @@ def test_slices_sum_gradients_within_themselves_before_they_talk():
     assert sent
     elements = sum(math.prod(map(int, filter(None, shape.split(",")))) for shape in sent)
     total = sum(leaf.size for leaf in jax.tree.leaves(experiment.steps.abstract_state.params))
-    assert elements < total / 2  # each device sends its part of the sum of its slice, padded to tiles
+    assert elements < 0.6 * total  # its sixteenth of the slice's sums; small ones are mostly padding

@@ -82,4 +82,4 @@ def test_help_starts_with_commands_and_lists_the_fields_of_a_config(capsys):
     assert said.startswith("Tries things.\n\njaxseg try one\njaxseg try two\n")
     assert "--num_things" in said
     assert "--config.train.steps=1700\n      Number of steps; None derives it from train.epochs." in said
-    assert "--config.model.dropout=0.0\n      The share of activations dropped" in said
+    assert "--config.model.dropout=0.0\n      Share of activations dropped" in said

@@ -41,6 +41,7 @@ def export_onnx(trained: TrainedModel, size: tuple[int, int] | None = None) -> E
     if model.ByteSize() > LARGEST:
         raise ValueError(f"the model has {model.ByteSize()} bytes; expected at most {LARGEST} for ONNX.")
     description = {**describe(trained, size), "batch": 1 if is_detector else None}
+    description["input"] = f"uint8 [{batch}, {size[0]}, {size[1]}, 3], RGB"
     return Export(OnnxProgram(model.SerializeToString()), description)
 
 

@@ -36,7 +36,7 @@ CASES = [(tiny_detector, (8, 1, 1)), (tiny_detector, (4, 2, 1)), (tiny_config, (
 
 
 @pytest.mark.parametrize("name", ["cpu:8", "v5e:2x4"])
-@pytest.mark.parametrize(("make", "mesh"), CASES, ids=str)
+@pytest.mark.parametrize(("make", "mesh"), CASES, ids=lambda value: getattr(value, "__name__", str(value)))
 def test_no_step_gathers_activations(make, mesh, name):
     machine, devices = topology(name)
     found = plan.plan_step(on_mesh(make(), mesh), 4, machine, devices, images=2)

@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxseg.data.colors import distinct_colors
 from jaxseg.data.instances import batches as instance_batches
-from jaxseg.data.report import Findings, Notice, describe, findings_of, to_json, write_data_json
+from jaxseg.data.report import Findings, Notice, describe_split, findings_of, to_json, write_data_json
 from jaxseg.data.semantic import batches as semantic_batches
 from jaxseg.data.sources import open_source
 from jaxseg.data.split_checks import compare_splits
@@ -62,7 +62,7 @@ def inspect_config(config: ml_collections.ConfigDict, folder: pathlib.Path) -> I
     page.write_text(make_page(title, splits, problems, annotated, draw_augmented(config, sources)), encoding="utf-8")
     content = {kind: dict(to_json(one)) for kind, one in found.items()}
     write_data_json(folder, content | {"between": [one._asdict() for one in problems.get("between splits", ())]})
-    lines = [line for kind, one in found.items() for line in describe(kind, one)]
+    lines = [line for kind, one in found.items() for line in describe_split(kind, one)]
     lines += [f"  {notice}" for notice in problems.get("between splits", ())]
     return Inspection(page, lines, sum(map(len, problems.values())))
 

@@ -22,7 +22,7 @@ from jaxseg.run import costs, signals, workdir
 from jaxseg.run.checkpoints import Checkpoints
 from jaxseg.run.experiment import Experiment, build, resolve
 from jaxseg.run.fit import fit_to_memory
-from jaxseg.run.goodput import CHECKPOINT, Goodput, describe
+from jaxseg.run.goodput import CHECKPOINT, Goodput, describe_shares
 from jaxseg.run.initial_weights import InitialWeights, initial_weights_of, set_norm_epsilon
 from jaxseg.run.lock import locked
 from jaxseg.run.profiling import Profile
@@ -211,7 +211,7 @@ def finish_run(run: Run, state: TrainState, evaluated: Mapping[str, tuple[dict[s
     with run.clock.spend(CHECKPOINT):
         run.checkpoints.finish()
     memory = costs.peak_memory()
-    run.report.costs(run.compiling.seconds, memory, describe(run.clock.shares()))
+    run.report.costs(run.compiling.seconds, memory, describe_shares(run.clock.shares()))
     run.session.save(
         last_step=int(state.step),
         images_per_second=run.report.images_per_second,

@@ -19,7 +19,7 @@ from jaxseg.reporting.log import read_lines
 from jaxseg.reporting.report import Example, Facts, write_report
 from jaxseg.run import workdir
 from jaxseg.run.experiment import Experiment
-from jaxseg.run.goodput import describe
+from jaxseg.run.goodput import describe_shares
 from jaxseg.run.sessions import read_sessions
 from jaxseg.run.state import TrainState
 from jaxseg.types import Source
@@ -105,7 +105,7 @@ def collect_facts(
             "processes": str(last["processes"]),
             "peak memory": last.get("peak_memory", "not measured"),
             "compile time": f"{last['compile_seconds']:.0f} s" if "compile_seconds" in last else "not measured",
-            **({"where the time went": describe(last["goodput"])} if "goodput" in last else {}),
+            **({"where the time went": describe_shares(last["goodput"])} if "goodput" in last else {}),
             "first started": sessions[0]["started"],
             **last["versions"],
         }

@@ -54,7 +54,7 @@ def train(
         evaluated = {kind: evaluate(run, state, kind) for kind in run.scored}
         finish_run(run, state, evaluated)
     if is_main_process():
-        curves.draw(folder / "curves.png", read_lines(folder / "metrics.jsonl"))
+        curves.draw_curves(folder / "curves.png", read_lines(folder / "metrics.jsonl"))
     return {kind: scores for kind, (scores, _) in evaluated.items()}
 
 

@@ -78,10 +78,10 @@ def train_together(
         summary = ensemble.summarize(list(scores.values()))
         ensemble.write(folder, list(configs), summary)
         write_ensemble_page(folder, scores, summary)
-        for line in ensemble.describe(summary, len(configs)):
+        for line in ensemble.describe_summary(summary, len(configs)):
             announce(console, line)
     for run in together.runs:
-        curves.draw(run.folder / "curves.png", read_lines(run.folder / "metrics.jsonl"))
+        curves.draw_curves(run.folder / "curves.png", read_lines(run.folder / "metrics.jsonl"))
     return summary
 
 

@@ -137,7 +137,7 @@ def write_data_json(folder: Path, content: Mapping[str, Any]) -> None:
     write_text(folder / "data.json", json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
-def describe(split: str, findings: Findings) -> list[str]:
+def describe_split(split: str, findings: Findings) -> list[str]:
     """Returns the lines that a run prints about a split: one with its content, and one per notice."""
     parts = [f"{findings.images} images"]
     span = size_span(findings)

@@ -12,7 +12,7 @@ from jaxseg.data.semantic.transforms import image_size
 from jaxseg.inference.engine import TrainedModel
 from jaxseg.inference.onnx_adapters import narrow_constants, replace_bool_where
 from jaxseg.inference.onnx_files import INPUT, OnnxProgram, check_libraries
-from jaxseg.inference.stablehlo import Export, describe, make_function
+from jaxseg.inference.stablehlo import Export, describe_export, make_function
 
 LARGEST = 2**31 - 2**20  # bytes of an ONNX file; the format is limited to 2 GiB
 
@@ -40,7 +40,7 @@ def export_onnx(trained: TrainedModel, size: tuple[int, int] | None = None) -> E
     model = convert(make_function(trained, size), spec, inline=is_detector)
     if model.ByteSize() > LARGEST:
         raise ValueError(f"the model has {model.ByteSize()} bytes; expected at most {LARGEST} for ONNX.")
-    description = {**describe(trained, size), "batch": 1 if is_detector else None}
+    description = {**describe_export(trained, size), "batch": 1 if is_detector else None}
     description["input"] = f"uint8 [{batch}, {size[0]}, {size[1]}, 3], RGB"
     return Export(OnnxProgram(model.SerializeToString()), description)
 

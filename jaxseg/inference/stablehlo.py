@@ -86,7 +86,7 @@ def export_model(trained: TrainedModel, size: tuple[int, int] | None = None) -> 
     (shape,) = (jax.export.symbolic_shape(f"b, {sides}, 3"),)
     image = jax.ShapeDtypeStruct(shape, jnp.uint8)
     program = jax.export.export(jax.jit(answer), platforms=PLATFORMS)(image)
-    return Export(program, describe(trained, size))
+    return Export(program, describe_export(trained, size))
 
 
 def make_function(trained: TrainedModel, size: tuple[int, int] | None = None) -> Callable[[jax.Array], Outputs]:
@@ -107,7 +107,7 @@ def make_function(trained: TrainedModel, size: tuple[int, int] | None = None) ->
     return _FUNCTIONS[trained.config.task](_portable(trained), size)
 
 
-def describe(trained: TrainedModel, size: tuple[int, int] | None) -> dict[str, Any]:
+def describe_export(trained: TrainedModel, size: tuple[int, int] | None) -> dict[str, Any]:
     """Returns what an artifact says about itself, as JSON values."""
     sides = "h, w" if size is None else f"{size[0]}, {size[1]}"
     task = trained.config.task

@@ -5,7 +5,7 @@ import ml_collections
 import numpy as np
 
 from jaxseg.data.sources import open_source
-from jaxseg.data.sources.shapes import draw
+from jaxseg.data.sources.shapes import draw_shapes
 
 COUNT = 10
 
@@ -24,7 +24,7 @@ def trial_images(
         images = [records[index].image for index in range(min(COUNT, len(records)))]
         origin = f"images of {data_config.name}"
     except (ValueError, OSError):  # the data of the run is on another machine
-        images = [draw(np.random.default_rng(number))[0] for number in range(COUNT)]
+        images = [draw_shapes(np.random.default_rng(number))[0] for number in range(COUNT)]
         origin = "generated images"
     if size is not None:
         images = [cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA) for image in images]

@@ -10,7 +10,7 @@ from typing import Any, TextIO
 import tqdm
 
 from jaxseg.data.class_shares import count_classes
-from jaxseg.data.report import describe, to_json, write_data_json
+from jaxseg.data.report import describe_split, to_json, write_data_json
 from jaxseg.types import Source
 
 MODES = ("auto", "bar", "lines", "quiet", "json")
@@ -123,7 +123,7 @@ def announce_data(folder: pathlib.Path, sources: Mapping[str, Source], mode: str
     found = {kind: count_classes(source, task) for kind, source in sources.items()}
     write_data_json(folder, {kind: dict(to_json(one)) for kind, one in found.items()})
     for kind, one in found.items():
-        for line in describe(kind, one):
+        for line in describe_split(kind, one):
             announce(mode, line)
 
 

@@ -15,7 +15,7 @@ LOG_FROM = 30  # ratio of the largest to the smallest mean loss from which the a
 LINE_COLORS = [tuple(part / 255 for part in color) for color in OKABE_ITO]
 
 
-def draw(path: pathlib.Path, lines: list[dict]) -> None:
+def draw_curves(path: pathlib.Path, lines: list[dict]) -> None:
     """Writes a PNG of losses and scores by step from the lines of a ``metrics.jsonl``."""
     # Importing matplotlib takes long, and only this function needs it.
     from matplotlib.figure import Figure

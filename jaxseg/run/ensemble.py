@@ -75,7 +75,7 @@ def summarize(scores: Sequence[Mapping[str, Mapping[str, Any]]]) -> dict[str, di
     return summary
 
 
-def describe(summary: Mapping[str, Mapping[str, tuple[float, float]]], count: int) -> list[str]:
+def describe_summary(summary: Mapping[str, Mapping[str, tuple[float, float]]], count: int) -> list[str]:
     """Returns a line per split and score for people."""
     lines = []
     for kind, scores in summary.items():

@@ -101,11 +101,11 @@ class Goodput:
         return {name: each / total if total else 0.0 for name, each in seconds.items()}
 
 
-def describe(shares: Mapping[str, float]) -> str:
+def describe_shares(shares: Mapping[str, float]) -> str:
     """Returns shares in words, the largest first.
 
     Example:
-      >>> describe({"steps": 0.805, "data_wait": 0.1, "compile": 0.095, "idle": 0.0})
+      >>> describe_shares({"steps": 0.805, "data_wait": 0.1, "compile": 0.095, "idle": 0.0})
       '80% steps, 10% data wait, 10% compile'
     """
     ordered = sorted(shares.items(), key=lambda item: -item[1])

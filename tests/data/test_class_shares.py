@@ -5,7 +5,7 @@ import pytest
 from drawn_objects import drawn_source
 
 from jaxseg.data.class_shares import count_classes
-from jaxseg.data.report import Findings, describe
+from jaxseg.data.report import Findings, describe_split
 from jaxseg.types import Record, Source
 
 NAMES = ("background", "a", "b")
@@ -22,14 +22,14 @@ def source_of(*labels):
 def test_pixels_of_each_class_are_counted_without_those_to_ignore():
     found = count_classes(source_of([0, 0, 0, 1], [2, 255, 255, 255]), "semantic")
     assert found.shares == (0.6, 0.2, 0.2)
-    assert describe("train", found) == ["train: 2 images; pixels: background 60.0%, a 20.0%, b 20.0%"]
+    assert describe_split("train", found) == ["train: 2 images; pixels: background 60.0%, a 20.0%, b 20.0%"]
 
 
 def test_of_many_images_some_are_counted_evenly_spread():
     found = count_classes(source_of(*[[0, 1]] * 5, *[[2, 2]] * 4), "semantic", most=3)  # numbers 0, 4 and 8
     assert found.counted == 3
     assert found.shares == pytest.approx((1 / 3, 1 / 3, 1 / 3))
-    assert describe("val", found)[0].startswith("val: 9 images; pixels of 3 masks: background 33.3%")
+    assert describe_split("val", found)[0].startswith("val: 9 images; pixels of 3 masks: background 33.3%")
 
 
 def test_objects_of_each_class_are_counted_for_detectors():
@@ -40,7 +40,7 @@ def test_objects_of_each_class_are_counted_for_detectors():
     found = count_classes(source, "instances")
     assert found.objects == tuple(expected)
     assert expected.sum() == 3
-    assert describe("val", count_classes(source, "instances", most=1))[0].startswith(
+    assert describe_split("val", count_classes(source, "instances", most=1))[0].startswith(
         "val: 2 images of 64x48 pixels; 1 objects in 1 images: "
     )
 

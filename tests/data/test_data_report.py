@@ -5,7 +5,7 @@ import json
 import pytest
 
 from jaxseg import config as defaults
-from jaxseg.data.report import Findings, Notices, describe, findings_of, size_span, to_json
+from jaxseg.data.report import Findings, Notices, describe_split, findings_of, size_span, to_json
 from jaxseg.data.sources import open_source
 
 
@@ -23,9 +23,9 @@ def test_notices_count_and_keep_the_first(tmp_path):
 
 def test_a_split_of_label_maps_is_one_line():
     findings = Findings(images=3, sizes=[(9, 9), (10, 20), (5, 7)], class_names=("a", "b"), shares=(0.75, 0.25))
-    assert describe("train", findings) == ["train: 3 images of 7x5 to 20x10 pixels; pixels: a 75.0%, b 25.0%"]
+    assert describe_split("train", findings) == ["train: 3 images of 7x5 to 20x10 pixels; pixels: a 75.0%, b 25.0%"]
     assert size_span(findings) == ((5, 7), (10, 20))
-    assert describe("val", findings._replace(sizes=[(4, 4)], counted=2))[0].endswith(
+    assert describe_split("val", findings._replace(sizes=[(4, 4)], counted=2))[0].endswith(
         "4x4 pixels; pixels of 2 masks: a 75.0%, b 25.0%"
     )
 
@@ -34,7 +34,7 @@ def test_a_split_of_objects_is_one_line_and_its_notices_follow():
     notices = Notices()
     notices.add("are cut off", "boxes", "a.jpg")
     findings = Findings(2, None, ("background", "cat"), objects=(0, 5), crowds=1, empty=1, notices=notices.all())
-    assert describe("val", findings) == [
+    assert describe_split("val", findings) == [
         "val: 2 images; 5 objects: cat 5; 1 crowd regions; 1 without an object",
         "  val: 1 boxes are cut off, the first is a.jpg",
     ]
@@ -42,7 +42,7 @@ def test_a_split_of_objects_is_one_line_and_its_notices_follow():
 
 def test_many_classes_are_shortened():
     names = tuple(f"c{number}" for number in range(21))
-    line = describe("train", Findings(1, None, names, objects=(0,) + (1,) * 20))[0]
+    line = describe_split("train", Findings(1, None, names, objects=(0,) + (1,) * 20))[0]
     assert line.endswith("c11 1, c12 1, and 8 more classes")
 
 
@@ -53,7 +53,7 @@ def test_findings_are_json(findings):
 
 def test_a_source_without_findings_says_what_it_knows():
     source = open_source(defaults.semantic().data, "val")
-    assert describe("val", findings_of(source)) == ["val: 200 images of 160x160 pixels"]
+    assert describe_split("val", findings_of(source)) == ["val: 200 images of 160x160 pixels"]
     config = defaults.semantic().data
     config.select.first = 3
     assert findings_of(open_source(config, "val")).images == 3

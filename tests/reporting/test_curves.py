@@ -9,10 +9,10 @@ from jaxseg.reporting import curves
 def test_curves_of_losses_and_scores(tmp_path):
     lines = [{"step": step, "split": "train", "loss": 1 / step} for step in range(1, 9)]
     lines += [{"step": 4, "split": "val", "segm_AP": None}, {"step": 8, "split": "val", "segm_AP": 0.5}]
-    curves.draw(tmp_path / "curves.png", lines)
+    curves.draw_curves(tmp_path / "curves.png", lines)
     with Image.open(tmp_path / "curves.png") as picture:
         assert picture.size == (1320, 480)
-    curves.draw(tmp_path / "empty.png", [])
+    curves.draw_curves(tmp_path / "empty.png", [])
 
 
 def test_the_score_axis_covers_the_scores_and_little_else():

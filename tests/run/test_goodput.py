@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from jaxseg.run.goodput import CHECKPOINT, COMPILE_EVENTS, EVALUATION, STEPS, Goodput, describe
+from jaxseg.run.goodput import CHECKPOINT, COMPILE_EVENTS, EVALUATION, STEPS, Goodput, describe_shares
 
 TRACE, LOWER, BACKEND = COMPILE_EVENTS
 
@@ -49,7 +49,7 @@ def test_every_second_belongs_to_the_innermost_activity(time, clock):
     expected = {"steps": 10, "compile": 0, "data_wait": 0, "checkpoint": 6, "evaluation": 3, "idle": 1}
     assert clock.seconds == pytest.approx(expected)
     assert sum(clock.shares().values()) == pytest.approx(1)
-    assert describe(clock.shares()) == "50% steps, 30% checkpoint, 15% evaluation, 5% idle"
+    assert describe_shares(clock.shares()) == "50% steps, 30% checkpoint, 15% evaluation, 5% idle"
 
 
 def test_an_activity_that_fails_is_counted(time, clock):

@@ -48,7 +48,7 @@ class ShapesRecords(Sequence):
         if not 0 <= index < len(self):
             raise IndexError(f"shapes has {len(self)} images in {self.split}; no image {index}")
         rng = np.random.default_rng([list(SPLITS).index(self.split), index])
-        image, label, objects = draw(rng)
+        image, label, objects = draw_shapes(rng)
         return Record(f"{self.split}_{index:05d}", image, label, objects)
 
 
@@ -62,7 +62,7 @@ class Shape(NamedTuple):
     color: np.ndarray
 
 
-def draw(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, Objects]:
+def draw_shapes(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, Objects]:
     """Draws one picture: image ``[h, w, 3]``, label ``[h, w]`` and 1 to MOST_OBJECTS objects, later ones in front."""
     image = _ground(rng)
     owner = np.zeros((SIZE, SIZE), np.uint8)  # the number, from 1, of the object that is visible at each pixel

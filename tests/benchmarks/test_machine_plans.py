@@ -125,6 +125,7 @@ def test_known_data_sets_need_no_files_to_count_their_classes():
     assert class_count(tiny_config(data__name="folder")) == 2
 
 
+@pytest.mark.slow
 def test_the_command_prints_a_table_and_writes_rows(tmp_path, capsys, monkeypatch):
     from jaxseg.commands import run
 

@@ -40,7 +40,15 @@ def whole_probabilities(trained, image):
     return np.asarray(jax.nn.softmax(logits[0]))
 
 
-@pytest.mark.parametrize("size", [(200, 333), (64, 64), (130, 65), (20, 500)])
+@pytest.mark.parametrize(
+    "size",
+    [
+        (130, 65),
+        pytest.param((200, 333), marks=pytest.mark.slow),
+        pytest.param((64, 64), marks=pytest.mark.slow),
+        pytest.param((20, 500), marks=pytest.mark.slow),
+    ],
+)
 def test_tiles_equal_the_whole_where_they_see_all_that_it_sees(size):
     trained = trained_model(UNet(classes=3, features=4, depth=1))
     seen = 8  # Pixels on either side that an output depends on are fewer than this.
@@ -82,7 +90,10 @@ class Brightness(nn.Module):
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 5000), (5000, 1), (700, 900)])
-@pytest.mark.parametrize("options", [{"tile": 256}, {"tile": 100, "overlap": 0.9, "batch": 4}, {"flips": True}])
+@pytest.mark.parametrize(
+    "options",
+    [{"tile": 256}, {"flips": True}, pytest.param({"tile": 100, "overlap": 0.9, "batch": 4}, marks=pytest.mark.slow)],
+)
 def test_every_pixel_is_predicted_at_its_place(size, options):
     trained = trained_model(Brightness(), classes=2, data__image_size=size)
     image = photograph(*size)
@@ -92,6 +103,7 @@ def test_every_pixel_is_predicted_at_its_place(size, options):
     np.testing.assert_array_equal(mask[clear], (mean > 127.5)[clear])
 
 
+@pytest.mark.slow
 def test_flips_and_scales_are_averaged():
     trained = trained_model(UNet(classes=3, features=4, depth=1), data__image_size=(32, 48))
     image = photograph(32, 48)
@@ -105,7 +117,14 @@ def test_flips_and_scales_are_averaged():
     np.testing.assert_allclose(several.probabilities.sum(axis=-1, dtype=int), 65535, atol=2)
 
 
-@pytest.mark.parametrize("options", [{}, {"flips": True}, {"flips": True, "scales": (1.0, 0.5)}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        pytest.param({"flips": True}, marks=pytest.mark.slow),
+        pytest.param({"flips": True, "scales": (1.0, 0.5)}, marks=pytest.mark.slow),
+    ],
+)
 def test_padding_changes_no_prediction(options):
     trained = trained_model(UNet(classes=3, features=4, depth=1))
     forward = compile_forward(trained, Options(**options))

@@ -127,7 +127,9 @@ def test_a_frozen_kernel_has_no_gradient_to_compute():
     assert of_the_map == pytest.approx(both * 2 / 3, rel=0.2)
 
 
-@pytest.mark.parametrize("pixels", [1, 24, 1000])
+@pytest.mark.parametrize(
+    "pixels", [24, pytest.param(1, marks=pytest.mark.slow), pytest.param(1000, marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("stride", [1, 2])
 def test_the_gradient_does_not_depend_on_the_blocks(monkeypatch, pixels, stride):
     """One row, several rows, and a whole image."""

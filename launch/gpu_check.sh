@@ -132,7 +132,7 @@ if [[ -n $smoke ]]; then
     large=()
     precision=(--config.precision=float32) mask_config=configs/mask_rcnn_shapes.py
     detector=(--config.model.depth=18 --config.model.width=4 --config.model.channels=8 --config.model.hidden=8
-        --config.train.batch_size=2 --config.data.image_size=64 --config.data.name=coco
+        --config.train.batch_size=2 --config.data.crop_size=64 --config.data.name=coco
         --config.model.proposal.{pre,post}_nms_top_n=20 --config.model.training_proposal.{pre,post}_nms_top_n=20
         --config.model.rpn_sampling.batch_size_per_image=8 --config.model.box_sampling.batch_size_per_image=8)
     wide=(--config.data.min_size=64 --config.data.max_size=64)

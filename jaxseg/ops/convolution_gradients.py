@@ -15,8 +15,8 @@ BLOCK_PIXELS = 1600  # long enough for a matrix product; copies of few channels 
 def kernel_gradient_3x3(x: jax.Array, dy: jax.Array, padding: int) -> jax.Array:
     """Returns the gradient ``[3, 3, c, f]`` of a 3x3 kernel of stride 1, computed in blocks of rows or images.
 
-    ``dk[r, s] = sum over i, j of x[i, j + s - padding] dy[i - r + padding, j]^T``, where rows and columns beyond the
-    border are 0. Three copies of x, shifted by columns, and three of dy, shifted by rows, make all nine one matrix
+    ``dk[r, s] = sum over i, j of x[i, j + s - padding] dy[i - r + padding, j]^T``. Rows and columns beyond the border
+    are 0. Three copies of x, shifted by columns, and three of dy, shifted by rows, make all nine one matrix
     product ``[3 c, pixels] @ [pixels, 3 f]``.
 
     Args:

@@ -1,7 +1,7 @@
 """Evaluates a state on a split: each image once, on any number of devices and processes."""
 
 import pathlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -9,20 +9,20 @@ import ml_collections
 import numpy as np
 
 from jaxseg.config.resolution import microbatches
-from jaxseg.data.class_shares import has_labeled_pixel
 from jaxseg.data.sources import open_source
 from jaxseg.inference import EXAMPLES
 from jaxseg.inference.engine import Options, changes_views
 from jaxseg.inference.export_scoring import score_export
 from jaxseg.inference.exported import ExportedPredictor
+from jaxseg.inference.run_report import make_report
 from jaxseg.inference.scoring import score_predictions
 from jaxseg.metrics.details import Details
 from jaxseg.parallel.mesh import batch_share
 from jaxseg.parallel.processes import is_main_process, main_process_first
-from jaxseg.report import make_report
 from jaxseg.run import checkpoint_reader, workdir
 from jaxseg.run.experiment import Experiment, build
 from jaxseg.run.fit import fit_to_memory
+from jaxseg.run.scored_splits import check_scored, scored_splits
 from jaxseg.run.state import TrainState
 from jaxseg.types import Source
 
@@ -106,11 +106,6 @@ def draw_examples(experiment: Experiment, state: TrainState, source: Source) -> 
     """
     predict = partial(experiment.steps.predict, state)
     return EXAMPLES[experiment.config.task](experiment.config, source, predict)
-
-
-def scored_splits(config: ml_collections.ConfigDict) -> list[str]:
-    """Returns the kinds of split that the config names: "val", "test"."""
-    return [kind for kind in ("val", "test") if config.data[kind]]
 
 
 def evaluate(
@@ -208,27 +203,3 @@ def load_state(experiment: Experiment, folder: pathlib.Path, checkpoint: str) ->
     """
     best_metric = experiment.config.train.best_metric
     return checkpoint_reader.load_checkpoint(folder, experiment.steps.abstract_state, checkpoint, best_metric)
-
-
-def check_scored(sources: Mapping[str, Source], task: str) -> None:
-    """Checks that the splits to score have something to score. Mostly, it reads one image per split.
-
-    Args:
-      sources: the splits, by kind: "val", "test".
-      task: ``config.task``.
-
-    Raises:
-      ValueError: a split has no images, no objects for a detector, or no labeled pixel for a semantic model.
-    """
-    for kind, source in sources.items():
-        if not len(source.records):
-            raise ValueError(f"data.{kind} has no images; expected at least one. Set data.{kind}='' to skip it.")
-        if task == "instances" and source.catalogue is not None and not np.any(source.catalogue.counts):
-            raise ValueError(
-                f"data.{kind} has no objects to score, or crowd regions only. Set data.{kind}='' to skip it."
-            )
-        if task == "semantic" and not has_labeled_pixel(source):
-            raise ValueError(
-                f"data.{kind} has label maps of nothing but 255, which means ignore; expected a labeled pixel. Set "
-                f"data.{kind}='' to skip it."
-            )

@@ -9,14 +9,16 @@ import jax
 import ml_collections
 
 from jaxseg.evaluate import draw_examples, score
+from jaxseg.inference.run_report import make_report
 from jaxseg.metrics.details import Details
-from jaxseg.open_run import Run, finish_run, prepare, start_run, watched_process
 from jaxseg.parallel.mesh import batch_share
 from jaxseg.parallel.processes import is_main_process
 from jaxseg.reporting import curves, pictures
 from jaxseg.reporting.log import read_lines
+from jaxseg.run import costs
 from jaxseg.run.errors import check_finite
-from jaxseg.run.goodput import CHECKPOINT, EVALUATION, STEPS, Goodput
+from jaxseg.run.goodput import CHECKPOINT, EVALUATION, STEPS, Goodput, describe_shares
+from jaxseg.run.open_run import Run, prepare, start_run, watched_process
 from jaxseg.run.signals import Interrupted
 from jaxseg.run.state import TrainState
 
@@ -167,3 +169,29 @@ def save(run: Run, state: TrainState) -> None:
             return
         run.checkpoints.finish()
     raise Interrupted(run.stopped.received, int(state.step))
+
+
+def finish_run(run: Run, state: TrainState, evaluated: Mapping[str, tuple[dict[str, Any], Details | None]]) -> None:
+    """Waits for the last checkpoint, records what the run has cost, and writes its report.
+
+    Args:
+      run: the run.
+      state: its last state.
+      evaluated: the scores and their details, by kind of split.
+    """
+    with run.clock.spend(CHECKPOINT):
+        run.checkpoints.finish()
+    memory = costs.peak_memory()
+    run.report.costs(run.compiling.seconds, memory, describe_shares(run.clock.shares()))
+    run.session.save(
+        last_step=int(state.step),
+        images_per_second=run.report.images_per_second,
+        compile_seconds=round(run.compiling.seconds, 1),
+        peak_memory=memory,
+        goodput=run.clock.shares(),
+    )
+    if evaluated:
+        kind = next(iter(evaluated))
+        scores = {kind: found for kind, (found, _) in evaluated.items()}
+        make_report(run.experiment, state, run.scored[kind], kind, scores, evaluated[kind][1], run.folder)
+        run.report.say(f"the report is {run.folder / 'report.html'}")

@@ -16,7 +16,6 @@ import ml_collections
 import numpy as np
 
 from jaxseg.data.stacked import stacked_stream
-from jaxseg.open_run import Run, Watch, finish_run, prepare, start_run, watched_process
 from jaxseg.parallel.mesh import batch_share
 from jaxseg.reporting import curves
 from jaxseg.reporting.console import announce
@@ -25,10 +24,11 @@ from jaxseg.reporting.log import read_lines
 from jaxseg.run import ensemble
 from jaxseg.run.goodput import STEPS, Goodput
 from jaxseg.run.members import MemberSteps, check_together, compile_members
+from jaxseg.run.open_run import Run, Watch, prepare, start_run, watched_process
 from jaxseg.run.signals import Interrupted
 from jaxseg.run.state import TrainState
 from jaxseg.storage import make_folder
-from jaxseg.train import evaluate, evaluates, is_due, note
+from jaxseg.train import evaluate, evaluates, finish_run, is_due, note
 
 
 class Together(NamedTuple):

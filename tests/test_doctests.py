@@ -12,22 +12,24 @@ import jaxseg
 
 # Imports PyTorch, which takes seconds.
 SLOW_TO_IMPORT = ("jaxseg.benchmarks.against_torch",)
+# Compiles for seconds.
+SLOW_TO_COMPILE = tuple(f"jaxseg.models.mask_rcnn.{name}" for name in ("rpn", "roi_heads", "training"))
 # Parts of other operations, which nobody calls alone.
 INTERNAL = ("bins", "convolution", "convolution_gradients", "winograd", "coco_evaluation")
 
 
 def modules_with_examples():
-    """The modules of the package whose files have an example, by name."""
+    """Yields the name of each module that has an example."""
     names = [jaxseg.__name__, *(module.name for module in pkgutil.walk_packages(jaxseg.__path__, "jaxseg."))]
     for name in names:
         if name.endswith("__main__") or name in SLOW_TO_IMPORT:
             continue
         path = Path(importlib.util.find_spec(name).origin)
         if ">>> " in path.read_text():
-            yield name
+            yield pytest.param(name, marks=pytest.mark.slow) if name in SLOW_TO_COMPILE else name
 
 
-@pytest.mark.parametrize("name", sorted(modules_with_examples()))
+@pytest.mark.parametrize("name", list(modules_with_examples()))
 def test_examples_are_right(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     result = doctest.testmod(importlib.import_module(name), optionflags=doctest.NORMALIZE_WHITESPACE)
@@ -35,10 +37,12 @@ def test_examples_are_right(name, tmp_path, monkeypatch):
     assert result.failed == 0
 
 
-@pytest.mark.parametrize("package", ["ops", "losses", "metrics"])
-def test_public_functions_have_examples(root, package):
+@pytest.mark.parametrize(
+    "files", ["ops/*.py", "losses/*.py", "metrics/*.py", "models/mask_rcnn/r*.py", "models/mask_rcnn/training.py"]
+)
+def test_public_functions_have_examples(root, files):
     without = []
-    for path in sorted((root / "jaxseg" / package).glob("*.py")):
+    for path in sorted((root / "jaxseg").glob(files)):
         for node in ast.parse(path.read_text()).body:
             is_public = isinstance(node, ast.FunctionDef) and not node.name.startswith("_")
             if is_public and path.stem not in INTERNAL and ">>> " not in (ast.get_docstring(node) or ""):

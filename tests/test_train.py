@@ -13,11 +13,12 @@ from experiments import tiny_config, tiny_experiment
 
 import jaxseg.train as training
 from jaxseg.data.report import Findings
-from jaxseg.evaluate import check_scored, evaluate, load_state
+from jaxseg.evaluate import evaluate, load_state
 from jaxseg.reporting.log import computed_lines, read_lines
 from jaxseg.run import checkpoint_reader
 from jaxseg.run.checkpoint_reader import saved_steps
 from jaxseg.run.checkpoints import Checkpoints
+from jaxseg.run.scored_splits import check_scored
 from jaxseg.types import Catalogue, Record, Source
 
 

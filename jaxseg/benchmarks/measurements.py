@@ -19,9 +19,9 @@ from jaxseg.benchmarks.rows import block_rows
 from jaxseg.benchmarks.timing import Contender, alternate
 from jaxseg.benchmarks.torch_import import frameworks_for
 from jaxseg.data.sources import open_source
-from jaxseg.evaluate import scored_splits
 from jaxseg.run.experiment import Experiment, build, resolve
 from jaxseg.run.machine import device_name, library_versions
+from jaxseg.run.scored_splits import scored_splits
 from jaxseg.types import Source
 
 MODES = ("eager", "channels_last", "compiled")

@@ -24,7 +24,7 @@ def main(arguments: list[str]) -> int:
     folder, rest = _folder_of(arguments)
     options = parser.parse(["--config", FOLDER_PAGES[0], *rest] if folder else arguments)
 
-    from jaxseg.inspection import inspect_config
+    from jaxseg.run.inspection import inspect_config
 
     output = pathlib.Path(options.output).expanduser()
     found = _inspect_folder(folder, output) if folder else inspect_config(options.config, output)
@@ -44,7 +44,7 @@ def _folder_of(arguments: list[str]) -> tuple[str, list[str]]:
 def _inspect_folder(folder: str, output: pathlib.Path):
     """Inspects a folder as data for detectors where it has objects, and else for semantic models."""
     from jaxseg.data.sources.auto import recognize
-    from jaxseg.inspection import inspect_config
+    from jaxseg.run.inspection import inspect_config
 
     layout = recognize(with_changes(FOLDER_PAGES[1], {"data": {"source_dir": folder}}).data)
     errors = []

@@ -142,6 +142,13 @@ def in_used_slots(head: Callable[[jax.Array, jax.Array], jax.Array], regions: ja
 
     Returns:
       ``[b, p, ...]``; 0 in slots that were skipped.
+
+    Example:
+      >>> import numpy as np
+      >>> regions, valid = np.arange(1.0, 18), np.arange(17)[None] < 2  # the second turn has no valid slot
+      >>> outputs = in_used_slots(lambda regions, valid: 10 * regions, regions, valid)
+      >>> outputs.shape, outputs[0, [0, 1, 16]].tolist()
+      ((1, 17), [10.0, 20.0, 0.0])
     """
     images, slots = valid.shape
     turns = -(-slots // SLOTS_PER_TURN)
@@ -186,6 +193,14 @@ def pool(
       bins: rows and columns of the result.
       form: of RoIAlign, see ``ops/roi_align.py``.
       cpu_kernels: whether to use the forms of operations that are fast on one CPU device.
+
+    Example:
+      >>> import numpy as np
+      >>> pyramid = [np.full((1, n, n, 2), float(n), np.float32) for n in (64, 32, 16, 8, 4)]  # of 256x256 pixels
+      >>> boxes = np.array([[[0, 0, 60, 60], [0, 0, 250, 250]]], np.float32)  # pooled from P2 and from P4
+      >>> pooled = jax.jit(pool, static_argnums=(3, 4))(pyramid, boxes, None, 2, "gather")
+      >>> pooled.shape, pooled[:, 0, 0, 0].tolist()
+      ((2, 2, 2, 2), [64.0, 16.0])
     """
     levels, strides = pyramid[:4], STRIDES[:4]
     align = partial(
@@ -223,6 +238,15 @@ def detect(
       valid: bool ``[b, p]``.
       sizes: int32 ``[b, 2]``, height and width of the images without any padding, to which boxes are clipped.
       detection: how detections are chosen.
+
+    Example:
+      >>> import numpy as np
+      >>> boxes = np.array([[[0.0, 0, 8, 8], [0, 0, 8, 7], [8, 8, 16, 16]]])
+      >>> logits = np.array([[[0.0, 4, 0], [0, 3, 0], [4, 0, 0]]])  # an object of class 1 twice, and background
+      >>> deltas, valid, sizes = np.zeros((1, 3, 1, 4)), np.ones((1, 3), bool), np.array([[16, 16]])
+      >>> found = detect(logits, deltas, boxes, valid, sizes, DetectionConfig(max_detections=2))
+      >>> found.classes.tolist(), found.valid.tolist()
+      ([[1, 0]], [[True, False]])
     """
     candidates = jax.vmap(partial(_candidates_of_one, detection=detection))(logits, deltas, boxes, valid, sizes)
     kept = nms(*candidates, iou_threshold=detection.nms_iou, max_output=detection.max_detections)
@@ -250,7 +274,13 @@ def _candidates_of_one(logits, deltas, boxes, valid, size, *, detection):
 
 
 def masks_of_classes(logits: jax.Array, classes: jax.Array) -> jax.Array:
-    """Selects from mask logits ``[n, 28, 28, k]`` the mask ``[n, 28, 28]`` of each region's class ``[n]``."""
+    """Selects from mask logits ``[n, 28, 28, k]`` the mask ``[n, 28, 28]`` of each region's class ``[n]``.
+
+    Example:
+      >>> import numpy as np
+      >>> masks_of_classes(np.array([[[[0.0, 1.0, 2.0]]]]), np.array([2])).tolist()
+      [[[2.0]]]
+    """
     if logits.shape[-1] == 1:
         return logits[..., 0]
     # A sum with one term that is not 0, because the gradient of a look-up would be a scatter.

@@ -113,6 +113,18 @@ def place_anchors(
       extents: int32 ``[b, 2]``, see ``ops/padding.py``.
       sizes: sizes of the anchors of each level: square roots of areas, in pixels.
       ratios: height / width of the anchors.
+
+    Example:
+      >>> import numpy as np
+      >>> pyramid = [np.zeros((1, n, n, 8)) for n in (4, 2, 1, 1, 1)]
+      >>> sizes = [[32], [64], [128], [256], [512]]
+      >>> anchors, valid = place_anchors(pyramid, np.array([[16, 12]]), sizes, ratios=[1.0])
+      >>> [level.shape for level in anchors]
+      [(1, 16, 4), (1, 4, 4), (1, 1, 4), (1, 1, 4), (1, 1, 4)]
+      >>> anchors[0][0, 5].tolist()  # around (4, 4), the second position of the second row
+      [-12.0, -12.0, 20.0, 20.0]
+      >>> int(valid[0].sum())  # the fourth column lies beyond the 12 columns that count
+      12
     """
     anchors, valid = [], []
     for x, nominal, level_sizes in zip(pyramid, STRIDES, sizes, strict=True):
@@ -145,6 +157,14 @@ def propose(
       valid: bool ``[b, a]`` per level, False for anchors beyond the extent of an image.
       sizes: int32 ``[b, 2]``, height and width of the images without any padding, to which boxes are clipped.
       proposal: how proposals are chosen.
+
+    Example:
+      >>> import numpy as np
+      >>> anchors = np.array([[[0.0, 0, 8, 8], [0, 0, 8, 7], [8, 8, 16, 16]]])  # the first two overlap
+      >>> logits, valid, sizes = np.array([[2.0, 1, 0]]), np.ones((1, 3), bool), np.array([[16, 12]])
+      >>> config = ProposalConfig(pre_nms_top_n=3, post_nms_top_n=2)
+      >>> propose([logits], [np.zeros((1, 3, 4))], [anchors], [valid], sizes, config).boxes[0].tolist()
+      [[0.0, 0.0, 8.0, 8.0], [8.0, 8.0, 12.0, 16.0]]
     """
     logits, deltas = jax.lax.stop_gradient((logits, deltas))
     candidates = jax.vmap(partial(_candidates_of_one, proposal=proposal))(logits, deltas, anchors, valid, sizes)

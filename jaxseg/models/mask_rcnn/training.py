@@ -126,6 +126,16 @@ def sample_anchors(
       usable: bool ``[b, a]`` per level, False for anchors that are never sampled.
       truth: the objects.
       sampling: number of samples and maximum fraction of positives.
+
+    Example:
+      >>> import numpy as np
+      >>> masks = np.ones((1, 1, 16, 16), np.uint8)
+      >>> truth = GroundTruth(np.array([[[0.0, 0, 8, 8]]]), np.array([[3]]), masks, np.array([[True]]))
+      >>> anchors = [np.array([[[0.0, 0, 8, 8], [8, 8, 16, 16]]])]
+      >>> keys, sampling = jax.random.split(jax.random.key(0), 1), SamplingConfig(2, positive_fraction=0.5)
+      >>> drawn = sample_anchors(keys, anchors, [np.ones((1, 2), bool)], truth, sampling)
+      >>> drawn.indices.tolist(), drawn.positive.tolist()
+      ([[0, 1]], [[True, False]])
     """
 
     def draw(key, anchors, usable, boxes, objects):
@@ -143,7 +153,18 @@ def anchor_samples(
     anchors: Sequence[jax.Array],
     truth: GroundTruth,
 ) -> AnchorSamples:
-    """Returns the RPN's outputs at the sampled anchors, and their targets."""
+    """Returns the RPN's outputs at the sampled anchors, and their targets.
+
+    Example:
+      >>> import numpy as np
+      >>> masks = np.ones((1, 1, 16, 16), np.uint8)
+      >>> truth = GroundTruth(np.array([[[0.0, 0, 8, 8]]]), np.array([[3]]), masks, np.array([[True]]))
+      >>> drawn = Samples(np.array([[0, 1]]), np.array([[True, False]]), np.array([[True, True]]))
+      >>> anchors = [np.array([[[0.0, 0, 8, 4], [8, 8, 16, 16]]])]
+      >>> samples = anchor_samples(drawn, [np.array([[1.0, -1.0]])], [np.zeros((1, 2, 4))], anchors, truth)
+      >>> print(samples.gt_deltas[0, 0].round(2))  # half a height down, and twice as high
+      [0.   0.5  0.   0.69]
+    """
 
     def look_up(drawn, logits, deltas, anchors, boxes, usable):
         logits, deltas, anchors = (x[drawn.indices] for x in (logits, deltas, anchors))
@@ -156,7 +177,19 @@ def anchor_samples(
 
 
 def sample_regions(keys: jax.Array, proposals: Proposals, truth: GroundTruth, sampling: SamplingConfig) -> Samples:
-    """Samples regions for the losses; indices are into the proposals followed by the boxes of the objects."""
+    """Samples regions for the losses; indices are into the proposals followed by the boxes of the objects.
+
+    Example:
+      >>> import numpy as np
+      >>> masks = np.ones((1, 1, 16, 16), np.uint8)
+      >>> truth = GroundTruth(np.array([[[0.0, 0, 8, 8]]]), np.array([[3]]), masks, np.array([[True]]))
+      >>> boxes = np.array([[[0.0, 0, 8, 8], [8, 8, 16, 16]]])
+      >>> proposals = Proposals(boxes, np.array([[0.9, 0.8]]), np.ones((1, 2), bool))
+      >>> keys, sampling = jax.random.split(jax.random.key(0), 1), SamplingConfig(4, positive_fraction=0.5)
+      >>> drawn = sample_regions(keys, proposals, truth, sampling)
+      >>> sorted(drawn.indices[0, :2].tolist())  # the first proposal, and the object's own box after both
+      [0, 2]
+    """
 
     def draw(key, candidates, usable, boxes, objects):
         matches = match(candidates, boxes, objects, object_iou=0.5, background_iou=0.5, low_quality=False)
@@ -166,7 +199,18 @@ def sample_regions(keys: jax.Array, proposals: Proposals, truth: GroundTruth, sa
 
 
 def region_targets(drawn: Samples, proposals: Proposals, truth: GroundTruth) -> Regions:
-    """Returns the boxes of the sampled regions, and their targets."""
+    """Returns the boxes of the sampled regions, and their targets.
+
+    Example:
+      >>> import numpy as np
+      >>> masks = np.ones((1, 1, 16, 16), np.uint8)
+      >>> truth = GroundTruth(np.array([[[0.0, 0, 8, 8]]]), np.array([[3]]), masks, np.array([[True]]))
+      >>> drawn = Samples(np.array([[0, 1]]), np.array([[True, False]]), np.array([[True, True]]))
+      >>> boxes = np.array([[[0.0, 0, 8, 8], [8, 8, 16, 16]]])
+      >>> proposals = Proposals(boxes, np.array([[0.9, 0.8]]), np.ones((1, 2), bool))
+      >>> region_targets(drawn, proposals, truth).gt_classes.tolist()
+      [[3, 0]]
+    """
 
     def look_up(drawn, candidates, boxes, classes, objects):
         regions = candidates[drawn.indices]
@@ -180,7 +224,16 @@ def region_targets(drawn: Samples, proposals: Proposals, truth: GroundTruth) -> 
 
 
 def positive_slots(regions: Regions, share: float) -> Regions:
-    """Returns the slots that can be positive: the first ``share`` of them."""
+    """Returns the slots that can be positive: the first ``share`` of them.
+
+    Example:
+      >>> import numpy as np
+      >>> boxes = np.array([[[0.0, 0, 8, 8], [8, 8, 16, 16]]])
+      >>> positive, valid = np.array([[True, False]]), np.ones((1, 2), bool)
+      >>> regions = Regions(boxes, np.array([[3, 0]]), np.zeros((1, 2, 4)), np.zeros((1, 2), int), positive, valid)
+      >>> positive_slots(regions, share=0.5).boxes.tolist()
+      [[[0.0, 0.0, 8.0, 8.0]]]
+    """
     count = int(regions.positive.shape[1] * share)
     return jax.tree.map(lambda x: x[:, :count], regions)
 
@@ -197,6 +250,16 @@ def mask_targets(
       size: rows and columns of a target.
       width: columns of an image with its padding; masks with fewer columns are packed.
       cpu_kernels: whether to use the form that is fast on one CPU device.
+
+    Example:
+      >>> import numpy as np
+      >>> masks = np.ones((1, 1, 16, 16), np.uint8)
+      >>> truth = GroundTruth(np.array([[[0.0, 0, 8, 8]]]), np.array([[3]]), masks, np.array([[True]]))
+      >>> boxes = np.array([[[0.0, 0, 8, 8], [8, 8, 16, 16]]])
+      >>> positive, valid = np.array([[True, False]]), np.ones((1, 2), bool)
+      >>> regions = Regions(boxes, np.array([[3, 0]]), np.zeros((1, 2, 4)), np.zeros((1, 2), int), positive, valid)
+      >>> mask_targets(regions, truth, np.array([[16, 16]]), size=2, width=16)[0, 0].tolist()
+      [[1.0, 1.0], [1.0, 1.0]]
     """
     packed_width = width if truth.masks.shape[-1] != width else None
 
@@ -207,7 +270,18 @@ def mask_targets(
 
 
 def mask_known(regions: Regions, truth: GroundTruth) -> jax.Array:
-    """Returns which regions ``[b, r']`` are matched to an object that has a mask."""
+    """Returns which regions ``[b, r']`` are matched to an object that has a mask.
+
+    Example:
+      >>> import numpy as np
+      >>> masks = np.ones((1, 1, 16, 16), np.uint8)
+      >>> truth = GroundTruth(np.array([[[0.0, 0, 8, 8]]]), np.array([[3]]), masks, np.array([[True]]))
+      >>> boxes = np.array([[[0.0, 0, 8, 8], [8, 8, 16, 16]]])
+      >>> positive, valid = np.array([[True, False]]), np.ones((1, 2), bool)
+      >>> regions = Regions(boxes, np.array([[3, 0]]), np.zeros((1, 2, 4)), np.zeros((1, 2), int), positive, valid)
+      >>> mask_known(regions, truth).tolist()
+      [[True, True]]
+    """
     known = jnp.any(truth.masks != 0, axis=(2, 3))
     return jnp.take_along_axis(known, regions.objects, axis=1)
 

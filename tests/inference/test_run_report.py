@@ -9,7 +9,7 @@ import pytest
 from experiments import tiny_config
 
 from jaxseg.evaluate import evaluate
-from jaxseg.report import nearest_page
+from jaxseg.inference.run_report import nearest_page
 from jaxseg.reporting.html import relative_path
 from jaxseg.reporting.log import computed_lines
 from jaxseg.run.sessions import Session, read_sessions

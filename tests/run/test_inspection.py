@@ -13,8 +13,8 @@ from jaxseg.commands import run
 from jaxseg.data.instances import batches as instance_batches
 from jaxseg.data.semantic import batches as semantic_batches
 from jaxseg.data.sources import open_source
-from jaxseg.inspection import DRAW, draw_augmented, inspect_config
 from jaxseg.run.experiment import resolve
+from jaxseg.run.inspection import DRAW, draw_augmented, inspect_config
 
 NAMES = [f"photo {number}" for number in range(10)]
 

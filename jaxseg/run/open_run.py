@@ -1,19 +1,16 @@
-"""Prepares, starts and finishes a run: its data, its workdir, its checkpoints and its report."""
+"""Prepares and starts a run: its data, its workdir, its checkpoints and its report."""
 
 import contextlib
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import ml_collections
 
 from jaxseg.config.resolution import notes
 from jaxseg.data.sources import open_source
-from jaxseg.evaluate import check_scored, scored_splits
-from jaxseg.metrics.details import Details
 from jaxseg.parallel.processes import is_main_process, main_process_first
-from jaxseg.report import make_report
 from jaxseg.reporting.console import announce, announce_data
 from jaxseg.reporting.log import Report
 from jaxseg.reporting.model_table import write_model_table
@@ -22,10 +19,11 @@ from jaxseg.run import costs, signals, workdir
 from jaxseg.run.checkpoints import Checkpoints
 from jaxseg.run.experiment import Experiment, build, resolve
 from jaxseg.run.fit import fit_to_memory
-from jaxseg.run.goodput import CHECKPOINT, Goodput, describe_shares
+from jaxseg.run.goodput import CHECKPOINT, Goodput
 from jaxseg.run.initial_weights import InitialWeights, initial_weights_of, set_norm_epsilon
 from jaxseg.run.lock import locked
 from jaxseg.run.profiling import Profile
+from jaxseg.run.scored_splits import check_scored, scored_splits
 from jaxseg.run.sessions import Session, open_session
 from jaxseg.run.state import TrainState
 from jaxseg.run.upgrade import flatten
@@ -198,29 +196,3 @@ def start_run(
         watch.compiling, session,
     )  # fmt: skip
     return run, state
-
-
-def finish_run(run: Run, state: TrainState, evaluated: Mapping[str, tuple[dict[str, Any], Details | None]]) -> None:
-    """Waits for the last checkpoint, records what the run has cost, and writes its report.
-
-    Args:
-      run: the run.
-      state: its last state.
-      evaluated: the scores and their details, by kind of split.
-    """
-    with run.clock.spend(CHECKPOINT):
-        run.checkpoints.finish()
-    memory = costs.peak_memory()
-    run.report.costs(run.compiling.seconds, memory, describe_shares(run.clock.shares()))
-    run.session.save(
-        last_step=int(state.step),
-        images_per_second=run.report.images_per_second,
-        compile_seconds=round(run.compiling.seconds, 1),
-        peak_memory=memory,
-        goodput=run.clock.shares(),
-    )
-    if evaluated:
-        kind = next(iter(evaluated))
-        scores = {kind: found for kind, (found, _) in evaluated.items()}
-        make_report(run.experiment, state, run.scored[kind], kind, scores, evaluated[kind][1], run.folder)
-        run.report.say(f"the report is {run.folder / 'report.html'}")

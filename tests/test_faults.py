@@ -146,8 +146,8 @@ def test_a_full_disk_is_said_and_the_older_checkpoint_serves(small_disk, tmp_pat
         while filler.write(b" " * 4096):
             pass
     said = finish(run, 2)
-    assert "No space left on device" in said.splitlines()[-1]
-    assert "ake room" in said.splitlines()[-1]
+    assert "No space left on device" in said.splitlines()[-1], said
+    assert "ake room" in said.splitlines()[-1], said
     assert "Traceback" not in said
     (small_disk / "filler").unlink()
     assert "resumes from step" in finish(start(folder, 120, **data))

@@ -8,6 +8,7 @@ Only the training that holds the lock of a workdir opens its checkpoints here; s
 import contextlib
 import errno
 import json
+import logging
 import math
 import pathlib
 import sys
@@ -27,7 +28,7 @@ from jaxseg.storage import absolute, move_folder, write_text
 class Checkpoints:
     """The checkpoints of a training.
 
-    Use it in a ``with`` statement: leaving it waits for the last save.
+    Use it in a ``with`` statement: leaving it waits for the last save, and raises OSError if that failed.
 
     Args:
       workdir: the folder of the run; ``checkpoints`` is made in it.
@@ -43,6 +44,7 @@ class Checkpoints:
         self, workdir: pathlib.Path, keep: int, best_metric: str | None, check_lock: Callable[[], None] | None = None
     ):
         teach_orbax_s3(workdir)
+        logging.getLogger("asyncio").addFilter(_is_not_about_a_lost_error)
         self.workdir = workdir
         self.best_metric = best_metric
         self._check_lock = check_lock
@@ -61,8 +63,13 @@ class Checkpoints:
     def __enter__(self) -> "Checkpoints":
         return self
 
-    def __exit__(self, *exception: object) -> None:
-        self._manager.close()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            with self._writing():
+                self._manager.close()
+        else:  # the error on its way says what happened first; the last save often fails for the same cause
+            with contextlib.suppress(Exception):
+                self._manager.close()
 
     def steps(self) -> list[int]:
         """Returns the steps that are saved or being saved, in order."""
@@ -166,6 +173,11 @@ class Checkpoints:
                 f"a checkpoint could not be written ({why}); checkpoints from before are good. "
                 f"{remedy}, and run the same command again to resume."
             ) from error
+
+
+def _is_not_about_a_lost_error(record: logging.LogRecord) -> bool:
+    """Leaves out errors of single arrays: Orbax raises the first one, and asyncio prints all others at the end."""
+    return "exception was never retrieved" not in record.getMessage()
 
 
 class _Best:

@@ -15,7 +15,7 @@ import os
 import pathlib
 from typing import Any
 
-from jaxseg.storage.retries import retried
+from jaxseg.storage.retries import may_pass, retried
 
 # The beginning of a URL: the package for its files, and the extra of jaxseg that installs it.
 BUCKETS = {"gs": ("gcsfs", "gcs"), "s3": ("s3fs", "s3")}
@@ -40,6 +40,8 @@ def as_path(place: str | os.PathLike[str]) -> pathlib.Path:
     if importlib.util.find_spec(package) is None:
         raise ValueError(f"{place} needs {package}, which is not installed. Run pip install 'jaxseg[{extra}]'.")
     _configure()
+    if kind == "s3":
+        _make_s3fs_patient()
     from etils import epath
 
     return epath.Path(f"{kind}://{rest.rstrip('/')}")
@@ -117,9 +119,19 @@ def _configure() -> None:
     os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
     for kind in ("gs", "gcs", "s3"):
         conf.setdefault(kind, {}).setdefault("use_listings_cache", False)
-    # As patient as the client of GCS is by itself: half a minute and more.
-    conf["s3"].setdefault("config_kwargs", {"retries": {"max_attempts": 8, "mode": "standard"}})
     logging.getLogger("gcsfs").setLevel(logging.CRITICAL)  # it logs every error with a traceback, and raises it too
+
+
+def _make_s3fs_patient() -> None:
+    """Lets s3fs repeat refused requests for a minute, which is as long as gcsfs does by itself.
+
+    The standard retries of botocore do not serve. All requests of a client share one quota of retries, so a second
+    refusal soon after the first one is final.
+    """
+    from s3fs import core
+
+    core.set_custom_error_handler(may_pass)
+    core.S3FileSystem.retries = 12  # with pauses from 0.1 to 15 seconds
 
 
 __all__ = [

@@ -191,3 +191,26 @@ def test_data_in_a_bucket_is_copied_once_and_again_where_it_changed(bucket, tmp_
     assert first.read_bytes() == b"changed"
     assert not others[-1].exists()
     assert all(path.stat().st_mtime_ns == before[path] for path in others[:-1])
+
+
+def test_every_use_of_a_file_waits_for_a_refusal_to_pass(bucket):
+    folder = as_path(f"{bucket.url}/refused")
+    (folder / "a").write_text("a")
+    (folder / "below" / "b").write_text("b")
+    uses = {
+        "exists": (folder / "a").exists, "stat": (folder / "a").stat, "read": (folder / "a").read_text,
+        "list": lambda: list(folder.iterdir()), "find": lambda: list(folder.glob("*/b")), "is_dir": folder.is_dir,
+        "write": lambda: (folder / "c").write_text("c"), "large": lambda: (folder / "c").write_bytes(bytes(6 << 20)),
+        "remove": (folder / "a").unlink, "remove all": (folder / "below").rmtree,
+    }  # fmt: skip
+    for name, use in uses.items():
+        bucket.refusal, bucket.refused = 503, 0
+        timer = threading.Timer(1.0, lambda: setattr(bucket, "refusal", 0))
+        timer.start()
+        use()
+        timer.join()
+        assert bucket.refused, name
+    assert [path.name for path in folder.iterdir()] == ["c"]
+    began = time.monotonic()
+    assert not (folder / "missing").exists()
+    assert time.monotonic() - began < 1, "what is missing is not waited for"

@@ -10,7 +10,7 @@ from jax.extend.core import jaxpr_as_fun
 
 from jaxseg.data.semantic.transforms import image_size
 from jaxseg.inference.engine import TrainedModel
-from jaxseg.inference.onnx_adapters import narrow_constants, replace_bool_where
+from jaxseg.inference.onnx_adapters import faster_check, narrow_constants, replace_bool_where
 from jaxseg.inference.onnx_files import INPUT, OnnxProgram, check_libraries
 from jaxseg.inference.stablehlo import Export, describe_export, make_function
 
@@ -65,7 +65,8 @@ def convert(function: Callable[[Any], dict[str, jax.Array]], spec: jax.ShapeDtyp
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)  # The converter reports each inner value without a type.
     try:
-        model = to_onnx(flat, [spec], input_names=[INPUT], output_names=names)
+        with faster_check():
+            model = to_onnx(flat, [spec], input_names=[INPUT], output_names=names)
     finally:
         logging.disable(before)
     return replace_bool_where(narrow_constants(model))

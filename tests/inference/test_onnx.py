@@ -1,10 +1,12 @@
 """ONNX exports: they answer as their runs do under onnxruntime, and each adapter keeps the values."""
 
 import json
+import types
 
 import jax
 import numpy as np
 import pytest
+from export_checks import check_scores, tiny_exported
 
 from jaxseg.commands import run
 from jaxseg.inference import load, onnx_files
@@ -78,6 +80,31 @@ def test_where_of_numbers_stays():
     assert run_model(replace_bool_where(model), *numbers)[0].tolist() == [1, 4]
 
 
+def test_the_faster_check_decides_as_the_converters_own(monkeypatch):
+    output_binding = pytest.importorskip("jax2onnx.converter.output_binding")
+    import onnx_ir
+
+    from jaxseg.inference.onnx_adapters import faster_check
+
+    given, constant, stray = (onnx_ir.Value(name=name) for name in ("given", "constant", "stray"))
+    node, other = onnx_ir.Node("", "Neg", [given]), onnx_ir.Node("", "Abs", [given])
+    graph = onnx_ir.Graph([given], [], nodes=[node])
+    builder = types.SimpleNamespace(graph=graph, nodes=graph, inputs=graph.inputs, initializers=[constant])
+    context = types.SimpleNamespace(builder=builder)
+    values = given, constant, stray, node.outputs[0], other.outputs[0]
+    own = output_binding._value_is_graph_connected
+    searched = []
+    monkeypatch.setattr(
+        output_binding, "_value_is_graph_connected", lambda *given: searched.append(given) or own(*given)
+    )
+    with faster_check():
+        found = [output_binding._value_is_graph_connected(context, value) for value in values]
+    assert found == [own(context, value) for value in values] == [True, True, False, True, False]
+    assert len(searched) == 4, "the node of a value in the graph is not searched for"
+    output_binding._value_is_graph_connected(context, node.outputs[0])
+    assert len(searched) == 5, "after the context, the converter's own check is back"
+
+
 def test_a_missing_library_is_one_line_that_names_the_extra(monkeypatch, trained, tmp_path, capsys):
     monkeypatch.setattr(onnx_files.importlib.util, "find_spec", lambda name: None)
     arguments = ["export", "--workdir", str(trained[0]), "--format", "onnx", "--output", str(tmp_path / "model.onnx")]
@@ -121,17 +148,18 @@ def test_a_semantic_model_answers_as_its_run(trained, tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_a_detector_answers_as_its_run():
+def test_a_detector_answers_as_its_run(tmp_path, capsys):
     pytest.importorskip("jax2onnx")
-    from experiments import tiny_trained
-
     from jaxseg.inference.onnx_export import export_onnx
     from jaxseg.inference.stablehlo import make_function
 
-    trained = tiny_trained(model__detection={"max_detections": 8, "score_threshold": 0.0})
-    image = np.random.default_rng(0).integers(0, 256, (1, 48, 64, 3), np.uint8)
-    found = export_onnx(trained, (48, 64)).program.call(image)
-    expected = jax.jit(make_function(trained, (48, 64)))(image)
+    trained = tiny_exported()
+    image = np.random.default_rng(0).integers(0, 256, (1, 160, 160, 3), np.uint8)
+    path = tmp_path / "model.onnx"
+    onnx_files.write_onnx(path, export_onnx(trained, (160, 160)))
+    found = load_export(path).call(image)
+    expected = jax.jit(make_function(trained, (160, 160)))(image)
     assert expected["valid"].sum() > 0
     for name, tolerance in {"valid": 0, "classes": 0, "scores": 1e-4, "boxes": 1e-2, "masks": 1e-3}.items():
         np.testing.assert_allclose(np.float32(found[name]), np.float32(expected[name]), atol=tolerance, err_msg=name)
+    check_scores(trained, path, capsys)

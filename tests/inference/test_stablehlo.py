@@ -8,11 +8,13 @@ import cv2
 import jax
 import numpy as np
 import pytest
+from export_checks import check_scores, tiny_exported
 
 from jaxseg.commands import run
 from jaxseg.inference import load
 from jaxseg.inference import stablehlo as export
 from jaxseg.inference.exported import load_export
+from jaxseg.inference.predictor import Predictor
 
 
 @pytest.fixture(scope="module")
@@ -118,17 +120,15 @@ def test_detectors_resize_in_whole_numbers_as_in_training(size, expected):
 
 
 @pytest.mark.slow
-def test_a_detectors_export_finds_what_the_run_finds(photo):
-    from experiments import tiny_trained
-
-    from jaxseg.inference.exported import ExportedPredictor
-    from jaxseg.inference.predictor import Predictor
-
-    trained = tiny_trained(model__detection={"max_detections": 8, "score_threshold": 0.0})
+def test_a_detectors_file_finds_what_the_run_finds_and_has_its_scores(photo, tmp_path, capsys):
+    trained = tiny_exported()
+    path = tmp_path / "model.jaxseg"
+    export.write_export(path, export.export_model(trained))
     expected = Predictor(trained).predict(photo)
-    found = ExportedPredictor(export.export_model(trained)).predict(photo)
+    found = load_export(path).predict(photo)
     np.testing.assert_allclose(np.sort(found.scores), np.sort(expected.scores), atol=2e-3)
     assert len(found.boxes) == len(expected.boxes) > 0
+    check_scores(trained, path, capsys)
 
 
 def test_box_iou_of_halves_is_a_third():

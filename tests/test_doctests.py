@@ -12,8 +12,8 @@ import jaxseg
 
 # Imports PyTorch, which takes seconds.
 SLOW_TO_IMPORT = ("jaxseg.benchmarks.against_torch",)
-# Compiles for seconds.
-SLOW_TO_COMPILE = tuple(f"jaxseg.models.mask_rcnn.{name}" for name in ("rpn", "roi_heads", "training"))
+# Their examples compile for seconds.
+DETECTOR_PARTS = ("rpn", "roi_heads", "postprocessing", "training")
 # Parts of other operations, which nobody calls alone.
 INTERNAL = ("bins", "convolution", "convolution_gradients", "winograd", "coco_evaluation")
 
@@ -24,9 +24,10 @@ def modules_with_examples():
     for name in names:
         if name.endswith("__main__") or name in SLOW_TO_IMPORT:
             continue
+        is_slow = name in [f"jaxseg.models.mask_rcnn.{part}" for part in DETECTOR_PARTS]
         path = Path(importlib.util.find_spec(name).origin)
         if ">>> " in path.read_text():
-            yield pytest.param(name, marks=pytest.mark.slow) if name in SLOW_TO_COMPILE else name
+            yield pytest.param(name, marks=pytest.mark.slow) if is_slow else name
 
 
 @pytest.mark.parametrize("name", list(modules_with_examples()))
@@ -38,7 +39,7 @@ def test_examples_are_right(name, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "files", ["ops/*.py", "losses/*.py", "metrics/*.py", "models/mask_rcnn/r*.py", "models/mask_rcnn/training.py"]
+    "files", ["ops/*.py", "losses/*.py", "metrics/*.py", *(f"models/mask_rcnn/{name}.py" for name in DETECTOR_PARTS)]
 )
 def test_public_functions_have_examples(root, files):
     without = []

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxseg.data.instances.batches import padded_sizes
+from jaxseg.data.instances.catalogue import padded_sizes
 from jaxseg.data.instances.packing import empty_batch, fill_row
 from jaxseg.data.semantic.transforms import crop_size
 from jaxseg.types import Batch, InstanceBatch, InstanceExample, Objects

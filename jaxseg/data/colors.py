@@ -39,6 +39,20 @@ def distinct_colors(count: int) -> np.ndarray:
     return _all_colors()[np.arange(count) % 256]
 
 
+def voc_colors(classes: int) -> np.ndarray:
+    """Returns PASCAL VOC's colors, uint8 ``[classes, 3]``: bits of a number go to red, green and blue in turn.
+
+    Example:
+      >>> voc_colors(3).tolist()
+      [[0, 0, 0], [128, 0, 0], [0, 128, 0]]
+    """
+    bits = np.arange(classes, dtype=np.uint8)[:, None] >> np.arange(3, dtype=np.uint8)
+    palette = np.zeros((classes, 3), np.uint8)
+    for turn in range(3):
+        palette |= (bits >> 3 * turn & 1) << 7 - turn
+    return palette
+
+
 @lru_cache(1)
 def _all_colors() -> np.ndarray:
     levels = np.rint(np.linspace(0, 255, GRID)).astype(np.uint8)

@@ -10,8 +10,10 @@ import ml_collections
 import numpy as np
 
 from jaxseg.inference.engine import Engine, Options, Prepared, TrainedModel, stack
+from jaxseg.inference.instance_result import InstanceResult
 from jaxseg.inference.predictor import Predictor
-from jaxseg.inference.results import InstanceResult, Result, SemanticResult
+from jaxseg.inference.results import Result
+from jaxseg.inference.semantic_result import SemanticResult
 from jaxseg.inference.stablehlo import Export, read_export
 from jaxseg.run.workdir import as_tuples
 

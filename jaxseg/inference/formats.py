@@ -15,8 +15,10 @@ import numpy as np
 
 from jaxseg.inference.contours import TOLERANCE, join_rings, polygons_of
 from jaxseg.inference.files import write_image
+from jaxseg.inference.instance_result import InstanceResult
 from jaxseg.inference.json_files import JsonList
-from jaxseg.inference.results import InstanceResult, Result, SemanticResult
+from jaxseg.inference.results import Result
+from jaxseg.inference.semantic_result import SemanticResult
 from jaxseg.reporting.pictures import background_classes
 
 FORMATS = ("coco", "yolo", "labelme")

@@ -19,8 +19,8 @@ from jaxseg.inference.engine import (
     stack,
     whole_variables,
 )
+from jaxseg.inference.instance_result import InstanceResult
 from jaxseg.inference.merging import Found, merge_found, mirror
-from jaxseg.inference.results import InstanceResult
 from jaxseg.models.mask_rcnn.detections import Instances
 from jaxseg.reporting import pictures
 from jaxseg.types import Source

@@ -11,9 +11,9 @@ import numpy as np
 
 from jaxseg.config.resolution import fill_normalization
 from jaxseg.data.coco import classes as coco_classes
+from jaxseg.data.colors import voc_colors
 from jaxseg.data.semantic.transforms import image_size
 from jaxseg.data.sources import oxford_pets, shapes, voc
-from jaxseg.data.sources.pairs import color_map
 from jaxseg.inference.engine import TrainedModel
 from jaxseg.models.fcn_resnet import FCNResNet
 from jaxseg.models.mask_rcnn.model import MaskRCNN
@@ -31,7 +31,7 @@ ClassNames = str | pathlib.Path | Sequence[str]
 CLASSES = {
     "coco": (coco_classes.CLASS_NAMES, coco_classes.PALETTE),
     "auto": (coco_classes.CLASS_NAMES, coco_classes.PALETTE),  # where the number of classes fits
-    "voc": (voc.CLASS_NAMES, color_map(len(voc.CLASS_NAMES))),
+    "voc": (voc.CLASS_NAMES, voc_colors(len(voc.CLASS_NAMES))),
     "oxford_pets": (oxford_pets.CLASS_NAMES, oxford_pets.PALETTE),
     "shapes": (shapes.CLASS_NAMES, shapes.PALETTE),
 }
@@ -122,7 +122,7 @@ def find_classes(
         names, palette = CLASSES.get(data_set, ((), None))
         if len(names) == count:
             return names, palette
-        return ("background", *(f"class {number}" for number in range(1, count))), color_map(count)
+        return ("background", *(f"class {number}" for number in range(1, count))), voc_colors(count)
     names = read_names(class_names)
     if len(names) == count - 1:
         names = ("background", *names)
@@ -131,7 +131,7 @@ def find_classes(
             f"class names are {len(names)}, but the weights have {count} outputs; expected {count} names with the "
             f"background first, or {count - 1} without it"
         )
-    return names, color_map(count)
+    return names, voc_colors(count)
 
 
 def read_names(class_names: ClassNames) -> tuple[str, ...]:

@@ -16,7 +16,8 @@ from jaxseg.parallel.processes import is_main_process
 from jaxseg.reporting.console import duration
 from jaxseg.reporting.html import relative_path
 from jaxseg.reporting.log import read_lines
-from jaxseg.reporting.report import Example, Facts, write_report
+from jaxseg.reporting.report import write_report
+from jaxseg.reporting.report_parts import Example, Facts
 from jaxseg.run import workdir
 from jaxseg.run.experiment import Experiment
 from jaxseg.run.goodput import describe_shares

@@ -9,8 +9,9 @@ import numpy as np
 from jaxseg.data.semantic.transforms import check_label
 from jaxseg.inference import instances, semantic
 from jaxseg.inference.engine import Engine, Options, TrainedModel, check_options
+from jaxseg.inference.instance_result import InstanceResult
 from jaxseg.inference.pipeline import Outcome, run_pipeline
-from jaxseg.inference.results import InstanceResult, SemanticResult
+from jaxseg.inference.semantic_result import SemanticResult
 from jaxseg.metrics import coco_evaluation
 from jaxseg.metrics import semantic as metrics
 from jaxseg.models.mask_rcnn.detections import Instances

@@ -26,7 +26,7 @@ from jaxseg.inference.engine import (
 )
 from jaxseg.inference.ensemble import Ensemble
 from jaxseg.inference.flips import average_views
-from jaxseg.inference.results import SemanticResult
+from jaxseg.inference.semantic_result import SemanticResult
 from jaxseg.inference.upsampling import Pixels, bucket_side, join_strips, to_original_pixels
 from jaxseg.models.table import DTYPES
 from jaxseg.models.unet import UNet

@@ -7,7 +7,9 @@ import cv2
 import numpy as np
 
 from jaxseg.data.colors import distinct_colors
-from jaxseg.inference.results import InstanceResult, Result, SemanticResult
+from jaxseg.inference.instance_result import InstanceResult
+from jaxseg.inference.results import Result
+from jaxseg.inference.semantic_result import SemanticResult
 from jaxseg.metrics.detections import paste_part
 from jaxseg.reporting.pictures import background_classes
 

@@ -28,8 +28,9 @@ import jaxseg
 from jaxseg.data.resize import buckets, resized_size, rounded_up
 from jaxseg.data.semantic.transforms import image_size
 from jaxseg.inference.engine import TrainedModel, matmul_precision
-from jaxseg.inference.results import InstanceResult, SemanticResult
+from jaxseg.inference.instance_result import InstanceResult
 from jaxseg.inference.semantic import extend_to
+from jaxseg.inference.semantic_result import SemanticResult
 from jaxseg.models.table import DTYPES
 from jaxseg.ops import bilinear
 from jaxseg.ops.images import normalize

@@ -18,9 +18,9 @@ from jaxseg.config.resolution import fill_normalization
 from jaxseg.data.coco import rle
 from jaxseg.inference import InstanceResult, Predictor, instances, load, pretrained
 from jaxseg.inference.engine import TrainedModel
-from jaxseg.inference.results import SHOWN_SCORE
+from jaxseg.inference.instance_result import SHOWN_SCORE
 from jaxseg.models.mask_rcnn.detections import Instances
-from jaxseg.models.mask_rcnn.roi_heads import DetectionConfig
+from jaxseg.models.mask_rcnn.postprocessing import DetectionConfig
 from jaxseg.models.table import INSTANCES, make_model
 from jaxseg.weights.torchvision import to_state_dict
 

@@ -127,7 +127,7 @@ def test_large_overlays_are_drawn_in_strips(monkeypatch):
     image, mask = noise(50, 20, 3), noise(50, 20) % 4
     result = dataclasses.replace(SHAPES, image=image, mask=mask)
     whole = result.overlay()
-    monkeypatch.setattr("jaxseg.inference.results.OVERLAY_PIXELS", 7 * 20)
+    monkeypatch.setattr("jaxseg.inference.semantic_result.OVERLAY_PIXELS", 7 * 20)
     np.testing.assert_array_equal(result.overlay(), whole)
 
 

@@ -10,7 +10,7 @@ from jaxseg.data.sources import open_source
 from jaxseg.evaluate import evaluate, load_state
 from jaxseg.inference import instances, load, scoring
 from jaxseg.inference.engine import Engine, Options, Prepared
-from jaxseg.inference.results import InstanceResult
+from jaxseg.inference.instance_result import InstanceResult
 from jaxseg.inference.scoring import score_predictions
 from jaxseg.metrics import coco_evaluation
 from jaxseg.metrics import semantic as metrics

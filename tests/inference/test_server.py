@@ -19,7 +19,8 @@ from served import serve_in_thread
 
 from jaxseg.commands import run, serve
 from jaxseg.inference.engine import Engine, Options, Prepared
-from jaxseg.inference.results import InstanceResult, SemanticResult
+from jaxseg.inference.instance_result import InstanceResult
+from jaxseg.inference.semantic_result import SemanticResult
 from jaxseg.inference.server import ImageTooLarge, Limits, QueueFull, Service, _Request
 from jaxseg.inference.server_answers import to_answer
 from jaxseg.inference.server_openapi import describe_api

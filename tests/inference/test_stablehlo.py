@@ -136,7 +136,7 @@ def test_box_iou_of_halves_is_a_third():
 
 
 def test_detections_are_compared_even_where_the_model_is_sure_of_nothing():
-    from jaxseg.inference.results import InstanceResult
+    from jaxseg.inference.instance_result import InstanceResult
 
     def result(score):
         arrays = (

@@ -9,7 +9,8 @@ from PIL import Image
 
 from jaxseg.metrics.calibration import calibration, sum_cases
 from jaxseg.metrics.details import Curve, Details, ImageScore
-from jaxseg.reporting.report import Example, Facts, make_page, write_report
+from jaxseg.reporting.report import make_page, write_report
+from jaxseg.reporting.report_parts import Example, Facts
 
 NAMES = ("background", "cat <b>", "Straße")
 PALETTE = np.array([[0, 0, 0], [230, 159, 0], [86, 180, 233]], np.uint8)

@@ -8,7 +8,8 @@ import pytest
 from drawn_objects import drawn_source
 from experiments import tiny_detector, tiny_experiment
 
-from jaxseg.data.instances.batches import eval_batches, padded_sizes, train_batches
+from jaxseg.data.instances.batches import eval_batches, train_batches
+from jaxseg.data.instances.catalogue import padded_sizes
 from jaxseg.data.sources import open_source
 from jaxseg.run.experiment import build, resolve
 from jaxseg.tasks import make_task

@@ -5,7 +5,6 @@ step only. The number of processes and workers changes nothing.
 """
 
 import math
-import warnings
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -14,14 +13,21 @@ import ml_collections
 import numpy as np
 
 from jaxseg.data.augment import Pipeline, read_pipeline
+from jaxseg.data.instances.catalogue import (
+    catalogue_of,
+    scored_groups,
+    trained_images,
+    training_groups,
+    warn_of_crowded,
+)
 from jaxseg.data.instances.grouping import GroupedOrder
 from jaxseg.data.instances.packing import empty_batch, fill_row
-from jaxseg.data.instances.transforms import apply_view, check_sides, whole_view
+from jaxseg.data.instances.transforms import apply_view, whole_view
 from jaxseg.data.naming import named_errors
-from jaxseg.data.resize import MULTIPLE, Size, bucket_of, buckets, resized_size
+from jaxseg.data.resize import Size
 from jaxseg.data.semantic.batches import share_of
 from jaxseg.data.stream import BatchStream
-from jaxseg.types import Catalogue, InstanceBatch, InstanceExample, Record, Source
+from jaxseg.types import InstanceBatch, InstanceExample, Record, Source
 
 ENDLESS = 1 << 40  # steps
 MANY = 1000  # number of images from which evaluation uses processes
@@ -57,9 +63,9 @@ def train_batches(
     share = share_of(batch_size, process_index, process_count)
     pipeline = read_pipeline(data_config, "instances")
     catalogue = catalogue_of(source, data_config)
-    trained = _trained(catalogue, data_config)
-    _warn_of_crowded(catalogue.counts, data_config.max_objects)
-    groups = _training_groups(catalogue, data_config)
+    trained = trained_images(catalogue, data_config)
+    warn_of_crowded(catalogue.counts, data_config.max_objects)
+    groups = training_groups(catalogue, data_config)
     order = GroupedOrder(tuple(groups.values()), batch_size, seed)
     files = tuple(source.files)
     make = TrainBatch(source.records, trained, order, tuple(groups), pipeline, data_config.max_objects, share, files)
@@ -84,7 +90,7 @@ def eval_batches(
     share = share_of(batch_size, process_index, process_count)
     catalogue = catalogue_of(source, data_config)
     sides = data_config.min_size, data_config.max_size
-    groups = _scored_groups(catalogue, data_config)
+    groups = scored_groups(catalogue, data_config)
     batches = [
         (padded, images[start : start + batch_size][share])
         for padded, images in groups.items()
@@ -100,24 +106,8 @@ def eval_batches(
 
 def largest_batch(source: Source, data_config: ml_collections.ConfigDict, *, training: bool) -> InstanceBatch:
     """Returns filler of one row, of the largest size that batches of a source have."""
-    groups = (_training_groups if training else _scored_groups)(catalogue_of(source, data_config), data_config)
+    groups = (training_groups if training else scored_groups)(catalogue_of(source, data_config), data_config)
     return empty_batch(1, max(groups, key=math.prod), data_config.max_objects)
-
-
-def padded_sizes(data_config: ml_collections.ConfigDict, *, training: bool) -> tuple[Size, ...]:
-    """Returns the (height, width) that images of batches can have; one program is compiled for each."""
-    check_sides(data_config)
-    if not training:
-        return buckets(data_config.min_size, data_config.max_size)
-    resize = read_pipeline(data_config, "instances").options["resize"]
-    if not resize.jitters:
-        return buckets(max(resize.choices), data_config.max_size)
-    if any(side % MULTIPLE for side in resize.window):
-        raise ValueError(
-            f"config.data.crop_size is {resize.window}; expected multiples of {MULTIPLE}, since "
-            "config.data.augment.scale_jitter pads all images to this size."
-        )
-    return (resize.window,)
 
 
 class TrainBatch(NamedTuple):
@@ -210,68 +200,3 @@ def example_of(record: Record) -> InstanceExample:
     if record.objects is None:
         raise ValueError(f"{record.name} has no objects; instance tasks need a data set with objects")
     return InstanceExample(record.image, record.objects)
-
-
-def catalogue_of(source: Source, data_config: ml_collections.ConfigDict) -> Catalogue:
-    """Returns the catalogue of a source.
-
-    Raises:
-      ValueError: the source has label maps only, or ``config.data.max_objects`` is not positive.
-    """
-    if data_config.max_objects < 1:
-        raise ValueError(f"config.data.max_objects is {data_config.max_objects}; expected 1 or more.")
-    if source.catalogue is None:
-        raise ValueError(
-            f"config.data.name is {data_config.name!r}, which has label maps but no objects; expected a data set of "
-            "objects for task=instances. Set config.data.name=auto, coco or shapes, or config.data.instances for "
-            "oxford_pets."
-        )
-    return source.catalogue
-
-
-def _trained(catalogue: Catalogue, data_config: ml_collections.ConfigDict) -> np.ndarray:
-    """Returns the numbers of the images to train on.
-
-    Raises:
-      ValueError: there are none.
-    """
-    trained = np.flatnonzero(catalogue.counts >= (0 if data_config.empty_images else 1))
-    if trained.size == 0:
-        raise ValueError(f"the split config.data.train of {data_config.name} has no image with an object to learn from")
-    return trained
-
-
-def _training_groups(catalogue: Catalogue, data_config: ml_collections.ConfigDict) -> dict[Size, np.ndarray]:
-    """Returns the images to train on by the size that they are padded to."""
-    resize = read_pipeline(data_config, "instances").options["resize"]
-    side = None if resize.jitters else max(resize.choices)
-    padded = padded_sizes(data_config, training=True)
-    return _grouped(_trained(catalogue, data_config), catalogue.sizes, padded, side, data_config.max_size)
-
-
-def _scored_groups(catalogue: Catalogue, data_config: ml_collections.ConfigDict) -> dict[Size, np.ndarray]:
-    """Returns the images of an evaluation by the size that they are padded to."""
-    padded, everything = padded_sizes(data_config, training=False), np.arange(len(catalogue.sizes))
-    return _grouped(everything, catalogue.sizes, padded, data_config.min_size, data_config.max_size)
-
-
-def _grouped(
-    images: np.ndarray, sizes: np.ndarray, padded: Sequence[Size], min_size: int | None, max_size: int
-) -> dict[Size, np.ndarray]:
-    """Groups images by the one of ``padded`` that they are padded to; without a ``min_size`` there is only one."""
-    if min_size is None:
-        return {padded[0]: images}
-    # Data sets have few different sizes.
-    kinds, kind_of = np.unique(sizes[images], axis=0, return_inverse=True)
-    chosen = [bucket_of(resized_size(tuple(map(int, kind)), min_size, max_size), padded) for kind in kinds]
-    return {size: images[np.array([choice == size for choice in chosen])[kind_of]] for size in padded if size in chosen}
-
-
-def _warn_of_crowded(counts: np.ndarray, max_objects: int) -> None:
-    crowded = np.count_nonzero(counts > max_objects)
-    if crowded:
-        warnings.warn(
-            f"{crowded} image(s) have more than config.data.max_objects={max_objects} objects, one of them "
-            f"{counts.max()}: the smallest objects of these images are not trained on",
-            stacklevel=3,
-        )

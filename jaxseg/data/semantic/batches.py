@@ -5,7 +5,7 @@ workers or processes that share the work, so resuming needs the number of the st
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import grain
@@ -13,16 +13,14 @@ import ml_collections
 import numpy as np
 
 from jaxseg.data.augment import Pipeline, read_pipeline
-from jaxseg.data.cache import CachedExamples
-from jaxseg.data.image_sizes import group_by_size, image_sizes, padded_size
 from jaxseg.data.naming import named_errors
-from jaxseg.data.resize import Size
 from jaxseg.data.semantic import transforms
 from jaxseg.data.semantic.border import Border, border_of, border_weights
-from jaxseg.data.semantic.sizing import Sizing, read_sizing, scores_original
+from jaxseg.data.semantic.eval_batches import EvalBatch, empty_batch, evaluation_groups
+from jaxseg.data.semantic.examples import Constant, resized_examples
+from jaxseg.data.semantic.sizing import read_sizing, scores_original
 from jaxseg.data.stream import BatchStream
-from jaxseg.storage.local_copies import local_folder
-from jaxseg.types import IGNORE, Batch, Example, Source
+from jaxseg.types import Batch, Example, Source
 
 ENDLESS = 1 << 40  # examples; no run sees as many
 
@@ -89,9 +87,9 @@ def train_dataset(
     sizing = read_sizing(data_config)
     if sizing.stretches:
         size = pipeline.options["crop"].stored_size()
-        examples = _examples(source, data_config, Constant(size), sizing)
+        examples = resized_examples(source, data_config, Constant(size), sizing)
     else:
-        examples = _examples(source, data_config, pipeline.options["scale"].stored_size, sizing)
+        examples = resized_examples(source, data_config, pipeline.options["scale"].stored_size, sizing)
     make = TrainBatch(examples, pipeline, border_of(data_config), seed, batch_size, share, tuple(source.files))
     # An endless repetition has more examples than fit an index when batches have one example each.
     epochs = ENDLESS // len(examples) + 1
@@ -118,10 +116,10 @@ def eval_batches(
     """
     share = share_of(batch_size, process_index, process_count)
     sizing, original = read_sizing(data_config), scores_original(data_config)
-    examples = _examples(source, data_config, sizing.target, sizing, original)
+    examples = resized_examples(source, data_config, sizing.target, sizing, original)
     batches = [
         (group, group.images[start : start + batch_size][share])
-        for group in _groups(source, sizing, original)
+        for group in evaluation_groups(source, sizing, original)
         for start in range(0, len(group.images), batch_size)
     ]
     make = EvalBatch(examples, batches, not sizing.stretches, share.stop - share.start, tuple(source.files))
@@ -132,38 +130,12 @@ def largest_batch(source: Source, data_config: ml_collections.ConfigDict, *, tra
     """Returns filler of one row, of the largest size that batches of a source have."""
     sizing = read_sizing(data_config)
     if not training:
-        groups = _groups(source, sizing, scores_original(data_config))
+        groups = evaluation_groups(source, sizing, scores_original(data_config))
         largest = max(groups, key=lambda group: math.prod(group.size) + math.prod(group.original or (0,)))
-        return _empty_batch(largest, 1, not sizing.stretches)
+        return empty_batch(largest, 1, not sizing.stretches)
     size = transforms.crop_size(data_config)
     weight = np.zeros((1, *size), np.float32) if border_of(data_config) else None
     return Batch(np.zeros((1, *size, 3), np.uint8), np.zeros((1, *size), np.uint8), np.zeros(1, bool), weight)
-
-
-class Group(NamedTuple):
-    """Images that share their padded sizes in an evaluation.
-
-    Attributes:
-      images: their numbers, int ``[n]``.
-      size: (height, width) that they are padded to.
-      original: (height, width) that their original label maps are padded to; None if these are not needed.
-    """
-
-    images: np.ndarray
-    size: Size
-    original: Size | None
-
-
-def _groups(source: Source, sizing: Sizing, original: bool) -> list[Group]:
-    """Returns the groups of an evaluation, see ``eval_batches``."""
-    if sizing.stretches and not original:
-        everything = np.arange(len(source.records))
-        return [Group(everything, sizing.size, None)] if everything.size else []
-    sizes, groups = image_sizes(source), []
-    for images in group_by_size(sizes):
-        seen = np.array([sizing.target(tuple(map(int, size))) for size in sizes[images]])
-        groups.append(Group(images, padded_size(seen), padded_size(sizes[images]) if original else None))
-    return groups
 
 
 class TrainBatch(NamedTuple):
@@ -188,118 +160,6 @@ class TrainBatch(NamedTuple):
             example = self.pipeline.augment(rng, self.examples[index])
             # Borders come last, since they depend on how the image was cropped and bent.
             return example._replace(weight=border_weights(example.label, self.border)) if self.border else example
-
-
-class EvalBatch(NamedTuple):
-    """Makes the evaluation batch of a number.
-
-    Attributes:
-      examples: of the source.
-      batches: the group of each batch, and those of its images that fall to this process.
-      padded: whether images are smaller than their batch.
-      rows: b, of this process.
-      files: the image file of each example, for errors.
-    """
-
-    examples: Sequence[Example]
-    batches: Sequence[tuple[Group, np.ndarray]]
-    padded: bool
-    rows: int
-    files: Sequence[str] = ()
-
-    def __call__(self, step: int) -> Batch:
-        """Returns the process' own rows of batch ``step``; those beyond the end of the group are not ``valid``."""
-        group, images = self.batches[step]
-        batch = _empty_batch(group, self.rows, self.padded)
-        for row, index in enumerate(images):
-            with named_errors(self.files, int(index)):
-                example = self.examples[int(index)]
-            height, width = example.label.shape
-            batch.image[row, :height, :width] = example.image
-            batch.label[row, :height, :width] = example.label
-            batch.valid[row], batch.index[row] = True, index
-            if batch.sizes is not None:
-                batch.sizes[row] = height, width
-            if batch.original is not None:
-                height, width = batch.original_sizes[row] = example.original.shape
-                batch.original[row, :height, :width] = example.original
-        return batch
-
-
-def _empty_batch(group: Group, rows: int, padded: bool) -> Batch:
-    """Returns filler alone: black images without labels, none of them ``valid``."""
-
-    def whole(size: Size) -> np.ndarray:
-        return np.tile(np.array(size, np.int32), (rows, 1))
-
-    original = group.original
-    return Batch(
-        image=np.zeros((rows, *group.size, 3), np.uint8),
-        label=np.full((rows, *group.size), IGNORE, np.uint8),
-        valid=np.zeros(rows, bool),
-        index=np.full(rows, -1, np.int32),
-        sizes=whole(group.size) if padded else None,
-        original=np.full((rows, *original), IGNORE, np.uint8) if original else None,
-        original_sizes=whole(original) if original else None,
-    )
-
-
-class Constant(NamedTuple):
-    """A function that returns one size for every image."""
-
-    size: Size
-
-    def __call__(self, size: Size) -> Size:
-        """Returns the size."""
-        return self.size
-
-
-class Examples(Sequence):
-    """The records of a source as examples, resized.
-
-    Args:
-      source: the records.
-      size_of: the size of an image -> the size that it gets.
-      sizing: says how images are resized.
-      original: whether examples have the original label map, too.
-    """
-
-    def __init__(self, source: Source, size_of: Callable[[Size], Size], sizing: Sizing, original: bool):
-        self.records = source.records
-        self.class_count = len(source.class_names)
-        self.size_of = size_of
-        self.sizing = sizing
-        self.original = original
-
-    def __len__(self) -> int:
-        return len(self.records)
-
-    def __getitem__(self, index: int) -> Example:
-        record = transforms.check_label(self.records[index], self.class_count)
-        size = self.size_of(record.label.shape)
-        image, label = self.sizing.resize_image(record.image, size), self.sizing.resize_label(record.label, size)
-        return Example(image, label, original=record.label if self.original else None)
-
-
-def _examples(
-    source: Source,
-    data_config: ml_collections.ConfigDict,
-    size_of: Callable[[Size], Size],
-    sizing: Sizing,
-    original: bool = False,
-) -> Sequence[Example]:
-    """Returns the examples of a source, cached where the config says so."""
-    examples = Examples(source, size_of, sizing, original)
-    if not data_config.cache or not source.fingerprint:
-        return examples
-    directory = local_folder(data_config.dir) / "cache"
-    if sizing.stretches and not original:
-        return CachedExamples(examples, size_of(sizing.size), source.fingerprint, directory)
-    originals = image_sizes(source)
-    sizes = np.array([size_of(tuple(map(int, size))) for size in originals], np.int64).reshape(-1, 2)
-    # Sizes alone do not say how an image was resized.
-    fingerprint = f"{source.fingerprint} {'stretch' if sizing.stretches else 'pillow'}"
-    return CachedExamples(examples, sizes, fingerprint, directory, originals if original else None)
 
 
 def share_of(batch_size: int, process_index: int, process_count: int) -> slice:

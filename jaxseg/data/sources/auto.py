@@ -21,8 +21,8 @@ from jaxseg.data.sources import (
     voc_objects,
     yolo,
 )
+from jaxseg.data.sources.file_lists import source_folder
 from jaxseg.data.sources.layouts import find_layout
-from jaxseg.data.sources.pairs import source_folder
 from jaxseg.types import Source
 
 ORIGIN = (

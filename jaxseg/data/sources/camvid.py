@@ -7,7 +7,8 @@ for training, 101 for validation and 233 for the test.
 import ml_collections
 
 from jaxseg.data.images import read_options
-from jaxseg.data.sources.pairs import DataSet, check_split, open_pairs, pairs_by_stem, source_folder
+from jaxseg.data.sources.file_lists import check_split, source_folder
+from jaxseg.data.sources.pairs import DataSet, open_pairs, pairs_by_stem
 from jaxseg.types import IGNORE, Source
 
 CLASSES = {

@@ -8,7 +8,8 @@ from pathlib import Path
 import ml_collections
 
 from jaxseg.data.images import read_options
-from jaxseg.data.sources.pairs import DataSet, Pair, check_split, open_pairs, source_folder
+from jaxseg.data.sources.file_lists import check_split, source_folder
+from jaxseg.data.sources.pairs import DataSet, Pair, open_pairs
 from jaxseg.types import IGNORE, Source
 
 # The classes that are trained and scored, by train id: the id of each in the label files, and its official color.

@@ -9,7 +9,7 @@ from jaxseg.data.instances.annotated import AnnotatedImage, classes_of, open_ann
 from jaxseg.data.instances.locating import ImageEntry, check_sizes, locate
 from jaxseg.data.instances.splits import choose, find_part, names_of
 from jaxseg.data.report import Notices
-from jaxseg.data.sources.pairs import source_folder
+from jaxseg.data.sources.file_lists import source_folder
 from jaxseg.types import Source
 
 

@@ -11,13 +11,16 @@ import numpy as np
 from jaxseg.data.images import printable, read_options
 from jaxseg.data.masks import instances
 from jaxseg.data.masks.class_lists import find_class_list
-from jaxseg.data.masks.classes import Coding, Decision, decide, keys_of
+from jaxseg.data.masks.classes import decide
+from jaxseg.data.masks.coding import Coding, keys_of
+from jaxseg.data.masks.decision import Decision
 from jaxseg.data.masks.scan import MaskSummary, scan_images, scan_masks
 from jaxseg.data.report import Findings, Notices
 from jaxseg.data.sources import folder_splits
+from jaxseg.data.sources.file_lists import source_folder
 from jaxseg.data.sources.layouts import Layout, find_layout, match
 from jaxseg.data.sources.pair_checks import CheckedPair, check_sizes, leave_out_bad, note_images, note_unmatched
-from jaxseg.data.sources.pairs import Pair, PairedRecords, fingerprint, image_files, source_folder
+from jaxseg.data.sources.pairs import Pair, PairedRecords, fingerprint, image_files
 from jaxseg.types import IGNORE, Catalogue, Source
 
 ORIGIN = (

@@ -6,7 +6,8 @@ Thirty consecutive slices of one volume, 512x512 pixels, in which membranes sepa
 import ml_collections
 
 from jaxseg.data.images import read_options
-from jaxseg.data.sources.pairs import DataSet, check_split, open_pairs, pairs_by_stem, source_folder
+from jaxseg.data.sources.file_lists import check_split, source_folder
+from jaxseg.data.sources.pairs import DataSet, open_pairs, pairs_by_stem
 from jaxseg.types import Source
 
 ISBI = DataSet(

@@ -20,7 +20,7 @@ from jaxseg.data.instances.annotated import AnnotatedImage, classes_of, open_ann
 from jaxseg.data.instances.locating import ImageEntry, find_images, locate
 from jaxseg.data.instances.splits import ALL, NAMES, choose, find_part
 from jaxseg.data.report import Notices
-from jaxseg.data.sources.pairs import source_folder
+from jaxseg.data.sources.file_lists import source_folder
 from jaxseg.types import Source
 
 ORIGIN = "A LabelMe data set has a file NAME.json beside each image NAME.jpg, in one folder or in one per split"

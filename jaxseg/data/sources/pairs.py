@@ -2,12 +2,11 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import cv2
-import ml_collections
 import numpy as np
 
 from jaxseg.data.exif import turn_upright
@@ -15,6 +14,7 @@ from jaxseg.data.images import DEFAULTS, ReadOptions, printable, read_header, re
 from jaxseg.data.masks.instances import to_label, to_objects
 from jaxseg.data.masks.reading import read_values
 from jaxseg.data.report import Findings
+from jaxseg.data.sources.file_lists import files_by_stem
 from jaxseg.types import Record, Source
 
 VERSION = 2  # changes whenever the same files are read in another way, so that nothing kept is taken for new
@@ -195,50 +195,6 @@ def fingerprint(pairs: Sequence[Pair], meaning: str, origin: str) -> str:
     return digest.hexdigest()[:16]
 
 
-def source_folder(data_config: ml_collections.ConfigDict, origin: str) -> Path:
-    """Returns the folder ``config.data.source_dir``; ``origin`` is that of the data set.
-
-    Raises:
-      ValueError: it is empty, or not a folder.
-    """
-    given = data_config.source_dir
-    folder = Path(given).expanduser()
-    if not given or not folder.is_dir():
-        wrong = f"{given}, which is not a folder" if given else "empty"
-        raise ValueError(f"config.data.source_dir is {wrong}; set it to the folder of {data_config.name}. {origin}")
-    return folder
-
-
-def check_split(name: str, split: str, known: Iterable[str]) -> None:
-    """Checks that the data set ``name`` has a split.
-
-    Raises:
-      ValueError: it does not.
-    """
-    if split not in known:
-        raise ValueError(f"the data set {name} has no split {split!r}; expected one of {', '.join(known)}")
-
-
-def files_by_stem(folder: Path, origin: str) -> dict[str, Path]:
-    """Returns the files of a folder by their names without ending, sorted; hidden files are left out.
-
-    Raises:
-      ValueError: there is no such folder, nothing is in it, or two files have the same stem.
-    """
-    if not folder.is_dir():
-        raise ValueError(f"the folder {folder} is missing. {origin}")
-    files = {}
-    for path in sorted(Path(entry.path) for entry in os.scandir(folder) if entry.is_file()):
-        if path.name.startswith("."):
-            continue
-        if path.stem in files:
-            raise ValueError(f"{files[path.stem]} and {path} have the same stem; expected one file for each")
-        files[path.stem] = path
-    if not files:
-        raise ValueError(f"the folder {folder} is empty. {origin}")
-    return files
-
-
 def pairs_by_stem(image_folder: Path, label_folder: Path, origin: str) -> list[Pair]:
     """Returns the files of two folders, matched by their stems; endings may differ.
 
@@ -252,26 +208,3 @@ def pairs_by_stem(image_folder: Path, label_folder: Path, origin: str) -> list[P
             more = f" (and {len(alone) - 1} more)" if len(alone) > 1 else ""
             raise ValueError(f"{folder / alone[0]}.*{more} is missing, for {have[alone[0]]}. {origin}")
     return [Pair(stem, images[stem], labels[stem]) for stem in images]
-
-
-def read_list(path: Path, origin: str) -> list[str]:
-    """Reads the stems that a list names: the first word of each line, without folders and ending.
-
-    Raises:
-      ValueError: there is no such file, or it names nothing.
-    """
-    if not path.is_file():
-        raise ValueError(f"{path} is missing. {origin}")
-    names = [Path(line.split()[0]).stem for line in path.read_text().splitlines() if line.strip()]
-    if not names:
-        raise ValueError(f"{path} is empty. {origin}")
-    return names
-
-
-def color_map(classes: int) -> np.ndarray:
-    """Returns PASCAL VOC's colors, uint8 ``[classes, 3]``: bits of a number go to red, green and blue in turn."""
-    bits = np.arange(classes, dtype=np.uint8)[:, None] >> np.arange(3, dtype=np.uint8)
-    palette = np.zeros((classes, 3), np.uint8)
-    for turn in range(3):
-        palette |= (bits >> 3 * turn & 1) << 7 - turn
-    return palette

@@ -9,11 +9,13 @@ from pathlib import Path
 import ml_collections
 import numpy as np
 
+from jaxseg.data.colors import voc_colors
 from jaxseg.data.images import read_options
 from jaxseg.data.masks.class_lists import find_class_list
 from jaxseg.data.masks.reading import read_values
 from jaxseg.data.sources import folder as folder_source
-from jaxseg.data.sources.pairs import DataSet, Pair, check_split, color_map, open_pairs, read_list, source_folder
+from jaxseg.data.sources.file_lists import check_split, read_list, source_folder
+from jaxseg.data.sources.pairs import DataSet, Pair, open_pairs
 from jaxseg.types import IGNORE, Source
 
 CLASS_NAMES = (
@@ -22,7 +24,7 @@ CLASS_NAMES = (
 )
 VOC = DataSet(
     name="voc",
-    classes=dict(zip(CLASS_NAMES, color_map(len(CLASS_NAMES)).tolist(), strict=True)),
+    classes=dict(zip(CLASS_NAMES, voc_colors(len(CLASS_NAMES)).tolist(), strict=True)),
     values={value: value for value in range(len(CLASS_NAMES))} | {IGNORE: IGNORE},
     origin="PASCAL VOC 2012 is to be had at http://host.robots.ox.ac.uk/pascal/VOC/voc2012: unpack "
     "VOCtrainval_11-May-2012.tar, and set config.data.source_dir to the folder that then has VOCdevkit in it",

@@ -14,11 +14,13 @@ from jaxseg.data.instances.locating import find_images
 from jaxseg.data.instances.splits import ALL, choose, find_part
 from jaxseg.data.masks import read_mask
 from jaxseg.data.masks.class_lists import find_class_list
-from jaxseg.data.masks.classes import VOC_BORDER, Coding, decide
+from jaxseg.data.masks.classes import decide
+from jaxseg.data.masks.coding import Coding
+from jaxseg.data.masks.color_classes import VOC_BORDER
 from jaxseg.data.masks.scan import scan_masks
 from jaxseg.data.report import Findings, Notices
 from jaxseg.data.sources import voc
-from jaxseg.data.sources.pairs import source_folder
+from jaxseg.data.sources.file_lists import source_folder
 from jaxseg.data.text_files import read_lines
 from jaxseg.types import IGNORE, Catalogue, Objects, Record, Source
 

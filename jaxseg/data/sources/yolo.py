@@ -12,7 +12,7 @@ from jaxseg.data.instances.annotated import AnnotatedImage, classes_of, open_ann
 from jaxseg.data.instances.locating import find_images
 from jaxseg.data.instances.splits import ALL, NAMES, choose, find_part
 from jaxseg.data.report import Notices
-from jaxseg.data.sources.pairs import source_folder
+from jaxseg.data.sources.file_lists import source_folder
 from jaxseg.types import Source
 
 ORIGIN = (

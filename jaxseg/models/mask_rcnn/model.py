@@ -15,11 +15,12 @@ import jax.numpy as jnp
 from flax.typing import Dtype
 
 from jaxseg.models.backbones.resnet import LAYERS, ResNet
-from jaxseg.models.mask_rcnn import roi_heads, rpn
+from jaxseg.models.mask_rcnn import postprocessing, roi_heads, rpn
 from jaxseg.models.mask_rcnn import training as targets
 from jaxseg.models.mask_rcnn.detections import Instances
 from jaxseg.models.mask_rcnn.fpn import FPN
-from jaxseg.models.mask_rcnn.roi_heads import BOX_BINS, MASK_BINS, BoxHead, DetectionConfig, MaskHead
+from jaxseg.models.mask_rcnn.postprocessing import DetectionConfig
+from jaxseg.models.mask_rcnn.roi_heads import BOX_BINS, MASK_BINS, BoxHead, MaskHead
 from jaxseg.models.mask_rcnn.rpn import ProposalConfig, Proposals, RPNHead
 from jaxseg.models.mask_rcnn.training import GroundTruth, SamplingConfig, TrainingOutputs
 from jaxseg.models.norms import norm_layer
@@ -149,7 +150,7 @@ class MaskRCNN(nn.Module):
         anchors, usable = self.anchors(pyramid, image, extents)
         proposals = rpn.propose(logits, deltas, anchors, usable, sizes, self.proposal)
         logits, deltas = self.box_outputs(pyramid, proposals.boxes, proposals.valid, extents)
-        found = roi_heads.detect(logits, deltas, proposals.boxes, proposals.valid, sizes, self.detection)
+        found = postprocessing.detect(logits, deltas, proposals.boxes, proposals.valid, sizes, self.detection)
         logits = self.mask_logits(pyramid, found.boxes, found.valid, extents)
         logits = jax.vmap(roi_heads.masks_of_classes)(logits, found.classes)
         return Instances(*found, nn.sigmoid(logits))

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxseg.models.mask_rcnn import roi_heads, rpn
+from jaxseg.models.mask_rcnn import postprocessing, rpn
 from jaxseg.models.mask_rcnn.rpn import Proposals
 from jaxseg.ops import boxes as box_ops
 from jaxseg.ops.masks import crop_targets
@@ -216,7 +216,7 @@ def region_targets(drawn: Samples, proposals: Proposals, truth: GroundTruth) -> 
         regions = candidates[drawn.indices]
         matches = match(regions, boxes, objects, object_iou=0.5, background_iou=0.5, low_quality=False)
         gt_classes = jnp.where(drawn.positive, classes[matches.objects], 0)
-        gt_deltas = box_ops.encode(boxes[matches.objects], regions, roi_heads.BOX_WEIGHTS)
+        gt_deltas = box_ops.encode(boxes[matches.objects], regions, postprocessing.BOX_WEIGHTS)
         return Regions(regions, gt_classes, gt_deltas, matches.objects, drawn.positive, drawn.valid)
 
     candidates, _ = _candidates(proposals, truth)

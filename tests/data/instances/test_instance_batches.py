@@ -6,7 +6,8 @@ from drawn_objects import drawn_source
 
 from configs.base import get_config
 from jaxseg.data.geometry import boxes_of_masks
-from jaxseg.data.instances.batches import eval_batches, padded_sizes, train_batches
+from jaxseg.data.instances.batches import eval_batches, train_batches
+from jaxseg.data.instances.catalogue import padded_sizes
 from jaxseg.data.sources import open_source
 from jaxseg.types import InstanceBatch
 

@@ -11,7 +11,7 @@ from random_weights import random_image, random_variables, relative_error
 from jaxseg.data.resize import batch_images, bucket_of, buckets, resized_size
 from jaxseg.models.mask_rcnn.detections import in_original_pixels, pasted_masks
 from jaxseg.models.mask_rcnn.model import FixedSamples, MaskRCNN
-from jaxseg.models.mask_rcnn.roi_heads import DetectionConfig
+from jaxseg.models.mask_rcnn.postprocessing import DetectionConfig
 from jaxseg.models.mask_rcnn.rpn import ProposalConfig, Proposals, place_anchors
 from jaxseg.models.mask_rcnn.training import GroundTruth
 from jaxseg.ops.anchors import pyramid_anchors

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from jaxseg.models.mask_rcnn import roi_heads
-from jaxseg.models.mask_rcnn.roi_heads import DetectionConfig, detect, masks_of_classes, pool
+from jaxseg.models.mask_rcnn.postprocessing import DetectionConfig, detect
+from jaxseg.models.mask_rcnn.roi_heads import masks_of_classes, pool
 
 LOGITS = {"dog": [0.0, 4.0, 0.0], "cat": [0.0, 0.0, 3.0], "nothing": [9.0, 0.0, 0.0], "either": [-9.0, 2.0, 2.0]}
 

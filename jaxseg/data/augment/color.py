@@ -7,7 +7,7 @@ import cv2
 import ml_collections
 import numpy as np
 
-from jaxseg.data.augment.options import check_fraction
+from jaxseg.data.augment.options import check_fraction, read_fields
 from jaxseg.types import Example, InstanceExample
 
 # Weight of each channel in the brightness that a person sees (ITU-R BT.601). Contrast and saturation keep this gray.
@@ -36,7 +36,7 @@ class Color(NamedTuple):
         Raises:
           ValueError: one of them is not in 0..1.
         """
-        options = cls(*(data_config.augment.get(field, 0.0) for field in cls._fields))
+        options = cls(**read_fields(cls, data_config))
         for field, value in options._asdict().items():
             check_fraction(field, value)
         return options

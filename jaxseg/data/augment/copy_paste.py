@@ -6,7 +6,7 @@ from typing import NamedTuple
 import ml_collections
 import numpy as np
 
-from jaxseg.data.augment.options import check_fraction
+from jaxseg.data.augment.options import check_fraction, read_fields
 from jaxseg.data.geometry import boxes_of_masks, occupied
 from jaxseg.data.instances.transforms import drop_vanished, select_objects
 from jaxseg.types import InstanceExample, Objects
@@ -30,9 +30,9 @@ class CopyPaste(NamedTuple):
         Raises:
           ValueError: it is not in 0..1.
         """
-        probability = data_config.augment.get("copy_paste", 0.0)
-        check_fraction("copy_paste", probability)
-        return cls(probability)
+        options = cls(**read_fields(cls, data_config))
+        check_fraction("copy_paste", options.copy_paste)
+        return options
 
     def apply(
         self,

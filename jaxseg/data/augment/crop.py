@@ -6,7 +6,7 @@ from typing import NamedTuple
 import ml_collections
 import numpy as np
 
-from jaxseg.data.augment.options import check_range
+from jaxseg.data.augment.options import check_range, read_fields
 from jaxseg.data.semantic import transforms
 from jaxseg.data.semantic.sizing import read_sizing
 from jaxseg.data.semantic.transforms import Color
@@ -37,7 +37,7 @@ class Crop(NamedTuple):
         Raises:
           ValueError: a range is empty or not positive, or set although images keep their aspect ratio.
         """
-        ranges = {field: tuple(data_config.augment.get(field, (1.0, 1.0))) for field in ("crop_scale", "crop_ratio")}
+        ranges = read_fields(cls, data_config)
         for field, value in ranges.items():
             check_range(field, value)
         stretches = read_sizing(data_config).stretches

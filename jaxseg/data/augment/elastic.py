@@ -7,6 +7,7 @@ import cv2
 import ml_collections
 import numpy as np
 
+from jaxseg.data.augment.options import read_fields
 from jaxseg.types import Example
 
 GRID = (3, 3)  # shift vectors over the whole image
@@ -28,10 +29,10 @@ class Elastic(NamedTuple):
         Raises:
           ValueError: it is negative.
         """
-        std = data_config.augment.get("elastic", 0.0)
-        if not 0 <= std < math.inf:
-            raise ValueError(f"config.data.augment.elastic is {std}; expected 0 or more pixels.")
-        return cls(std)
+        options = cls(**read_fields(cls, data_config))
+        if not 0 <= options.elastic < math.inf:
+            raise ValueError(f"config.data.augment.elastic is {options.elastic}; expected 0 or more pixels.")
+        return options
 
     def apply(self, rng: np.random.Generator, example: Example) -> Example:
         """Deforms an image and its label map."""

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import ml_collections
 import numpy as np
 
+from jaxseg.data.augment.options import read_fields
 from jaxseg.data.instances.transforms import View
 from jaxseg.types import Example
 
@@ -21,7 +22,7 @@ class Flip(NamedTuple):
     @classmethod
     def from_config(cls, data_config: ml_collections.ConfigDict) -> "Flip":
         """Reads the option."""
-        return cls(data_config.augment.get("flip", False))
+        return cls(**read_fields(cls, data_config))
 
     def apply(self, rng: np.random.Generator, example: Example) -> Example:
         """Flips an image and its label map."""

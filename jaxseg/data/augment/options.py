@@ -1,4 +1,17 @@
-"""Checks that the options of several augmentations share."""
+"""What the options of several augmentations share: how they are read and checked."""
+
+from typing import Any
+
+import ml_collections
+
+
+def read_fields(options: Any, data_config: ml_collections.ConfigDict) -> dict[str, Any]:
+    """Returns the fields of ``config.data.augment`` that a class of options has, by name; lists are tuples.
+
+    The config of an older run may lack a field. It then has the default of the class.
+    """
+    given = {field: data_config.augment.get(field, default) for field, default in options._field_defaults.items()}
+    return {field: tuple(value) if isinstance(value, list | tuple) else value for field, value in given.items()}
 
 
 def check_range(field: str, value: tuple[float, float]) -> None:

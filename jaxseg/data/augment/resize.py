@@ -5,7 +5,7 @@ from typing import NamedTuple
 import ml_collections
 import numpy as np
 
-from jaxseg.data.augment.options import check_range
+from jaxseg.data.augment.options import check_range, read_fields
 from jaxseg.data.instances.transforms import View, check_sides, jittered_view, whole_view
 from jaxseg.data.resize import Size
 from jaxseg.data.semantic.transforms import crop_size
@@ -36,8 +36,8 @@ class Resize(NamedTuple):
           ValueError: a side is not positive or exceeds ``config.data.max_size``, or the range is empty.
         """
         check_sides(data_config)
-        sides = tuple(data_config.augment.get("min_sizes", ()))
-        scale = tuple(data_config.augment.get("scale_jitter", (1.0, 1.0)))
+        fields = read_fields(cls, data_config)
+        sides, scale = fields["min_sizes"], fields["scale_jitter"]
         if not all(isinstance(side, int) and 0 < side <= data_config.max_size for side in sides):
             raise ValueError(
                 f"config.data.augment.min_sizes is {sides}; expected sides in pixels of at most config.data.max_size, "

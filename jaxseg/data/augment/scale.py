@@ -7,7 +7,7 @@ import cv2
 import ml_collections
 import numpy as np
 
-from jaxseg.data.augment.options import check_range
+from jaxseg.data.augment.options import check_range, read_fields
 from jaxseg.data.resize import Size
 from jaxseg.data.semantic import transforms
 from jaxseg.data.semantic.sizing import Sizing, read_sizing
@@ -38,7 +38,7 @@ class Scale(NamedTuple):
         Raises:
           ValueError: the range is empty or not positive, or images are stretched.
         """
-        scale = tuple(data_config.augment.get("scale", (1.0, 1.0)))
+        scale = read_fields(cls, data_config)["scale"]
         check_range("scale", scale)
         sizing = read_sizing(data_config)
         if sizing.stretches and scale != (1, 1):

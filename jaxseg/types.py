@@ -153,6 +153,29 @@ class Batch(NamedTuple):
     original_sizes: np.ndarray | None = None
 
 
+class UnaugmentedBatch(NamedTuple):
+    """A batch of examples as they are stored, with what the device does to augment them.
+
+    Attributes:
+      image: uint8 ``[b, h', w', 3]``.
+      label: uint8 ``[b, h', w']``.
+      valid: bool ``[b]``, True.
+      rows: float32 ``[b, h]``, the position in the stored image that each row of the result shows.
+      columns: float32 ``[b, w]``, the same for columns.
+      padded: bool ``[b]``, whether what lies outside an image is filled; otherwise its edges are repeated.
+      colors: float32 ``[b, 3, 6]``, a linear map of a pixel's three values and of the image's three means; None leaves
+        colors as they are.
+    """
+
+    image: np.ndarray
+    label: np.ndarray
+    valid: np.ndarray
+    rows: np.ndarray
+    columns: np.ndarray
+    padded: np.ndarray
+    colors: np.ndarray | None = None
+
+
 class InstanceBatch(NamedTuple):
     """A batch of images with their objects, as detectors learn from it and are scored on it.
 
@@ -180,4 +203,4 @@ class InstanceBatch(NamedTuple):
     valid: np.ndarray
 
 
-AnyBatch = Batch | InstanceBatch
+AnyBatch = Batch | UnaugmentedBatch | InstanceBatch

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 
 from jaxseg.benchmarks.ours import compiled
-from jaxseg.benchmarks.random_batches import image_sizes, random_batch
+from jaxseg.benchmarks.random_batches import image_sizes, random_training_batch
 from jaxseg.benchmarks.timing import Contender
 from jaxseg.data.stream import AHEAD, AHEAD_EACH, BatchStream
 from jaxseg.run.experiment import Experiment
@@ -38,7 +38,7 @@ def input_contenders(
         _take(stream, math.ceil(len(source.records) / size))
     feeding = Steps(experiment, state)
     first = feeding.place(
-        random_batch(config, len(experiment.task.classes.names), image_sizes(config, training=True)[0])
+        random_training_batch(config, len(experiment.task.classes.names), image_sizes(config, training=True)[0])
     )
     ahead = 1 + (AHEAD_EACH * config.data.workers or AHEAD)
 
@@ -74,7 +74,7 @@ class Steps:
         self._state = state
         self._programs = {}
         for size in image_sizes(config, training=True):
-            batch = self.place(random_batch(config, classes, size))
+            batch = self.place(random_training_batch(config, classes, size))
             self._programs[batch.image.shape], _ = compiled(experiment.steps.train, state, batch)
 
     def run(self, batches: Any) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from jaxseg.benchmarks.flops import count_flops
-from jaxseg.benchmarks.random_batches import image_sizes, random_batch, random_boxes
+from jaxseg.benchmarks.random_batches import image_sizes, random_batch, random_boxes, random_training_batch
 from jaxseg.benchmarks.timing import Contender
 from jaxseg.ops.padding import padded_to_stride
 from jaxseg.parallel.mesh import batch_sharding
@@ -25,7 +25,7 @@ def train_contender(experiment: Experiment, state: TrainState) -> Contender:
     """Measures the training step on one random batch, repeatedly; the state given is used up."""
     steps = experiment.steps
     size = image_sizes(experiment.config, training=True)[0]
-    batch = steps.place(random_batch(experiment.config, len(experiment.task.classes.names), size))
+    batch = steps.place(random_training_batch(experiment.config, len(experiment.task.classes.names), size))
     flops = count_flops(_plain(experiment).steps.train, state, batch)
     program, seconds = compiled(steps.train, state, batch)
     held = [state]

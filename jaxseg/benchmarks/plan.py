@@ -23,7 +23,7 @@ from jaxseg.benchmarks.program_text import (
     moves_activations,
     program_cost,
 )
-from jaxseg.benchmarks.random_batches import image_sizes, random_batch
+from jaxseg.benchmarks.random_batches import image_sizes, random_batch, random_training_batch
 from jaxseg.config.resolution import microbatches
 from jaxseg.parallel import mesh as meshes
 from jaxseg.run.experiment import Experiment, build, resolve
@@ -218,7 +218,8 @@ def random_batch_of(experiment: Experiment, *, training: bool) -> Any:
     config = experiment.config.copy_and_resolve_references()
     with config.unlocked():
         config.train.batch_size = 1
-    return random_batch(config, len(experiment.task.classes.names), image_sizes(config, training=training)[0])
+    make = random_training_batch if training else random_batch
+    return make(config, len(experiment.task.classes.names), image_sizes(config, training=training)[0])
 
 
 def _abstract(experiment: Experiment, batch: Any) -> Any:

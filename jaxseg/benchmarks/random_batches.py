@@ -4,10 +4,13 @@ from typing import Any
 
 import numpy as np
 
+from jaxseg.data.augment import read_pipeline
+from jaxseg.data.augment.device import augments_on_device
 from jaxseg.data.instances.catalogue import padded_sizes
 from jaxseg.data.instances.packing import empty_batch, fill_row
+from jaxseg.data.semantic.planned_batches import stack_planned
 from jaxseg.data.semantic.transforms import crop_size
-from jaxseg.types import Batch, InstanceBatch, InstanceExample, Objects
+from jaxseg.types import AnyBatch, Batch, Example, InstanceBatch, InstanceExample, Objects
 
 OBJECTS = 8  # of an image, where there is room for so many; COCO has seven
 
@@ -16,6 +19,16 @@ def random_batch(config: Any, classes: int, size: tuple[int, int]) -> Batch | In
     """Draws a batch ``[config.train.batch_size, *size, ...]`` for the config's task."""
     rng = np.random.default_rng(config.seed)
     return BATCHES[config.task](rng, config, classes, size)
+
+
+def random_training_batch(config: Any, classes: int, size: tuple[int, int]) -> AnyBatch:
+    """Draws a batch as the training step takes it: not augmented yet if the device does that."""
+    if config.task == "instances" or not augments_on_device(config.data):
+        return random_batch(config, classes, size)
+    pipeline, rng = read_pipeline(config.data, "semantic"), np.random.default_rng(config.seed)
+    stored = random_batch(config, classes, pipeline.options["crop"].stored_size())
+    examples = [Example(*pixels) for pixels in zip(stored.image, stored.label, strict=True)]
+    return stack_planned(examples, [pipeline.plan(rng, size) for _ in examples])
 
 
 def image_sizes(config: Any, *, training: bool) -> tuple[tuple[int, int], ...]:

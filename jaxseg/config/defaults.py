@@ -137,6 +137,9 @@ def _shared() -> ml_collections.ConfigDict:
         "page": 0,  # Page to read of image files with several pages, from 0.
         "max_pixels": 1_000_000_000,  # Largest number of pixels of an image that is read.
         "workers": 1,  # Worker processes for data loading; 0 uses threads. Scoring uses max(workers, 2).
+        # Where training images are augmented: "host", by workers or threads, or "device", inside the step. Semantic
+        # models with data.resize="stretch" only.
+        "augment_on": "host",
         "augment": {
             "flip": False,  # Exchange left and right with probability 0.5.
             "flip_vertical": False,  # Exchange top and bottom with probability 0.5.

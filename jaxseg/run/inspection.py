@@ -113,6 +113,7 @@ def draw_augmented(config: ml_collections.ConfigDict, sources: Mapping[str, Sour
     data = resolve(config, source).data
     with data.unlocked():
         data.workers = 0  # batches do not depend on it
+        data.augment_on = "host"  # The device would show the same.
     size = config.train.batch_size
     shown: list[Picture] = []
     with module.train_batches(source, data, batch_size=size, seed=config.seed, start_step=0) as batches:

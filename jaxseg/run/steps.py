@@ -53,6 +53,7 @@ def train_step(
     """
     across_devices = partial(jax.lax.psum, axis_name=axis_name) if axis_name else keep
     key = jax.random.fold_in(jax.random.key(seed), state.step)
+    batch = loss.prepare(batch) if loss.prepare else batch
     gradient = jax.grad(partial(loss_fn, loss=loss, across_devices=across_devices), has_aux=True)
     if accumulate == 1:
         grads, (batch_stats, logs) = gradient(state.params, state.batch_stats, batch, key, 0, None)

@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxseg.data.augment.device import check_on_host
 from jaxseg.data.instances import batches as instance_batches
 from jaxseg.data.resize import buckets
 from jaxseg.losses import mask_rcnn as losses
@@ -33,6 +34,7 @@ def make_task(
     """Makes the task of a detector, with its five losses and COCO's scores."""
     if config.mesh.spatial != 1:
         raise ValueError(f"mesh.spatial is {config.mesh.spatial}: detectors do not divide images, set it to 1")
+    check_on_host(config.data)
     model = make_model(INSTANCES, config, len(class_names), axis_name, cpu_kernels)
     size = buckets(config.data.min_size, config.data.max_size)[0]
     example = (np.zeros((1, *size, 3), np.float32), np.array([size], np.int32))

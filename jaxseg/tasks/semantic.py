@@ -1,6 +1,7 @@
 """Semantic segmentation: a class for every pixel."""
 
 import pickle
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any, NamedTuple
@@ -10,8 +11,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxseg.data.augment.device import augments_on_device
 from jaxseg.data.semantic import batches
 from jaxseg.data.semantic.sizing import read_sizing, scores_original
+from jaxseg.data.semantic.transforms import mean_color
 from jaxseg.losses import semantic as losses
 from jaxseg.metrics import calibration, per_image
 from jaxseg.metrics import semantic as metrics
@@ -19,12 +22,13 @@ from jaxseg.metrics.details import Details
 from jaxseg.models.resampling import center_crop
 from jaxseg.models.table import DTYPES, SEMANTIC, make_model
 from jaxseg.models.unet import UNet
+from jaxseg.ops.augmentation import augment_batch
 from jaxseg.ops.images import confidence_sums, confusion_matrices, normalize
 from jaxseg.ops.padding import valid_mask, zero_padding
 from jaxseg.ops.resize import resized_confusions
 from jaxseg.parallel.mesh import from_all_processes
 from jaxseg.tasks.task import Classes, Data, Loss, Metric, Model, Task
-from jaxseg.types import IGNORE, Batch, Source
+from jaxseg.types import IGNORE, Batch, Source, UnaugmentedBatch
 
 
 def make_task(
@@ -49,7 +53,7 @@ def make_task(
             predict=lambda variables, image, sizes=None: forward(variables, image, sizes)["logits"],
         ),
         Data(batches.train_batches, batches.eval_batches, batches.largest_batch, batches.train_dataset),
-        Loss(partial(_sums, forward, terms), partial(_loss, weights, config.loss.auxiliary)),
+        Loss(partial(_sums, forward, terms), partial(_loss, weights, config.loss.auxiliary), make_prepare(config)),
         Metric(
             score=partial(_score, forward, terms),
             start=partial(_start, classes, tuple(weights)),
@@ -60,6 +64,22 @@ def make_task(
         ),
         Classes(class_names, palette),
     )
+
+
+def make_prepare(config: Any) -> Callable[[UnaugmentedBatch], Batch] | None:
+    """Returns the augmentation of batches inside the step; None if the host augments them.
+
+    Raises:
+      ValueError: the device cannot augment as the config asks.
+    """
+    if not augments_on_device(config.data):
+        return None
+    if config.mesh.spatial != 1:
+        raise ValueError(
+            f"mesh.spatial is {config.mesh.spatial}; expected 1 for data.augment_on='device', since a crop may need "
+            "any row of an image. Set data.augment_on='host'."
+        )
+    return partial(augment_batch, fill=mean_color(config.data))
 
 
 def check_native(model: nn.Module, config: Any) -> None:

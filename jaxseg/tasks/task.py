@@ -107,10 +107,13 @@ class Loss(NamedTuple):
     Attributes:
       sums: the sums and counts of a microbatch.
       combine: ``(sums, counts) -> (loss, terms)``, linear in the sums. The terms are scalars for the logs.
+      prepare: ``batch -> batch``, computed once per step before ``sums``, such as augmentation on the device; None
+        leaves batches as they are.
     """
 
     sums: LossSums
     combine: Callable[[Scalars, Scalars], tuple[jax.Array, dict[str, jax.Array]]]
+    prepare: Callable[[AnyBatch], AnyBatch] | None = None
 
 
 class Metric(NamedTuple):

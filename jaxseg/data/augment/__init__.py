@@ -16,9 +16,11 @@ from jaxseg.data.augment.crop import Crop
 from jaxseg.data.augment.elastic import Elastic
 from jaxseg.data.augment.flip import Flip
 from jaxseg.data.augment.flip_vertical import FlipVertical
+from jaxseg.data.augment.plan import Plan, whole_image
 from jaxseg.data.augment.resize import Resize
 from jaxseg.data.augment.scale import Scale
 from jaxseg.data.instances.transforms import View
+from jaxseg.data.resize import Size
 from jaxseg.types import Example, InstanceExample
 
 Rng = np.random.Generator
@@ -53,24 +55,29 @@ class Augmentation(NamedTuple):
         view.
       instances: ``(options, rng, example, draw_other) -> example``, for detectors after resampling.
         ``draw_other(rng)`` samples another resampled training image.
+      plan: ``(options, rng, plan) -> plan``, for semantic models with ``data.augment_on = "device"``. It draws the same
+        numbers as ``semantic``. None if only the host applies it.
     """
 
     options: type[Options]
     semantic: Callable[[Any, Rng, Example], Example] | None = None
     view: Callable[[Any, Rng, View], View] | None = None
     instances: Callable[[Any, Rng, InstanceExample, DrawOther], InstanceExample] | None = None
+    plan: Callable[[Any, Rng, Plan], Plan] | None = None
 
 
 # In the order in which they are applied.
 AUGMENTATIONS = {
-    "crop": Augmentation(Crop, semantic=Crop.apply),
+    "crop": Augmentation(Crop, semantic=Crop.apply, plan=Crop.plan),
     "scale": Augmentation(Scale, semantic=Scale.apply),
     "resize": Augmentation(Resize, view=Resize.apply_to_view),
-    "flip": Augmentation(Flip, semantic=Flip.apply, view=Flip.apply_to_view),
-    "flip_vertical": Augmentation(FlipVertical, semantic=FlipVertical.apply, view=FlipVertical.apply_to_view),
+    "flip": Augmentation(Flip, semantic=Flip.apply, view=Flip.apply_to_view, plan=Flip.plan),
+    "flip_vertical": Augmentation(
+        FlipVertical, semantic=FlipVertical.apply, view=FlipVertical.apply_to_view, plan=FlipVertical.plan
+    ),
     "elastic": Augmentation(Elastic, semantic=Elastic.apply),
     "copy_paste": Augmentation(CopyPaste, instances=CopyPaste.apply),
-    "color": Augmentation(Color, semantic=Color.apply, instances=Color.apply_to_instances),
+    "color": Augmentation(Color, semantic=Color.apply, instances=Color.apply_to_instances, plan=Color.plan),
 }
 TASKS = {"semantic": "semantic models", "instances": "detectors"}
 
@@ -89,6 +96,21 @@ class Pipeline(NamedTuple):
         for name, options in self.options.items():
             example = AUGMENTATIONS[name].semantic(options, rng, example)
         return example
+
+    def plan(self, rng: Rng, size: Size) -> Plan:
+        """Plans the augmentation of an image, for the device; ``size`` (height, width) is that of the result."""
+        plan = whole_image(size)
+        for name in self.enabled():
+            plan = AUGMENTATIONS[name].plan(self.options[name], rng, plan)
+        return plan
+
+    def enabled(self) -> list[str]:
+        """Returns the names of the augmentations that change something by their options."""
+        return [
+            name
+            for name, options in self.options.items()
+            if any(getattr(options, field) != default for field, default in options._field_defaults.items())
+        ]
 
     def sample_view(self, rng: Rng, size: tuple[int, int]) -> View:
         """Samples how a detector sees an image of ``size`` (height, width)."""

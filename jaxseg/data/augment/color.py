@@ -8,6 +8,7 @@ import ml_collections
 import numpy as np
 
 from jaxseg.data.augment.options import check_fraction, read_fields
+from jaxseg.data.augment.plan import Plan
 from jaxseg.types import Example, InstanceExample
 
 # Weight of each channel in the brightness that a person sees (ITU-R BT.601). Contrast and saturation keep this gray.
@@ -52,10 +53,19 @@ class Color(NamedTuple):
         del draw_other
         return example._replace(image=random_color(rng, example.image, self))
 
+    def plan(self, rng: np.random.Generator, plan: Plan) -> Plan:
+        """Plans the change, for the device."""
+        linear, of_gray = color_map(*self.sample(rng))
+        return plan._replace(colors=np.column_stack([linear, np.outer(of_gray, LUMA)]).astype(np.float32))
+
+    def sample(self, rng: np.random.Generator) -> tuple[float, float, float, float]:
+        """Samples the changes of brightness, contrast, saturation and hue."""
+        return tuple(rng.uniform(-limit, limit) for limit in self)
+
 
 def random_color(rng: np.random.Generator, image: np.ndarray, largest: Color) -> np.ndarray:
     """Changes the four properties of an image ``[h, w, 3]`` by random amounts."""
-    return change_color(image, *(rng.uniform(-limit, limit) for limit in largest))
+    return change_color(image, *largest.sample(rng))
 
 
 def change_color(image: np.ndarray, brightness: float, contrast: float, saturation: float, hue: float) -> np.ndarray:
@@ -78,10 +88,15 @@ def change_color(image: np.ndarray, brightness: float, contrast: float, saturati
     """
     if brightness == contrast == saturation == hue == 0:
         return image
+    linear, of_gray = color_map(brightness, contrast, saturation, hue)
+    return cv2.transform(image, np.column_stack([linear, of_gray * (LUMA @ cv2.mean(image)[:3])]))
+
+
+def color_map(brightness: float, contrast: float, saturation: float, hue: float) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the linear map ``[3, 3]`` of colors, and the share ``[3]`` of the image's mean gray that is added."""
     light, stretch = 1 + brightness, 1 + contrast
     linear = light * stretch * _hue_rotation(hue) @ _saturation(1 + saturation)
-    offset = light * (1 - stretch) * (LUMA @ cv2.mean(image)[:3])
-    return cv2.transform(image, np.column_stack([linear, np.full(3, offset)]))
+    return linear, np.full(3, light * (1 - stretch))
 
 
 def _saturation(factor: float) -> np.ndarray:

@@ -7,6 +7,7 @@ import ml_collections
 import numpy as np
 
 from jaxseg.data.augment.options import check_range, read_fields
+from jaxseg.data.augment.plan import Plan
 from jaxseg.data.semantic import transforms
 from jaxseg.data.semantic.sizing import read_sizing
 from jaxseg.data.semantic.transforms import Color
@@ -53,9 +54,27 @@ class Crop(NamedTuple):
         """Crops and resizes an example."""
         if not self.stretches:
             return example
-        if (*self.crop_scale, *self.crop_ratio) == (1, 1, 1, 1):
+        if not self.crops:
             return transforms.resize(example, self.size)
         return transforms.crop(example, self.random_box(rng, example.label.shape), self.size, self.color)
+
+    def plan(self, rng: np.random.Generator, plan: Plan) -> Plan:
+        """Plans the crop of an image of the stored size, for the device."""
+        if not self.crops:
+            return plan
+        source = self.stored_size()
+        to_source, padded = transforms.crop_map(self.random_box(rng, source), source, self.size)
+        rows, columns = (
+            # OpenCV computes positions in float32, too. Labels depend on the last bit.
+            np.float32(to_source[axis, axis]) * np.arange(count, dtype=np.float32) + np.float32(to_source[axis, 2])
+            for axis, count in ((1, self.size[0]), (0, self.size[1]))
+        )
+        return plan._replace(rows=rows, columns=columns, padded=padded)
+
+    @property
+    def crops(self) -> bool:
+        """Whether the options change anything."""
+        return (*self.crop_scale, *self.crop_ratio) != (1, 1, 1, 1)
 
     def random_box(self, rng: np.random.Generator, size: tuple[int, int]) -> tuple[float, float, float, float]:
         """Samples the box ``[x1, y1, x2, y2]`` of a crop of an image of ``size`` (height, width)."""

@@ -6,6 +6,7 @@ import ml_collections
 import numpy as np
 
 from jaxseg.data.augment.options import read_fields
+from jaxseg.data.augment.plan import Plan
 from jaxseg.data.instances.transforms import View
 from jaxseg.types import Example
 
@@ -26,10 +27,18 @@ class FlipVertical(NamedTuple):
 
     def apply(self, rng: np.random.Generator, example: Example) -> Example:
         """Flips an image and its label map."""
-        if self.flip_vertical and rng.random() < 0.5:
+        if self.sample(rng):
             return Example(np.ascontiguousarray(example.image[::-1]), np.ascontiguousarray(example.label[::-1]))
         return example
 
     def apply_to_view(self, rng: np.random.Generator, view: View) -> View:
         """Flips an image and its objects when their view is applied."""
-        return view._replace(flip_vertical=self.flip_vertical and rng.random() < 0.5)
+        return view._replace(flip_vertical=self.sample(rng))
+
+    def plan(self, rng: np.random.Generator, plan: Plan) -> Plan:
+        """Plans the flip, for the device."""
+        return plan._replace(rows=plan.rows[::-1]) if self.sample(rng) else plan
+
+    def sample(self, rng: np.random.Generator) -> bool:
+        """Samples whether an image is flipped."""
+        return self.flip_vertical and rng.random() < 0.5

@@ -13,14 +13,16 @@ import ml_collections
 import numpy as np
 
 from jaxseg.data.augment import Pipeline, read_pipeline
+from jaxseg.data.augment.device import augments_on_device
 from jaxseg.data.naming import named_errors
 from jaxseg.data.semantic import transforms
 from jaxseg.data.semantic.border import Border, border_of, border_weights
 from jaxseg.data.semantic.eval_batches import EvalBatch, empty_batch, evaluation_groups
 from jaxseg.data.semantic.examples import Constant, resized_examples
+from jaxseg.data.semantic.planned_batches import PlannedBatch, stack_planned
 from jaxseg.data.semantic.sizing import read_sizing, scores_original
 from jaxseg.data.stream import BatchStream
-from jaxseg.types import Batch, Example, Source
+from jaxseg.types import Batch, Example, Source, UnaugmentedBatch
 
 ENDLESS = 1 << 40  # examples; no run sees as many
 
@@ -47,7 +49,8 @@ def train_batches(
       process_count: number of processes that share each batch.
 
     Returns:
-      An iterator of ``Batch`` with ``b / n`` examples each; close it, or use it in a ``with`` statement.
+      An iterator of ``Batch`` with ``b / n`` examples each, or of ``UnaugmentedBatch`` under
+      ``data.augment_on = "device"``. Close it, or use it in a ``with`` statement.
 
     Example:
       >>> from jaxseg import config
@@ -90,7 +93,12 @@ def train_dataset(
         examples = resized_examples(source, data_config, Constant(size), sizing)
     else:
         examples = resized_examples(source, data_config, pipeline.options["scale"].stored_size, sizing)
-    make = TrainBatch(examples, pipeline, border_of(data_config), seed, batch_size, share, tuple(source.files))
+    files = tuple(source.files)
+    if augments_on_device(data_config):
+        size = transforms.crop_size(data_config)
+        make = PlannedBatch(examples, pipeline, size, seed, batch_size, share, files)
+    else:
+        make = TrainBatch(examples, pipeline, border_of(data_config), seed, batch_size, share, files)
     # An endless repetition has more examples than fit an index when batches have one example each.
     epochs = ENDLESS // len(examples) + 1
     order = grain.MapDataset.range(len(examples)).seed(seed).shuffle().repeat(epochs).batch(batch_size)
@@ -126,7 +134,9 @@ def eval_batches(
     return BatchStream(grain.MapDataset.range(len(batches)).map(make), workers=0)
 
 
-def largest_batch(source: Source, data_config: ml_collections.ConfigDict, *, training: bool) -> Batch:
+def largest_batch(
+    source: Source, data_config: ml_collections.ConfigDict, *, training: bool
+) -> Batch | UnaugmentedBatch:
     """Returns filler of one row, of the largest size that batches of a source have."""
     sizing = read_sizing(data_config)
     if not training:
@@ -134,6 +144,11 @@ def largest_batch(source: Source, data_config: ml_collections.ConfigDict, *, tra
         largest = max(groups, key=lambda group: math.prod(group.size) + math.prod(group.original or (0,)))
         return empty_batch(largest, 1, not sizing.stretches)
     size = transforms.crop_size(data_config)
+    if augments_on_device(data_config):
+        pipeline = read_pipeline(data_config, "semantic")
+        stored = pipeline.options["crop"].stored_size()
+        black = Example(np.zeros((*stored, 3), np.uint8), np.zeros(stored, np.uint8))
+        return stack_planned([black], [pipeline.plan(np.random.default_rng(0), size)])
     weight = np.zeros((1, *size), np.float32) if border_of(data_config) else None
     return Batch(np.zeros((1, *size, 3), np.uint8), np.zeros((1, *size), np.uint8), np.zeros(1, bool), weight)
 

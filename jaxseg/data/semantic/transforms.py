@@ -94,16 +94,31 @@ def crop(example: Example, box: tuple[float, float, float, float], size: tuple[i
       size: (height, width) of the result.
       color: of the padding, 0..255.
     """
-    x1, y1, x2, y2 = box
-    height, width = example.label.shape
-    step_x, step_y = (x2 - x1) / size[1], (y2 - y1) / size[0]
-    to_source = np.array([[step_x, 0, x1 + step_x / 2 - 0.5], [0, step_y, y1 + step_y / 2 - 0.5]])
-    # Centers of the outermost pixels may lie up to half a pixel beyond those of the image. That is padding only where
-    # the box itself leaves the image; elsewhere the edge goes on.
-    inside = min(x1, y1, width - x2, height - y2) > -1e-3
-    border = cv2.BORDER_REPLICATE if inside else cv2.BORDER_CONSTANT
+    to_source, padded = crop_map(box, example.label.shape, size)
+    border = cv2.BORDER_CONSTANT if padded else cv2.BORDER_REPLICATE
     inverse = cv2.WARP_INVERSE_MAP
     return Example(
         cv2.warpAffine(example.image, to_source, size[::-1], None, cv2.INTER_LINEAR | inverse, border, color),
         cv2.warpAffine(example.label, to_source, size[::-1], None, cv2.INTER_NEAREST | inverse, border, IGNORE),
     )
+
+
+def crop_map(
+    box: tuple[float, float, float, float], source: tuple[int, int], size: tuple[int, int]
+) -> tuple[np.ndarray, bool]:
+    """Returns the map from pixels of a crop to pixels of its image, and whether the crop is padded.
+
+    Args:
+      box: ``[x1, y1, x2, y2]`` in pixels of the image.
+      source: (height, width) of the image.
+      size: (height, width) of the crop.
+
+    Returns:
+      float64 ``[2, 3]``, which maps the numbers (x, y, 1) of a pixel; True if the box leaves the image.
+    """
+    x1, y1, x2, y2 = box
+    step_x, step_y = (x2 - x1) / size[1], (y2 - y1) / size[0]
+    to_source = np.array([[step_x, 0, x1 + step_x / 2 - 0.5], [0, step_y, y1 + step_y / 2 - 0.5]])
+    # Centers of the outermost pixels may lie up to half a pixel beyond those of the image. That is padding only where
+    # the box itself leaves the image. Elsewhere the edge is repeated.
+    return to_source, not min(x1, y1, source[1] - x2, source[0] - y2) > -1e-3

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+REPEATED = 1024  # Elements of a constant from which on its repetitions are left out.
+
 
 @contextlib.contextmanager
 def faster_check() -> Iterator[None]:
@@ -60,6 +62,40 @@ def narrow_constants(model: Any) -> Any:
                 if node.op_type == "Cast" and attribute.name == "to" and attribute.i == TensorProto.DOUBLE:
                     attribute.i = TensorProto.FLOAT
     return model
+
+
+def compact_constants(model: Any) -> Any:
+    """Stores large constants that repeat along axes without the repetitions, in place, and returns the model.
+
+    The converter writes the zero of a ReLU as an array of the size of its input, for example. ``Expand`` repeats it.
+    """
+    from onnx import helper, numpy_helper
+
+    for graph in _graphs(model.graph):
+        repeats, shapes = [], []
+        for tensor in graph.initializer:
+            values = numpy_helper.to_array(tensor) if np.prod(tensor.dims) >= REPEATED else np.zeros(())
+            small = _without_repetitions(values)
+            if 2 * small.size > values.size:
+                continue
+            name, once, shape = tensor.name, f"{tensor.name}/once", f"{tensor.name}/shape"
+            tensor.CopyFrom(numpy_helper.from_array(small, once))
+            shapes.append(numpy_helper.from_array(np.array(values.shape, np.int64), shape))
+            repeats.append(helper.make_node("Expand", [once, shape], [name]))
+        graph.initializer.extend(shapes)
+        nodes = list(graph.node)
+        del graph.node[:]
+        graph.node.extend([*repeats, *nodes])
+    return model
+
+
+def _without_repetitions(values: np.ndarray) -> np.ndarray:
+    """Returns an array with length 1 along each axis along which its values are the same, to the bit."""
+    bits = values.view(f"u{values.itemsize}")
+    for axis in range(values.ndim):
+        first = bits.take([0], axis)
+        bits = first if (bits == first).all() else bits
+    return bits.view(values.dtype)
 
 
 def _graphs(graph: Any) -> Iterator[Any]:

@@ -10,7 +10,7 @@ from jax.extend.core import jaxpr_as_fun
 
 from jaxseg.data.semantic.transforms import image_size
 from jaxseg.inference.engine import TrainedModel
-from jaxseg.inference.onnx_adapters import faster_check, narrow_constants, replace_bool_where
+from jaxseg.inference.onnx_adapters import compact_constants, faster_check, narrow_constants, replace_bool_where
 from jaxseg.inference.onnx_files import INPUT, OnnxProgram, check_libraries
 from jaxseg.inference.stablehlo import Export, describe_export, make_function
 
@@ -69,7 +69,7 @@ def convert(function: Callable[[Any], dict[str, jax.Array]], spec: jax.ShapeDtyp
             model = to_onnx(flat, [spec], input_names=[INPUT], output_names=names)
     finally:
         logging.disable(before)
-    return replace_bool_where(narrow_constants(model))
+    return replace_bool_where(narrow_constants(compact_constants(model)))
 
 
 def _values(outputs: dict[str, jax.Array]) -> list[jax.Array]:

@@ -105,6 +105,27 @@ def test_the_faster_check_decides_as_the_converters_own(monkeypatch):
     assert len(searched) == 5, "after the context, the converter's own check is back"
 
 
+def test_constants_that_repeat_are_stored_once():
+    onnx = pytest.importorskip("onnx")
+    from jaxseg.inference.onnx_adapters import compact_constants
+
+    rows = np.broadcast_to(np.arange(32, dtype=np.float32), (1, 64, 32))
+    arrays = {"zeros": np.full((1, 64, 32), -0.0, np.float32), "rows": rows, "all": np.arange(2048.0, dtype=np.float32)}
+    arrays["all"] = arrays["all"].reshape(1, 64, 32)
+    constants = [onnx.numpy_helper.from_array(array.copy(), name) for name, array in arrays.items()]
+    kind = onnx.TensorProto.FLOAT, [1, 64, 32]
+    model = make_model([onnx.helper.make_node("Sum", ["x0", *arrays], ["y"])], [kind], kind, constants)
+    before = model.ByteSize()
+    given = np.random.default_rng(0).normal(size=(1, 64, 32)).astype(np.float32)
+    (found,) = run_model(compact_constants(model), given)
+    np.testing.assert_allclose(found, given + arrays["rows"] + arrays["all"], rtol=1e-6)
+    assert {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer if tensor.data_type == 1} == {
+        "zeros/once": (1, 1, 1), "rows/once": (1, 1, 32), "all": (1, 64, 32),
+    }  # fmt: skip
+    assert np.signbit(onnx.numpy_helper.to_array(model.graph.initializer[0])).all()
+    assert model.ByteSize() < before / 2
+
+
 def test_a_missing_library_is_one_line_that_names_the_extra(monkeypatch, trained, tmp_path, capsys):
     monkeypatch.setattr(onnx_files.importlib.util, "find_spec", lambda name: None)
     arguments = ["export", "--workdir", str(trained[0]), "--format", "onnx", "--output", str(tmp_path / "model.onnx")]

@@ -11,6 +11,8 @@ from PIL import Image
 from served import serve_in_thread
 from test_server import NAMES, BrightPredictor, encoded, server_app
 
+from jaxseg.inference.results import InstanceResult
+
 pytestmark = pytest.mark.slow
 COLORED = "Number(canvas.dataset.colored)"
 
@@ -28,6 +30,21 @@ class HalfSurePredictor(BrightPredictor):
             return result
 
         return engine._replace(finish=finish)
+
+
+class TwoObjectsPredictor(BrightPredictor):
+    """Finds a sure and an unsure object of 10x10 pixels side by side in every image."""
+
+    task, class_names = "instances", ("background", "cat", "dog")
+
+    def engine(self, **options):
+        def finish(prepared, pending):
+            boxes, masks = np.float32([[5, 5, 15, 15], [20, 5, 30, 15]]), np.ones((2, 28, 28), np.float32)
+            return InstanceResult(
+                prepared.image, boxes, np.float32([0.9, 0.4]), np.array([1, 2]), masks, self.class_names
+            )
+
+        return super().engine(**options)._replace(finish=finish)
 
 
 @pytest.fixture(scope="module")
@@ -135,6 +152,33 @@ def test_a_pasted_picture_is_answered(page):
         "document.dispatchEvent(new ClipboardEvent('paste', { clipboardData: data })); }"
     )
     session.wait("find('status').textContent.startsWith('8 x 6 pixels')")
+
+
+def test_objects_are_listed_and_thinned_out_by_the_threshold(tmp_path):
+    path = tmp_path / "photograph.png"
+    path.write_bytes(encoded(20, 40))
+    with (
+        serve_in_thread(server_app.make_app(TwoObjectsPredictor())) as (host, port),
+        open_page(f"http://{host}:{port}/", tmp_path) as session,
+    ):
+        session.wait("info.task === 'instances'")
+        assert session.run("find('about').textContent").startswith("Objects: cat, dog. Images")
+        session.drop_file(path, "#drop")
+        session.wait("canvas.dataset.colored")
+        rows = "[...document.querySelectorAll('#classes tr')].map(row => row.innerText.split(/\\s+/).join(' '))"
+        colored, empty = session.run(COLORED), "getComputedStyle(find('no-classes')).display"
+        assert colored == 144, "the mask reaches a pixel beyond its box, as torchvision pastes it"
+        assert (session.run(rows), session.run(empty)) == (["cat 1 90 %"], "none")
+        assert session.run("canvas.width") == 800, "small photographs are enlarged for the names"
+        session.run("find('threshold').value = 0.3; draw()")
+        assert session.run(COLORED) == 2 * colored
+        assert session.run(rows) == ["cat 1 90 %", "dog 1 40 %"]
+        assert session.run("canvas.getAttribute('aria-label')").endswith("1 x cat, 1 x dog.")
+        session.run("find('threshold').value = 0.95; draw()")
+        assert session.run(COLORED) == 0
+        assert session.run(f"{empty} + find('no-classes').textContent") == "blockNo object reaches the threshold."
+        mask = np.asarray(Image.open(download(session, tmp_path, "save-mask", "mask.png")).convert("L"))
+        assert (mask.shape, mask.max()) == ((20, 40), 0), "a mask has the size of the photograph"
 
 
 def test_the_page_fits_a_phone(page):

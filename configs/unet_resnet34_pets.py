@@ -12,5 +12,5 @@ from jaxseg.configs import unet_pets_strong
 def get_config():
     config = unet_pets_strong.get_config()
     config.model = {"name": "unet_resnet", "depth": 34, "width": 64, "norm": "batch"}
-    config.optimizer.learning_rate = 5e-4  # low enough for an encoder that has learnt already
+    config.optimizer.learning_rate = 5e-4  # low enough for an encoder that has learned already
     return config

@@ -87,12 +87,12 @@ def take_steps(run: Run, state: TrainState) -> TrainState:
                 state, new_logs = steps.train(state, steps.place(batch))
             run.profile.done(step, new_logs)
             if logs is not None:
-                note(run, step - 1, logs)
+                report_step(run, step - 1, logs)
             logs = {**new_logs, "data_wait": waited}
             stops = run.stopped.poll()
             saves = stops or evaluates(run, step) or is_due(step, config.train.checkpoint_every)
             if saves or step == total:
-                note(run, step, logs)
+                report_step(run, step, logs)
                 logs = None
             if saves and step < total:
                 save(run, state)
@@ -112,7 +112,7 @@ def is_due(step: int, every: int) -> bool:
     return every > 0 and step % every == 0
 
 
-def note(run: Run, step: int, logs: Mapping[str, Any]) -> None:
+def report_step(run: Run, step: int, logs: Mapping[str, Any]) -> None:
     """Reports a step.
 
     Raises:

@@ -28,7 +28,7 @@ from jaxseg.run.open_run import Run, Watch, prepare, start_run, watched_process
 from jaxseg.run.signals import Interrupted
 from jaxseg.run.state import TrainState
 from jaxseg.storage import make_folder
-from jaxseg.train import evaluate, evaluates, finish_run, is_due, note
+from jaxseg.train import evaluate, evaluates, finish_run, is_due, report_step
 
 
 class Together(NamedTuple):
@@ -137,11 +137,11 @@ def take_steps(together: Together, states: TrainState) -> TrainState:
             # Read the logs of the step before while the device works on this one.
             states, new_logs = steps.train(states, steps.place(batch))
             if logs is not None:
-                note_all(together, step - 1, logs)
+                report_steps(together, step - 1, logs)
             logs = {**new_logs, "data_wait": np.full(len(runs), waited)}
             saves = first.stopped.poll() or evaluates(first, step) or is_due(step, config.train.checkpoint_every)
             if saves or step == total:
-                note_all(together, step, logs)
+                report_steps(together, step, logs)
                 logs = None
             if saves and step < total:
                 save(together, states)
@@ -163,11 +163,11 @@ def training_data(run: Run) -> Any:
     )
 
 
-def note_all(together: Together, step: int, logs: Mapping[str, jax.Array]) -> None:
+def report_steps(together: Together, step: int, logs: Mapping[str, jax.Array]) -> None:
     """Reports a step of each run."""
     logs = jax.device_get(logs)
     for number, run in enumerate(together.runs):
-        note(run, step, {name: values[number] for name, values in logs.items()})
+        report_step(run, step, {name: values[number] for name, values in logs.items()})
 
 
 def save(together: Together, states: TrainState) -> list[TrainState]:

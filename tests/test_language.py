@@ -1,7 +1,10 @@
 """Language rules that a program can check; the rest of them is in .github/CONTRIBUTING.md."""
 
 import ast
+import inspect
+import io
 import re
+import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -52,10 +55,17 @@ def documented(path: Path) -> Iterator[tuple[ast.AST, str]]:
             yield node, text
 
 
-def is_property(node: ast.AST) -> bool:
-    """Returns whether a function is read like an attribute, so that a noun describes it."""
-    names = [getattr(each, "attr", getattr(each, "id", "")) for each in getattr(node, "decorator_list", ())]
-    return any(name in ("property", "cached_property", "fixture") for name in names)
+def asides(path: Path) -> Iterator[tuple[int, str]]:
+    """Yields the comments and the texts of a file, such as messages, with their lines; docstrings are left out."""
+    text = path.read_text()
+    documentation = {docstring for _, docstring in documented(path)}
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type == tokenize.COMMENT:
+            yield token.start[0], token.string
+    for node in ast.walk(ast.parse(text)):
+        is_text = isinstance(node, ast.Constant) and isinstance(node.value, str)
+        if is_text and inspect.cleandoc(node.value) not in documentation:
+            yield node.lineno, node.value
 
 
 def starts_with_verb(docstring: str) -> bool:
@@ -90,7 +100,7 @@ def faults(root: Path, check) -> list[str]:
 
 def test_functions_start_with_a_verb(root):
     def check(node, text):
-        if isinstance(node, ast.FunctionDef) and not is_property(node) and not starts_with_verb(text):
+        if isinstance(node, ast.FunctionDef) and not starts_with_verb(text):
             yield text.splitlines()[0]
 
     assert not faults(root, check)
@@ -110,6 +120,14 @@ def test_avoided_words_do_not_appear(root):
         )
 
     assert not faults(root, check)
+
+
+def test_avoided_words_are_in_no_comment_and_no_message(root):
+    found = []
+    for path in sources(root):
+        for line, text in asides(path):
+            found += [f"{path.relative_to(root)}:{line}: {match[0]}" for match in AVOIDED.finditer(text)]
+    assert not found
 
 
 def test_spelling_is_american(root):

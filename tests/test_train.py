@@ -30,14 +30,14 @@ def final_state(folder, config=None):
 
 def interrupt_at(monkeypatch, step, signum):
     """Sends this process a signal when a step is reported."""
-    note = training.note
+    report_step = training.report_step
 
     def note_and_interrupt(run, number, logs):
-        note(run, number, logs)
+        report_step(run, number, logs)
         if number == step:
             os.kill(os.getpid(), signum)
 
-    monkeypatch.setattr(training, "note", note_and_interrupt)
+    monkeypatch.setattr(training, "report_step", note_and_interrupt)
 
 
 def test_a_run_leaves_what_it_promises(trained):
@@ -120,14 +120,14 @@ def test_a_signal_saves_and_the_run_resumes_to_the_bit(trained, tmp_path, monkey
 
 @pytest.mark.slow
 def test_the_cache_may_be_deleted_in_mid_run(trained, tmp_path, monkeypatch):
-    note = training.note
+    report_step = training.report_step
 
     def note_and_delete(run, step, logs):
-        note(run, step, logs)
+        report_step(run, step, logs)
         if step == 2:
             shutil.rmtree(tmp_path / "data" / "cache")
 
-    monkeypatch.setattr(training, "note", note_and_delete)
+    monkeypatch.setattr(training, "report_step", note_and_delete)
     training.train(tiny_config(data__cache=True, data__dir=str(tmp_path / "data")), tmp_path / "run")
     chex.assert_trees_all_equal(final_state(tmp_path / "run"), final_state(trained[0]))
 

@@ -51,17 +51,17 @@ def together(tmp_path_factory):
     folder = tmp_path_factory.mktemp("together")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(jax, "devices", lambda *_: jax.local_devices()[:1])
-        note_all = training.note_all
+        report_steps = training.report_steps
 
         def note_and_interrupt(runs, step, logs):
-            note_all(runs, step, logs)
+            report_steps(runs, step, logs)
             if step == 2:
                 os.kill(os.getpid(), signal.SIGTERM)
 
-        patch.setattr(training, "note_all", note_and_interrupt)
+        patch.setattr(training, "report_steps", note_and_interrupt)
         with pytest.raises(Interrupted, match="SIGTERM after step"):
             train_together(tiny_config(**SGD), folder, seeds=2)
-        patch.setattr(training, "note_all", note_all)
+        patch.setattr(training, "report_steps", report_steps)
         return folder, train_together(tiny_config(**SGD), folder, seeds=2)
 
 

@@ -60,7 +60,7 @@ def choose_device(platform: str) -> torch.device:
     if platform == "gpu" and torch.cuda.is_available():
         torch.cuda.init()  # Memory statistics fail on a device that nothing has used yet.
         return torch.device("cuda:0")
-    raise ValueError(f"--against torch: jax uses a {platform}, of which PyTorch knows nothing here; JAX_PLATFORMS=cpu?")
+    raise ValueError(f"--against torch: jax uses a {platform}; expected a device of PyTorch. Set JAX_PLATFORMS=cpu.")
 
 
 def repeat(step: Callable[[], Any], device: torch.device) -> Callable[[int], None]:

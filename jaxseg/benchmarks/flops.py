@@ -39,7 +39,7 @@ def _of_equation(equation: Any) -> int:
     if name == "conv_general_dilated":
         kernel = equation.invars[1].aval
         outputs = kernel.shape[parameters["dimension_numbers"].rhs_spec[0]]
-        # Of a dilated input, all but one position in so many are zeros that nobody multiplies with.
+        # A dilated input has one value per this many positions; the rest are zeros, which need no multiplication.
         zeros = math.prod(parameters["lhs_dilation"])
         return 2 * equation.outvars[0].aval.size * kernel.size // (outputs * zeros)
     if name == "cond":

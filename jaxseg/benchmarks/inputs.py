@@ -1,4 +1,4 @@
-"""The input pipeline: alone, beside a bare decoding of the same images, and feeding the training step."""
+"""The input pipeline alone, decoding of the same images alone, and the training step that the pipeline feeds."""
 
 import contextlib
 import itertools
@@ -28,8 +28,8 @@ def input_contenders(
     Args:
       experiment: the run.
       source: the training split.
-      state: for the step; used up.
-      resources: closes what is open when all is measured.
+      state: the state that the step begins with; the step donates its memory.
+      resources: closes what was opened, after the measurements.
     """
     config = experiment.config
     size = config.train.batch_size
@@ -42,7 +42,7 @@ def input_contenders(
     )
     ahead = 1 + (AHEAD_EACH * config.data.workers or AHEAD)
 
-    def drain() -> None:  # what was prepared in others' turns does not count
+    def drain() -> None:  # what was prepared while other contenders ran does not count
         _take(stream, ahead)
 
     decoding = _decoding(source, size, resources)
@@ -65,7 +65,7 @@ class Steps:
 
     Args:
       experiment: the run.
-      state: the state to begin with; used up.
+      state: the state to begin with; the step donates its memory.
     """
 
     def __init__(self, experiment: Experiment, state: TrainState):

@@ -70,7 +70,7 @@ class Machine(NamedTuple):
 
     @property
     def chip(self) -> Chip:
-        """One of its devices."""
+        """Returns one of its devices."""
         return CHIPS[self.kind]
 
 

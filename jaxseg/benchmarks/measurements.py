@@ -115,7 +115,7 @@ def _subject(config: ml_collections.ConfigDict, options: Options, *, needs_data:
         classes = options.classes or class_count(config)
         names = tuple(f"class {number}" for number in range(classes))
         palette = np.zeros((classes, 3), np.uint8)
-        if config.train.steps is None:  # epochs of what? The rate that they make is all that depends on it.
+        if config.train.steps is None:  # without data, only the learning rate depends on it
             config.train.steps = config.optimizer.warmup_steps + 1000
     else:
         source = open_source(config.data, config.data.train)
@@ -128,15 +128,15 @@ def _subject(config: ml_collections.ConfigDict, options: Options, *, needs_data:
 def _train(subject: Subject, resources: contextlib.ExitStack) -> list[Contender]:
     del resources
     state = ours.first_state(subject.experiment)
-    theirs = _theirs(subject, state, training=True)  # it copies from the state, which the step uses up
-    return [ours.train_contender(subject.experiment, state), *theirs, *_peaks(subject)]
+    others = _counterparts(subject, state, training=True)  # it copies from the state, which the step uses up
+    return [ours.train_contender(subject.experiment, state), *others, *_peaks(subject)]
 
 
 def _predict(subject: Subject, resources: contextlib.ExitStack) -> list[Contender]:
     del resources
     state = ours.lively_state(subject.experiment)
-    theirs = _theirs(subject, state, training=False)
-    return [ours.predict_contender(subject.experiment, state), *theirs, *_peaks(subject)]
+    others = _counterparts(subject, state, training=False)
+    return [ours.predict_contender(subject.experiment, state), *others, *_peaks(subject)]
 
 
 def _input(subject: Subject, resources: contextlib.ExitStack) -> list[Contender]:
@@ -171,7 +171,7 @@ MEASURED: dict[str, Callable[[Subject, contextlib.ExitStack], list[Contender]]] 
 }
 
 
-def _theirs(subject: Subject, state: Any, *, training: bool) -> list[Contender]:
+def _counterparts(subject: Subject, state: Any, *, training: bool) -> list[Contender]:
     if not subject.options.against_torch:
         return []
     from jaxseg.benchmarks.against_torch import torch_contenders

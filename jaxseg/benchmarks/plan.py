@@ -49,7 +49,7 @@ class Memory(NamedTuple):
 
     @property
     def total(self) -> int:
-        """Sum of all kinds."""
+        """Returns the sum of all kinds."""
         return sum(self)
 
 

@@ -12,7 +12,7 @@ from jaxseg.data.semantic.planned_batches import stack_planned
 from jaxseg.data.semantic.transforms import crop_size
 from jaxseg.types import AnyBatch, Batch, Example, InstanceBatch, InstanceExample, Objects
 
-OBJECTS = 8  # of an image, where there is room for so many; COCO has seven
+OBJECTS = 8  # objects per image, or max_objects if that is less; COCO has seven
 
 
 def random_batch(config: Any, classes: int, size: tuple[int, int]) -> Batch | InstanceBatch:

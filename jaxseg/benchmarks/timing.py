@@ -14,7 +14,7 @@ def nothing() -> None:
 
 
 class Contender(NamedTuple):
-    """One of the things that are measured in turns.
+    """One of the programs that are timed in turns.
 
     Attributes:
       framework: "jaxseg", "torch" or "jax".
@@ -40,7 +40,7 @@ class Contender(NamedTuple):
 
 
 class Timing(NamedTuple):
-    """Of one contender over all rounds.
+    """The measured times of one contender over all rounds.
 
     Attributes:
       seconds: the median time that it takes once.

@@ -44,7 +44,7 @@ def detector(model: Any, state: TrainState) -> nn.Module:
     anchors = detection.anchor_utils.AnchorGenerator(
         tuple(map(tuple, model.anchor_sizes)), (tuple(model.anchor_ratios),) * len(model.anchor_sizes)
     )
-    theirs = mask.MaskRCNN(
+    module = mask.MaskRCNN(
         _backbone(torchvision, model, norm, head_norm),
         rpn_anchor_generator=anchors,
         rpn_head=faster.RPNHead(channels, anchors.num_anchors_per_location()[0], conv_depth=model.version),
@@ -56,9 +56,9 @@ def detector(model: Any, state: TrainState) -> nn.Module:
     )
     variables = jax.device_get({"params": state.params, "batch_stats": state.batch_stats})
     weights = to_state_dict(variables, MAPPINGS[model.version])
-    theirs.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in weights.items()})
-    theirs.transform = AsTheyAre()
-    return theirs
+    module.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in weights.items()})
+    module.transform = AsTheyAre()
+    return module
 
 
 def detector_inputs(config: Any, batch: InstanceBatch, *, training: bool) -> tuple:
@@ -79,7 +79,7 @@ def detector_inputs(config: Any, batch: InstanceBatch, *, training: bool) -> tup
 
 
 class AsTheyAre(nn.Module):
-    """Stands in front of torchvision's detector and behind it; it resizes no images and pastes no masks."""
+    """A transform for torchvision's detector that resizes no images and pastes no masks."""
 
     def forward(self, images: list[torch.Tensor], targets: Any = None) -> tuple[Any, Any]:
         """Returns images that are equally large as one batch, and the targets."""

@@ -11,7 +11,7 @@ from jaxseg.models.fcn_vgg import SKIPS
 
 
 class TorchFCNVGG(nn.Module):
-    """Takes ``[b, 3, h, w]`` to logits ``[b, k, h, w]``.
+    """The FCN on VGG16 in PyTorch: images ``[b, 3, h, w]`` to logits ``[b, k, h, w]``.
 
     Args:
       model: jaxseg's ``FCNVGG``, from which the fields are read.

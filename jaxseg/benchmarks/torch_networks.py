@@ -26,11 +26,11 @@ class Network(NamedTuple):
     """A network with a random batch.
 
     Attributes:
-      make: makes the module; equal ones each time.
+      make: makes the module, with the same weights each time.
       inputs: its arguments, on the CPU.
       loss: ``(outputs, *targets) -> loss``.
-      targets: what the loss takes besides, on the CPU.
-      modes: those in which the network can be run.
+      targets: further arguments of the loss, on the CPU.
+      modes: the modes in which the network can be run.
     """
 
     make: Callable[[], nn.Module]
@@ -59,7 +59,7 @@ def make_network(experiment: Experiment, state: TrainState, *, training: bool) -
     batch = random_batch(config, len(experiment.task.classes.names), size)
     if config.task == "instances":
         inputs = detector_inputs(config, batch, training=training)
-        # torch.compile would compile anew for every number of regions.
+        # torch.compile would compile again for every number of regions.
         return Network(lambda: copy.deepcopy(module), inputs, _sum_of_losses, (), ("eager", "channels_last"))
     return Network(
         lambda: copy.deepcopy(module),
@@ -71,15 +71,17 @@ def make_network(experiment: Experiment, state: TrainState, *, training: bool) -
 
 
 def check_parameters(name: str, module: nn.Module, state: TrainState) -> None:
-    """Sees that both networks are of one size.
+    """Checks that both networks have the same number of parameters.
 
     Raises:
       ValueError: they are not.
     """
-    ours = sum(leaf.size for leaf in jax.tree.leaves(state.params))
-    theirs = sum(parameter.numel() for parameter in module.parameters())
-    if ours != theirs:
-        raise ValueError(f"{name} has {ours} parameters, its counterpart in PyTorch {theirs}: not to be compared")
+    expected = sum(leaf.size for leaf in jax.tree.leaves(state.params))
+    found = sum(parameter.numel() for parameter in module.parameters())
+    if found != expected:
+        raise ValueError(
+            f"{name} has {found} parameters in PyTorch; expected {expected}, as in jaxseg: not to be compared"
+        )
 
 
 def _label(batch: Batch) -> torch.Tensor:

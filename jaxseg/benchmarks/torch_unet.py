@@ -8,7 +8,7 @@ from torch.nn import functional
 
 
 class TorchUNet(nn.Module):
-    """Takes ``[b, 3, h, w]`` to logits ``[b, k, h', w']``.
+    """The U-Net in PyTorch: images ``[b, 3, h, w]`` to logits ``[b, k, h', w']``.
 
     Args:
       model: jaxseg's ``UNet``, from which the fields are read.

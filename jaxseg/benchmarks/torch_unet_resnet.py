@@ -10,7 +10,7 @@ from jaxseg.benchmarks.torch_import import import_torchvision
 
 
 class TorchUNetResNet(nn.Module):
-    """Takes ``[b, 3, h, w]`` to logits ``[b, k, h, w]``.
+    """The U-Net on a ResNet in PyTorch: images ``[b, 3, h, w]`` to logits ``[b, k, h, w]``.
 
     Args:
       model: jaxseg's ``UNetResNet``, from which the fields are read.

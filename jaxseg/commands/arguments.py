@@ -15,7 +15,7 @@ CHANGE = re.compile(r"--(no)?config\.([\w.]+)(=(.*))?", re.DOTALL)
 
 
 class Parser(argparse.ArgumentParser):
-    """Parser of one command. ``--help`` starts with the docstring of the command's file.
+    """The parser of one command. ``--help`` starts with the docstring of the command's file.
 
     Args:
       name: of the command.

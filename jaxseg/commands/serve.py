@@ -45,7 +45,7 @@ def main(arguments: list[str]) -> None:
     check_libraries()
     process.prepare()
 
-    # OpenCV reads some formats whose size Pillow cannot tell before they are decoded.
+    # OpenCV decodes some formats before Pillow can tell their size, so it needs the limit too.
     os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(options.max_pixels))
     with listen(options.host, options.port) as listener:
         serve(options, listener)

@@ -136,7 +136,7 @@ def _turn_to_page(image: Image.Image, options: ReadOptions, notes: list[str]) ->
     if pages > 1:
         image.seek(options.page)
         if options.page == 0:
-            notes.append(f"has {pages} pages, of which the first is read (config.data.page)")
+            notes.append(f"has {pages} pages; the first is read (config.data.page)")
 
 
 def _decode_by_pillow(image: Image.Image, encoded: bytes, options: ReadOptions, notes: list[str]) -> np.ndarray:

@@ -55,7 +55,7 @@ class Notice(NamedTuple):
 
 
 class Notices:
-    """Counts notices by kind and keeps the first file of each.
+    """A counter of notices by kind that keeps the first file of each.
 
     Example:
       >>> notices = Notices()

@@ -7,7 +7,7 @@ import numpy as np
 from jaxseg.data.report import Notice
 from jaxseg.data.statistics import Statistics
 
-ALIKE_BITS = 4  # of 64: images whose hashes differ in at most this many bits are near-duplicates
+ALIKE_BITS = 4  # of 64: images with hashes that differ in at most this many bits are near-duplicates
 FLAT_BITS = 6  # hashes with fewer bits are those of nearly uniform images, which all look alike
 LEAST_RANGE = 0.25  # a range of values below this share of the other split's is a problem
 

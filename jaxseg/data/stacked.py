@@ -11,7 +11,7 @@ from jaxseg.types import AnyBatch
 
 
 class StackedBatches(NamedTuple):
-    """Stacks the batches that several runs have at the same step.
+    """A function from a step to the stacked batches of several runs.
 
     Attributes:
       datasets: the batches of each run, by step.

@@ -11,8 +11,8 @@ from PIL import Image, UnidentifiedImageError
 
 from jaxseg.types import IGNORE, Record, Source
 
-MOST_READ = 200  # images of a split whose pixels are read
-MOST_HASHED = 5000  # images of a split that are compared with those of other splits
+MOST_READ = 200  # largest number of images per split that are read
+MOST_HASHED = 5000  # largest number of images per split that are compared with other splits
 THREADS = 4
 
 

@@ -108,7 +108,7 @@ def _following(iterator: grain.DatasetIterator) -> AnyBatch | None:
             f"{error} (A worker that dies has often run out of memory, or of shared memory, which is small in many "
             "containers; config.data.workers=0 needs none.)"
         ) from error
-    # Copied, so that the shared memory is free again as soon as possible, whatever is done with the batch.
+    # The copy frees the shared memory at once, even if the batch is kept.
     return None if batch is None else type(batch)(*(None if array is None else np.array(array) for array in batch))
 
 

@@ -10,10 +10,9 @@ import cv2
 
 
 def begin_work() -> None:
-    """Makes this process a good worker: it leaves signals to its parent, and outlives it by no more than a moment."""
-    cv2.setNumThreads(1)  # the workers share the cores among them already
-    # Ctrl-C, and whatever else is meant for the group of its parent, is for the parent, which ends its workers in good
-    # order when it has saved.
+    """Prepares a worker process: it leaves signals to its parent, and ends soon after its parent has ended."""
+    cv2.setNumThreads(1)  # the workers already share the cores
+    # Signals to the group of processes, such as Ctrl-C, are for the parent. It ends its workers after it has saved.
     os.setsid()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_die_with_parent, daemon=True).start()

@@ -21,7 +21,7 @@ class Ensemble(NamedTuple):
 
     @property
     def coarsest_stride(self) -> int:
-        """The stride of the coarsest feature map."""
+        """Returns the stride of the coarsest feature map."""
         return self.member.coarsest_stride
 
     def apply(self, variables: dict[str, Any], image: jax.Array, **options: Any) -> dict[str, jax.Array]:

@@ -61,7 +61,7 @@ class Region(NamedTuple):
 
 
 class Writer:
-    """Writes the files of results into a folder; threads may share it.
+    """A writer of the files of results into a folder; threads may share it.
 
     Args:
       folder: exists.

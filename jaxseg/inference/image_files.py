@@ -31,7 +31,7 @@ class Listing(NamedTuple):
 
     @property
     def note(self) -> str:
-        """What was left out in one line, or ""."""
+        """Describes what was left out in one line, or ""."""
         parts = [f"{count} {reason}" for reason, count in sorted(self.skipped.items())]
         return f"left out: {', '.join(parts)}" if parts else ""
 

@@ -44,12 +44,12 @@ class InstanceResult(ImageResult):
 
     @property
     def names(self) -> list[str]:
-        """The name of each object's class."""
+        """Returns the name of each object's class."""
         return [self.class_names[number] for number in self.class_ids]
 
     @property
     def masks(self) -> np.ndarray:
-        """A mask per object, bool ``[d, h, w]``; large for many objects in a large image, see ``mask_of``."""
+        """Returns a mask per object, bool ``[d, h, w]``: large for many objects in a large image, see ``mask_of``."""
         masks = [self.mask_of(slot) for slot in range(len(self.scores))]
         return np.stack(masks) if masks else np.zeros((0, *self.size), bool)
 
@@ -59,12 +59,12 @@ class InstanceResult(ImageResult):
 
     @property
     def shown(self) -> np.ndarray:
-        """The objects that are drawn: those with a score of at least ``shown_score``, at most 255."""
+        """Returns the indices of the drawn objects: those with a score of at least ``shown_score``, at most 255."""
         return np.flatnonzero(self.scores >= self.shown_score)[:MOST_SHOWN]
 
     @property
     def mask(self) -> np.ndarray:
-        """uint8 ``[h, w]``: 0 for the background, else 1 + the number of the best drawn object at that pixel."""
+        """Returns uint8 ``[h, w]``: 0 for the background, else 1 + the index of the best drawn object at that pixel."""
         numbers = np.zeros(self.size, np.uint8)
         for number, slot in reversed(list(enumerate(self.shown, start=1))):
             numbers[self.mask_of(slot)] = number
@@ -72,12 +72,12 @@ class InstanceResult(ImageResult):
 
     @property
     def mask_palette(self) -> np.ndarray:
-        """The colors of a mask file, uint8 ``[n, 3]``."""
+        """Returns the colors of a mask file, uint8 ``[n, 3]``."""
         return np.concatenate([np.zeros((1, 3), np.uint8), distinct_colors(len(self.shown))])
 
     @property
     def summary(self) -> str:
-        """The names and scores of the drawn objects, for the console."""
+        """Returns the names and scores of the drawn objects, for the console."""
         return ", ".join(self.annotations().titles) or "nothing found"
 
     def annotations(self) -> pictures.Annotations:

@@ -49,12 +49,12 @@ class Predictor:
 
     @property
     def task(self) -> str:
-        """The kind of segmentation, "semantic" or "instances"."""
+        """Returns the kind of segmentation, "semantic" or "instances"."""
         return self.trained.config.task
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """A name per class."""
+        """Returns a name per class."""
         return self.trained.class_names
 
     def predict(self, images: Any, **options: Any) -> Any:

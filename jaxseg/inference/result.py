@@ -12,7 +12,7 @@ NOTEBOOK_SIDE = 1024  # Longer side of the picture in a notebook, in pixels.
 
 
 class ImageResult:
-    """What both kinds of result can do; subclasses draw and list themselves."""
+    """The base of both kinds of result, with what they have in common."""
 
     image: np.ndarray
     mask: np.ndarray
@@ -20,12 +20,12 @@ class ImageResult:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Height and width of the image."""
+        """Returns height and width of the image."""
         return self.image.shape[:2]
 
     @property
     def name(self) -> str:
-        """The stem of the image's file, or "image" for an array."""
+        """Returns the stem of the image's file, or "image" for an array."""
         return pathlib.Path(self.path).stem if self.path else "image"
 
     def overlay(self) -> np.ndarray:

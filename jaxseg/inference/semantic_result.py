@@ -41,40 +41,40 @@ class SemanticResult(ImageResult):
 
     @property
     def areas(self) -> np.ndarray:
-        """The number of pixels of each class, ``[k]``."""
+        """Returns the number of pixels of each class, ``[k]``."""
         return _bincount(self.mask, len(self.class_names))
 
     @property
     def class_ids(self) -> np.ndarray:
-        """The classes in the mask, ascending, ``[n]``."""
+        """Returns the classes in the mask, ascending, ``[n]``."""
         return np.flatnonzero(self.areas)
 
     @property
     def masks(self) -> np.ndarray:
-        """A mask per class in ``class_ids``, bool ``[n, h, w]``."""
+        """Returns a mask per class in ``class_ids``, bool ``[n, h, w]``."""
         return self.mask[None] == self.class_ids[:, None, None].astype(self.mask.dtype)
 
     @property
     def boxes(self) -> np.ndarray:
-        """The box around the pixels of each class in ``class_ids``, float32 ``[n, 4]``."""
+        """Returns the box around the pixels of each class in ``class_ids``, float32 ``[n, 4]``."""
         boxes = [cv2.boundingRect((self.mask == number).astype(np.uint8)) for number in self.class_ids]
         return np.array([(x, y, x + w, y + h) for x, y, w, h in boxes], np.float32).reshape(-1, 4)
 
     @property
     def scores(self) -> np.ndarray | None:
-        """The mean confidence of each class in ``class_ids``, ``[n]``; None without ``confidence``."""
+        """Returns the mean confidence of each class in ``class_ids``, ``[n]``; None without ``confidence``."""
         if self.confidence is None:
             return None
         return np.array([self.confidence[self.mask == number].mean() / 255 for number in self.class_ids], np.float32)
 
     @property
     def mask_palette(self) -> np.ndarray:
-        """The colors of a mask file, uint8 ``[k, 3]``."""
+        """Returns the colors of a mask file, uint8 ``[k, 3]``."""
         return self.palette
 
     @property
     def summary(self) -> str:
-        """The share of each class, for the console."""
+        """Returns the share of each class, for the console."""
         return ", ".join(f"{one['name']} {one['share']:.1%}" for one in self.entries()[0]["classes"])
 
     def overlay(self) -> np.ndarray:

@@ -41,7 +41,7 @@ class Limits(NamedTuple):
 
 
 class QueueFull(Exception):
-    """As many requests wait as the limit allows."""
+    """The error of a request that comes when the queue is full."""
 
 
 class ImageTooLarge(ValueError):
@@ -57,7 +57,7 @@ class _Request(NamedTuple):
 
 
 class Service:
-    """Predicts encoded images in a thread; use it as a context manager, which stops the thread at its end.
+    """A thread that predicts encoded images; use it as a context manager, which stops the thread at its end.
 
     Args:
       predictor: makes the results.
@@ -129,7 +129,7 @@ class Service:
             if OPENCV_LIMIT in str(error):
                 raise ImageTooLarge(f"the image has too many pixels; expected at most {self.limits.pixels}.") from error
             raise
-        self._check_size(*pixels.shape[1::-1])  # OpenCV decodes some formats whose headers Pillow does not read.
+        self._check_size(*pixels.shape[1::-1])  # OpenCV decodes some formats that Pillow has no header of.
         return pixels, None
 
     def _check_size(self, width: int, height: int) -> None:

@@ -39,7 +39,7 @@ class Grid(NamedTuple):
 
     @property
     def side(self) -> int:
-        """What the model predicts of each tile."""
+        """Returns the side of the part of each tile that the model predicts."""
         return self.read - 2 * self.margin
 
 

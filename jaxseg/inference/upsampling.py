@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-STRIP = 1 << 23  # Logits that a strip has at most, so that it takes tens of megabytes.
+STRIP = 1 << 23  # Largest number of logits in a strip, which takes tens of megabytes.
 SMALLEST = 128  # Sides up to this length share a program; longer ones are rounded up to quarters of an octave.
 
 

@@ -34,7 +34,7 @@ KINDS = {"bbox": "bbox", "segm": "segmentation"}  # for boxes and masks: name in
 SCORES = tuple(f"{kind}_{number}" for kind in KINDS for number in NUMBERS)
 
 
-Entries = Sequence[Mapping[str, Any] | None]  # of the evaluator
+Entries = Sequence[Mapping[str, Any] | None]  # entries of the evaluator, per category and range of areas
 
 
 class Matches(NamedTuple):
@@ -112,7 +112,7 @@ def summarize(
       do: ``map``, or that of a pool of processes, which shares the work.
 
     Returns:
-      The scores by name, see ``SCORES``; None where there is nothing to score, such as no small object. Further
+      The scores by name, see ``SCORES``; None where there is nothing to score, such as no small object. In addition,
       ``bbox_AP_by_class`` and ``segm_AP_by_class``, the AP of each class; None for background and unused classes.
 
     Raises:
@@ -130,7 +130,7 @@ def summarize(
     by_number, by_class = {}, {}
     for kind, own in curves_by_kind(matches, len(scored_ids), do).items():
         for number, value in zip(NUMBERS, _numbers(own), strict=True):
-            by_number[f"{kind}_{number}"] = None if value < 0 else float(value)  # the evaluator has -1 for none
+            by_number[f"{kind}_{number}"] = None if value < 0 else float(value)  # the evaluator gives -1 for none
         of_category = dict(zip(scored_ids, map(_mean_precision, own), strict=True))
         by_class[f"{kind}_AP_by_class"] = [of_category.get(int(category)) for category in category_ids]
     return by_number | by_class

@@ -172,7 +172,7 @@ class UNet(nn.Module):
 
     @property
     def coarsest_stride(self) -> int:
-        """Pixels from one position of the coarsest map to the next."""
+        """Returns the number of pixels from one position of the coarsest map to the next."""
         return 1 << self.depth
 
     def output_size(self, height: int, width: int) -> tuple[int, int]:

@@ -31,12 +31,12 @@ from jaxseg.ops import winograd
 MIN_BLOCKED_CHANNELS = 48
 
 # With fewer channels or on larger maps, Winograd's transforms cost more than the products save. On two cores of an EPYC
-# (jax 0.10.2), in one run by turns, a step of the U-Net of 64 features (4 x 160 x 160) took 821 ms and 929 MiB. It took
-# 826 and 1051 with 64 x 64 channels too, 832 and 1032 with maps of 2**25 elements, 849 and 1114 with both.
+# (jax 0.10.2), in turns in one process, a step of the U-Net of 64 features (4 x 160 x 160) took 821 ms and 929 MiB. It
+# took 826 and 1051 with 64 x 64 channels too, 832 and 1032 with maps of 2**25 elements, 849 and 1114 with both.
 MIN_WINOGRAD_PRODUCTS = 64 * 128
 MAX_WINOGRAD_ELEMENTS = 2**23  # per map, 32 MiB in float32
 WINOGRAD_PIXELS = 3 * 3  # of a kernel; larger ones have no fast algorithm
-MANY_CHANNELS = 256  # with as many on both sides, the products save more than the transforms of a map of any size cost
+MANY_CHANNELS = 256  # with this many on both sides, the products always save more than the transforms cost
 
 
 class Geometry(NamedTuple):

@@ -6,7 +6,7 @@ operation is separable. It has two forms:
 - ``gather`` looks up the four values next to each sample. Its cost grows with the boxes alone. Its gradient adds one
   contribution per sample to the map: in one scatter of float32, or on a CPU in the order of few boxes at a time.
 - ``einsum`` multiplies the map with one matrix of weights (bins x positions) per axis. Its cost grows with the boxes
-  times the map. It and its gradient are matrix products only, so no order of additions is left open.
+  times the map. It and its gradient are matrix products only, so their additions have a fixed order.
 
 Milliseconds on two busy CPU cores, float32, 7x7 bins of 2x2 samples, forward / backward:
 
@@ -34,7 +34,7 @@ from jaxseg.ops import bilinear, bins
 from jaxseg.ops import boxes as box_ops
 from jaxseg.ops.bins import ADAPTIVE
 
-# Boxes whose gradients the CPU form scatters at once: few enough to stay in a cache.
+# Number of boxes per scatter of the CPU form: few enough to stay in a cache.
 _CPU_BOXES = 8
 
 

@@ -44,7 +44,7 @@ def set_switches(deterministic: bool = False) -> None:
 
 
 class _Unraisable:
-    """Hides errors of callbacks that come after their event loop has closed, and reports all others as before."""
+    """A hook that hides errors of callbacks of closed event loops, and reports all others as before."""
 
     def __init__(self, before: Callable[[Any], None]):
         self._before = before

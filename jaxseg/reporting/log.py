@@ -110,7 +110,7 @@ class Report:
 
     @property
     def images_per_second(self) -> float | None:
-        """The speed of training without the first step; None if it was not measured."""
+        """Returns the speed of training without the first step; None if it was not measured."""
         steps, seconds = self._timed
         return steps * self._batch_size / seconds if seconds else None
 

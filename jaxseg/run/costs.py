@@ -9,7 +9,7 @@ GIGA = 1 << 30
 
 
 class CompileTime:
-    """Counts the seconds that XLA spends on compiling while it is open."""
+    """A context that counts the seconds that XLA spends on compiling."""
 
     def __init__(self):
         self.seconds = 0.0

@@ -90,7 +90,7 @@ class Goodput:
 
     @property
     def seconds(self) -> dict[str, float]:
-        """The seconds of each activity since the start; "idle" has the rest."""
+        """Returns the seconds of each activity since the start; "idle" has the rest."""
         total = self._now() - self._start
         return {**self._seconds, IDLE: total - sum(self._seconds.values())}
 

@@ -158,12 +158,12 @@ def load_initial_weights(
     notes: tuple[str, ...] = ()
     if (run := as_path(weights)).is_dir():
         given = _of_run(run, config.model.name, leaves, family)
-        theirs = workdir.load(run)[1]
+        source_classes = workdir.load(run)[1]
     else:
         checkpoint = read_checkpoint(find_weights(weights))
         given, notes = _of_file(weights, checkpoint.arrays, model, leaves, family), checkpoint.notes
-        theirs = TORCHVISION_CLASSES.get((type(model), len(class_names)), ())
-    if class_names and theirs and tuple(theirs) != tuple(class_names):
+        source_classes = TORCHVISION_CLASSES.get((type(model), len(class_names)), ())
+    if class_names and source_classes and tuple(source_classes) != tuple(class_names):
         heads = [path for path in given if re.fullmatch(family.heads, _module(path))]
         given = {path: array for path, array in given.items() if path not in heads}
         notes = (*notes, "its classes have other names, so that its heads are not used") if heads else notes
@@ -218,14 +218,14 @@ def _of_run(folder: Path, name: str, leaves: dict[Variable, Any], family: Family
     given, problems = {}, []
     for path in sorted(leaves.keys() | state.keys()):
         entry, module = "/".join(path[1:]), _module(path)
-        ours, other = leaves.get(path), state.get(path)
-        if ours is None or other is None:
+        expected, other = leaves.get(path), state.get(path)
+        if expected is None or other is None:
             if not re.fullmatch(family.variants, module):
-                problems.append(f"  {entry}: {'not expected' if ours is None else 'missing'}")
-        elif ours.shape == other.shape:
+                problems.append(f"  {entry}: {'not expected' if expected is None else 'missing'}")
+        elif expected.shape == other.shape:
             given[path] = other
         elif not re.fullmatch(family.heads, module):
-            problems.append(f"  {entry}: shape {other.shape}, expected {ours.shape}")
+            problems.append(f"  {entry}: shape {other.shape}, expected {expected.shape}")
     if problems:
         raise ValueError(f"The run {folder} does not fit the model:\n" + "\n".join(problems))
     return given

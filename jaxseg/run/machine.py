@@ -29,9 +29,9 @@ def available_cores() -> int:
 
 def library_versions(frameworks: Iterable[ModuleType]) -> dict[str, str]:
     """Returns the versions of Python, of the main libraries and of the frameworks that jaxseg is compared with."""
-    ours = {name: metadata.version(name) for name in ("jax", "jaxlib", "flax", "optax", "numpy")}
-    theirs = {framework.__name__: str(framework.__version__) for framework in frameworks}
-    return {"python": platform.python_version(), **ours, **theirs}
+    libraries = {name: metadata.version(name) for name in ("jax", "jaxlib", "flax", "optax", "numpy")}
+    compared = {framework.__name__: str(framework.__version__) for framework in frameworks}
+    return {"python": platform.python_version(), **libraries, **compared}
 
 
 def _processor() -> str:

@@ -10,7 +10,7 @@ from jaxseg.storage import copy_folder, is_bucket
 
 
 class Profile:
-    """Traces a few steps of a run into a folder, for TensorBoard and https://ui.perfetto.dev.
+    """A tracer of a few steps of a run, for TensorBoard and https://ui.perfetto.dev.
 
     Args:
       folder: the folder of traces: ``plugins/profile/DATE/HOST.xplane.pb`` and ``perfetto_trace.json.gz``.

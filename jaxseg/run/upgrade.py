@@ -5,8 +5,8 @@ from typing import Any
 
 from jaxseg.config import defaults, renamed
 
-# Fields that older configs lack, with what the code did before it had them. A new field of jaxseg.config.defaults whose
-# default changes what older runs compute needs a line here; others get their default of today.
+# Fields that older configs lack, with what the code did before it had them. A new field of jaxseg.config.defaults
+# needs a line here if its default changes what older runs compute. Others get their default of today.
 BEFORE = {
     "remat": False,
     "trackers": ("tensorboard",),

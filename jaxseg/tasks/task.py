@@ -53,7 +53,7 @@ class Model(NamedTuple):
 
 
 class MakeBatches(Protocol):
-    """Makes batches of a split in the background, see ``data.semantic.batches``."""
+    """A function that makes batches of a split in the background, see ``data.semantic.batches``."""
 
     def __call__(
         self, source: Source, data_config: Any, *, batch_size: int, process_index: int = 0, process_count: int = 1
@@ -82,7 +82,7 @@ class Data(NamedTuple):
 
 
 class LossSums(Protocol):
-    """Computes the sums of a loss on one microbatch, and the counts that divide them."""
+    """A function that computes the sums of a loss on one microbatch, and the counts that divide them."""
 
     def __call__(
         self, params: Any, batch_stats: Any, batch: AnyBatch, key: jax.Array, part: jax.Array | int

@@ -31,7 +31,7 @@ READERS = {".pth": read_pth_with_notes, ".pt": read_pth_with_notes, ".safetensor
 
 ORIGIN = "https://download.pytorch.org/models/"
 
-# torchvision's names of weights, and its files, whose names end in the first digits of their SHA-256.
+# torchvision's names of weights, and its files. A file's name ends in the first digits of its SHA-256.
 DOWNLOADS = {
     "ResNet18_Weights.IMAGENET1K_V1": "resnet18-f37072fd.pth",
     "ResNet34_Weights.IMAGENET1K_V1": "resnet34-b627a593.pth",

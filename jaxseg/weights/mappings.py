@@ -27,7 +27,7 @@ class Rule(NamedTuple):
 
 
 class Mapping(NamedTuple):
-    """How the names of variables and of a state dict belong together.
+    """The names of variables and of the entries of a state dict that correspond.
 
     Attributes:
       rules: the first one that matches counts.

@@ -72,7 +72,7 @@ def _parameter(data: LazyTensor, *rest: object) -> LazyTensor:
 
 
 class Ignored:
-    """Stands for a value of a training checkpoint that is not read, such as the command line that made it."""
+    """A placeholder of a value in a training checkpoint that is not read, such as the command line that made it."""
 
     def __init__(self, *arguments: object) -> None:
         pass

@@ -46,7 +46,7 @@ KERNELS = {
         lambda kernel: kernel.transpose(3, 2, 0, 1).reshape(kernel.shape[3], -1),
         lambda weight, shape: weight.reshape(shape[3], shape[2], shape[0], shape[1]).transpose(2, 3, 1, 0),
     ),
-    # A transposed convolution, whose weight PyTorch keeps as (in, out, rows, columns).
+    # A transposed convolution. PyTorch keeps its weight as (in, out, rows, columns).
     "transposed": KernelLayout(
         lambda kernel: kernel.transpose(2, 3, 0, 1),
         lambda weight, shape: weight.transpose(2, 3, 0, 1),
@@ -78,7 +78,7 @@ def from_state_dict(state: dict[str, np.ndarray], template: dict[str, Any], mapp
     """Returns variables with the numbers of a state dict.
 
     Args:
-      state: arrays by torchvision's names. Counters of batches are ignored.
+      state: arrays by torchvision's names. Batch counters are ignored.
       template: the variables. Shapes are enough, unless heads with another number of classes keep their values.
       mapping: how the two name the same things.
 
@@ -98,7 +98,7 @@ def convert_leaves(state: dict[str, np.ndarray], template: dict[str, Any], mappi
     """Returns arrays of a state dict in the layouts of jaxseg, by path ``(collection, module, ..., leaf)``.
 
     Args:
-      state: arrays by torchvision's names. Counters of batches are ignored.
+      state: arrays by torchvision's names. Batch counters are ignored.
       template: the variables, or their shapes.
       mapping: how the two name the same things; where the shape of a head differs, it is left out.
 

@@ -48,12 +48,12 @@ class Resize(NamedTuple):
 
     @property
     def jitters(self) -> bool:
-        """Whether sizes are jittered, so that all images are padded to the window."""
+        """Returns whether sizes are jittered, so that all images are padded to the window."""
         return self.scale_jitter != (1, 1)
 
     @property
     def choices(self) -> tuple[int, ...]:
-        """The shorter sides that occur."""
+        """Returns the shorter sides that occur."""
         return self.min_sizes or (self.min_size,)
 
     def apply_to_view(self, rng: np.random.Generator, view: View) -> View:

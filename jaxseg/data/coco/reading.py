@@ -31,7 +31,7 @@ NULL_CROWD = "have an iscrowd that is null or text, which is read"
 
 
 class AnnotationReader:
-    """Reads annotations in COCO's form and counts what is unusual about them.
+    """A reader of annotations in COCO's form that counts what is unusual about them.
 
     Args:
       categories: the numbers of the known categories.

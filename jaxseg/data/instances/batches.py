@@ -1,4 +1,4 @@
-"""From records to batches for detectors. Training batch t is a pure function of (seed, t).
+"""Turns records into batches for detectors. Training batch t is a pure function of (seed, t).
 
 Images are padded to a few sizes, one per batch, so that few programs are compiled. Resuming needs the number of the
 step only. The number of processes and workers changes nothing.
@@ -83,9 +83,9 @@ def eval_batches(
     """Yields every image of the source exactly once over all processes, changed in size only.
 
     Images are ordered by the sizes that they are padded to, one of ``padded_sizes(data_config, training=False)`` per
-    batch. All processes get equally many batches of equal shapes. The last ones of each size are filled up with rows
-    that are not ``valid``. Batches hold at most ``max_objects`` objects per image; ``coco.format.ground_truth`` has
-    all of them. Arguments are those of ``train_batches``.
+    batch. All processes get the same number of batches, of the same shapes. The last batch of each size is completed by
+    rows that are not ``valid``. Batches hold at most ``max_objects`` objects per image; ``coco.format.ground_truth``
+    has all of them. Arguments are those of ``train_batches``.
     """
     share = share_of(batch_size, process_index, process_count)
     catalogue = catalogue_of(source, data_config)
@@ -105,13 +105,13 @@ def eval_batches(
 
 
 def largest_batch(source: Source, data_config: ml_collections.ConfigDict, *, training: bool) -> InstanceBatch:
-    """Returns filler of one row, of the largest size that batches of a source have."""
+    """Returns a filler batch of one row, of the largest size that occurs."""
     groups = (training_groups if training else scored_groups)(catalogue_of(source, data_config), data_config)
     return empty_batch(1, max(groups, key=math.prod), data_config.max_objects)
 
 
 class TrainBatch(NamedTuple):
-    """Makes the batch of a step, in any process.
+    """A function from a step to its training batch, for any process.
 
     Attributes:
       records: of the source.
@@ -163,7 +163,7 @@ class TrainBatch(NamedTuple):
 
 
 class EvalBatch(NamedTuple):
-    """Makes the evaluation batch of a number.
+    """A function from a number to its evaluation batch.
 
     Attributes:
       records: of the source.

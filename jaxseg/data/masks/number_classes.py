@@ -69,7 +69,7 @@ def _with_names(
     if all(value < len(names) for value in below):
         table = {IGNORE: IGNORE} | {value: value for value in range(len(names))}
         return make_decision(found, table, names, colors)
-    # Numbers such as 0, 1, 3 with three names are class numbers, one of which has no name.
+    # Numbers such as 0, 1, 3 with three names are class numbers, and one has no name.
     are_levels = not any(0 < value < len(names) for value in below)
     if are_levels and not found.is_lossy and len(names) in (len(values), len(below)):
         return _in_order(found, values, below, names, notices, colors)

@@ -1,4 +1,4 @@
-"""From records to batches. Batch t is a pure function of (seed, t).
+"""Turns records into batches. Batch t is a pure function of (seed, t).
 
 The order of examples is new in each epoch, and a batch may straddle two epochs. Nothing depends on the number of
 workers or processes that share the work, so resuming needs the number of the step only.
@@ -137,7 +137,7 @@ def eval_batches(
 def largest_batch(
     source: Source, data_config: ml_collections.ConfigDict, *, training: bool
 ) -> Batch | UnaugmentedBatch:
-    """Returns filler of one row, of the largest size that batches of a source have."""
+    """Returns a filler batch of one row, of the largest size that occurs."""
     sizing = read_sizing(data_config)
     if not training:
         groups = evaluation_groups(source, sizing, scores_original(data_config))
@@ -154,7 +154,7 @@ def largest_batch(
 
 
 class TrainBatch(NamedTuple):
-    """Makes the batch of a step from the numbers of its records, in any process."""
+    """A function from a step and the numbers of its records to the training batch, for any process."""
 
     examples: Sequence[Example]
     pipeline: Pipeline

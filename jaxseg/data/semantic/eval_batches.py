@@ -39,7 +39,7 @@ def evaluation_groups(source: Source, sizing: Sizing, original: bool) -> list[Gr
 
 
 class EvalBatch(NamedTuple):
-    """Makes the evaluation batch of a number.
+    """A function from a number to its evaluation batch.
 
     Attributes:
       examples: of the source.

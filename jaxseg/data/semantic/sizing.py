@@ -28,7 +28,7 @@ class Sizing(NamedTuple):
 
     @property
     def stretches(self) -> bool:
-        """Whether all images get one size."""
+        """Returns whether all images get one size."""
         return self.resize == "stretch"
 
     def target(self, size: Size) -> Size:

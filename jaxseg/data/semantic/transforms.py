@@ -1,4 +1,4 @@
-"""From a record to an example, and from example to example: image and label move together.
+"""Turns a record into an example, and examples into examples: image and label move together.
 
 Random functions take a numpy Generator first. A caller who seeds it from an example's position gets the same example
 from any process. Images stay uint8; they are normalized on the device.

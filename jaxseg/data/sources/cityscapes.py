@@ -41,7 +41,7 @@ CITYSCAPES = DataSet(
     classes={name: color for name, (_, color) in CLASSES.items()},
     values=dict.fromkeys((*range(IDS), 255), IGNORE)
     | {number: train_id for train_id, (number, _) in enumerate(CLASSES.values())},
-    origin="Cityscapes is to be had, after registration, at https://www.cityscapes-dataset.com: unpack "
+    origin="Cityscapes needs a registration at https://www.cityscapes-dataset.com: unpack "
     "leftImg8bit_trainvaltest.zip and gtFine_trainvaltest.zip into one folder",
 )
 SPLITS = {"train": ("train",), "val": ("val",), "trainval": ("train", "val")}

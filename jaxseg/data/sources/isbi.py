@@ -15,7 +15,7 @@ ISBI = DataSet(
     classes={"membrane": (20, 20, 30), "cell": (240, 220, 190)},
     values={0: 0, 255: 1},
     origin="The 30 training slices of the ISBI 2012 challenge as image/0.png to image/29.png and label/0.png to "
-    "label/29.png are to be had at https://github.com/zhixuhao/unet (data/membrane/train), those of the challenge "
+    "label/29.png are at https://github.com/zhixuhao/unet (data/membrane/train), those of the challenge "
     "at https://imagej.net/events/isbi-2012-segmentation-challenge as two TIFF stacks",
 )
 VALIDATION = 5  # slices, as many as there are left of 30 when 25 are for training

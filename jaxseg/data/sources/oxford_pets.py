@@ -86,7 +86,7 @@ class PetRecords(Sequence):
             return header.size[::-1]
 
     def _read(self, index: int) -> dict[str, Any]:
-        position = self.positions[index]  # whose IndexError ends an iteration
+        position = self.positions[index]  # its IndexError ends an iteration
         try:
             pet = self._data_source[position]
         except Exception as error:  # a damaged file can fail in any of the layers below
@@ -110,14 +110,14 @@ class PetRecords(Sequence):
 def _damaged(directory: Path, reason: object) -> ValueError:
     return ValueError(
         f"the prepared records in {directory} are missing or damaged ({reason}): delete this folder, and the same "
-        "command prepares them anew"
+        "command prepares them again"
     )
 
 
 def _decode(encoded: bytes, mode: int, name: str) -> np.ndarray:
     image = cv2.imdecode(np.frombuffer(encoded, np.uint8), mode)
     if image is None:
-        raise ValueError(f"{name} cannot be decoded; delete the prepared data, so that it is prepared anew")
+        raise ValueError(f"{name} cannot be decoded; delete the prepared data, so that it is prepared again")
     return image
 
 

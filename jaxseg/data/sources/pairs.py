@@ -17,7 +17,7 @@ from jaxseg.data.report import Findings
 from jaxseg.data.sources.file_lists import files_by_stem
 from jaxseg.types import Record, Source
 
-VERSION = 2  # changes whenever the same files are read in another way, so that nothing kept is taken for new
+VERSION = 2  # increases when the same files are read in another way, so that old caches are not used
 UNKNOWN = -1
 
 
@@ -46,7 +46,7 @@ class Pair(NamedTuple):
 
 
 class TableReader(NamedTuple):
-    """Reads label files by a table of their values.
+    """A reader of label files by a table of their values.
 
     Attributes:
       read: a label file -> its values, uint8 ``[h, w]``; a function that pickles.

@@ -26,11 +26,11 @@ VOC = DataSet(
     name="voc",
     classes=dict(zip(CLASS_NAMES, voc_colors(len(CLASS_NAMES)).tolist(), strict=True)),
     values={value: value for value in range(len(CLASS_NAMES))} | {IGNORE: IGNORE},
-    origin="PASCAL VOC 2012 is to be had at http://host.robots.ox.ac.uk/pascal/VOC/voc2012: unpack "
+    origin="PASCAL VOC 2012 is at http://host.robots.ox.ac.uk/pascal/VOC/voc2012: unpack "
     "VOCtrainval_11-May-2012.tar, and set config.data.source_dir to the folder that then has VOCdevkit in it",
 )
 SBD_ORIGIN = (
-    "The split trainaug needs either SBD beside VOCdevkit, which is to be had at "
+    "The split trainaug needs either SBD next to VOCdevkit, from "
     "http://home.bharathh.info/pubs/codes/SBD/download.html as benchmark.tgz; or, made from it, the folder "
     "SegmentationClassAug and the list trainaug.txt"
 )
@@ -100,9 +100,9 @@ def _augmented(voc: Path, sbd: Path) -> list[Pair]:
 
 
 def _read_matlab(path: Path) -> np.ndarray:
-    import scipy.io  # here, for only SBD needs it
+    import scipy.io  # imported here, since only SBD needs it
 
     try:
         return np.asarray(scipy.io.loadmat(path)["GTcls"]["Segmentation"][0, 0], np.uint8)
-    except Exception as error:  # of many kinds, on whatever byte a broken file breaks
+    except Exception as error:  # scipy raises many kinds of errors for a broken file
         raise ValueError(f"{path} has no GTcls.Segmentation ({error}); expected a whole file of SBD") from error

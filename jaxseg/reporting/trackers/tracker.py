@@ -8,13 +8,13 @@ import numpy as np
 
 
 class WriteScalars(Protocol):
-    """Writes numbers of a step by name, such as "train/loss"."""
+    """A function that writes numbers of a step by name, such as "train/loss"."""
 
     def __call__(self, step: int, values: Mapping[str, float]) -> None: ...
 
 
 class WriteImage(Protocol):
-    """Writes a picture of a step, uint8 ``[h, w, 3]``, under a name."""
+    """A function that writes a picture of a step, uint8 ``[h, w, 3]``, under a name."""
 
     def __call__(self, step: int, name: str, image: np.ndarray) -> None: ...
 

@@ -71,7 +71,9 @@ def test_each_example_can_be_applied_and_runs(root, tmp_path, title):
         shutil.copytree(root / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__", "golden"))
     if not shutil.which("patch"):
         pytest.skip("the examples are applied by the program patch, which is not installed")
-    subprocess.run(["patch", "--strip=1", "--silent"], cwd=copy, input=example_of(root, title), text=True, check=True)
+    subprocess.run(
+        ["patch", "--strip=1", "--silent", "--fuzz=0"], cwd=copy, input=example_of(root, title), text=True, check=True
+    )
     script = copy / "example.py"
     script.write_text(EXAMPLES[title])
     path = f"{copy}:{copy / 'tests'}"

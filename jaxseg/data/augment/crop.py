@@ -73,7 +73,7 @@ class Crop(NamedTuple):
 
     @property
     def crops(self) -> bool:
-        """Whether the options change anything."""
+        """Returns whether the options change anything."""
         return (*self.crop_scale, *self.crop_ratio) != (1, 1, 1, 1)
 
     def random_box(self, rng: np.random.Generator, size: tuple[int, int]) -> tuple[float, float, float, float]:

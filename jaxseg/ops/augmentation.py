@@ -1,8 +1,7 @@
 """Augmentation of a batch inside the compiled step, from numbers that the host has drawn.
 
-Every augmentation is linear interpolation along rows and along columns, then a linear map of colors. Interpolation is a
-product with a matrix that has at most two entries per row, since accelerators multiply faster than they gather. Images
-do not depend on each other, so each device augments its own and needs nothing from others.
+Every augmentation is linear interpolation along rows and along columns, then a linear map of colors. Images do not
+depend on each other, so each device augments its own and needs nothing from others.
 """
 
 from functools import partial
@@ -13,10 +12,13 @@ import jax.numpy as jnp
 from jaxseg.types import IGNORE, Batch, UnaugmentedBatch
 
 EXACT = jax.lax.Precision.HIGHEST
+Color = tuple[float, float, float]
 
 
-def augment_batch(batch: UnaugmentedBatch, *, fill: tuple[float, float, float]) -> Batch:
+def augment_batch(batch: UnaugmentedBatch, *, fill: Color) -> Batch:
     """Augments the images and label maps of a batch.
+
+    TPUs multiply by matrices with two entries per row, since they gather slowly. Other devices gather.
 
     Args:
       batch: stored images ``[b, h', w', 3]``, their label maps, and what augmentation does to each.
@@ -32,55 +34,74 @@ def augment_batch(batch: UnaugmentedBatch, *, fill: tuple[float, float, float]) 
       >>> jax.jit(partial(augment_batch, fill=(0.0, 0.0, 0.0)))(one).label.tolist()
       [[[9, 0]]]
     """
-    image = jax.vmap(partial(sample_image, fill=fill))(batch.image, batch.rows, batch.columns, batch.padded)
-    label = jax.vmap(sample_label)(batch.label, batch.rows, batch.columns, batch.padded)
+    gathers, products = (jax.vmap(partial(form, fill=fill)) for form in (sample_by_gathers, sample_by_products))
+    stored = batch.image, batch.label, batch.rows, batch.columns, batch.padded
+    image, label = jax.lax.platform_dependent(*stored, tpu=products, default=gathers)
     if batch.colors is not None:
         image = jax.vmap(change_colors)(image, batch.colors)
     return Batch(image, label, batch.valid)
 
 
-def sample_image(
-    image: jax.Array, rows: jax.Array, columns: jax.Array, padded: jax.Array, *, fill: tuple[float, float, float]
-) -> jax.Array:
-    """Interpolates an image linearly at every pair of a row and a column.
+def sample_by_gathers(
+    image: jax.Array, label: jax.Array, rows: jax.Array, columns: jax.Array, padded: jax.Array, *, fill: Color
+) -> tuple[jax.Array, jax.Array]:
+    """Samples an image and its label map at every pair of a row and a column.
 
     Args:
       image: uint8 ``[h', w', 3]``.
+      label: uint8 ``[h', w']``.
       rows: float32 ``[h]``, positions; pixel centers have whole numbers.
       columns: float32 ``[w]``.
-      padded: whether ``fill`` surrounds the image; otherwise its edges are repeated.
+      padded: whether ``fill`` and ``IGNORE`` surround the image; otherwise its edges are repeated.
       fill: a color, 0..255.
 
     Returns:
-      uint8 ``[h, w, 3]``.
+      The image by linear interpolation, uint8 ``[h, w, 3]``, and the label map of nearest pixels, uint8 ``[h, w]``.
 
     Example:
       >>> image = jnp.array([[[0, 0, 0], [100, 100, 100]]], jnp.uint8)
-      >>> columns = jnp.array([-0.5, 0.0, 0.25, 1.5])
-      >>> jax.jit(partial(sample_image, fill=(0, 0, 0)))(image, jnp.zeros(1), columns, False)[..., 0].tolist()
-      [[0, 0, 25, 100]]
+      >>> sample = jax.jit(partial(sample_by_gathers, fill=(0.0, 0.0, 0.0)))
+      >>> columns = jnp.array([-0.6, 0.0, 0.25, 1.75])
+      >>> sampled, label = sample(image, image[..., 0], jnp.zeros(1), columns, True)
+      >>> sampled[..., 0].tolist(), label.tolist()
+      ([[0, 0, 25, 25]], [[255, 0, 0, 255]])
     """
-    color = jnp.array(fill, jnp.float32)
-    height, width = image.shape[:2]
-    by_row, by_column = _linear_weights(rows, height, padded), _linear_weights(columns, width, padded)
-    difference = image.astype(jnp.float32) - color[None, None]
-    narrow = jnp.einsum("xj,ijc->ixc", by_column, difference, precision=EXACT)
-    return _to_uint8(jnp.einsum("yi,ixc->yxc", by_row, narrow, precision=EXACT) + color[None, None])
+    size, color = label.shape, jnp.array(fill, jnp.float32)[None, None]
+    # Pixels are relative to the color outside, which is then 0.
+    (top, top_share), (bottom, bottom_share) = _neighbors(rows, size[0], padded)
+    upper = (image[top].astype(jnp.float32) - color) * top_share[:, None, None]
+    tall = upper + (image[bottom].astype(jnp.float32) - color) * bottom_share[:, None, None]
+    (left, left_share), (right, right_share) = _neighbors(columns, size[1], padded)
+    sampled = tall[:, left] * left_share[None, :, None] + tall[:, right] * right_share[None, :, None]
+    (row, row_inside), (column, column_inside) = (
+        _nearest(places, side, padded) for places, side in zip((rows, columns), size, strict=True)
+    )
+    inside = row_inside[:, None] & column_inside[None]
+    return _to_uint8(sampled + color), jnp.where(inside, label[row][:, column], jnp.uint8(IGNORE))
 
 
-def sample_label(label: jax.Array, rows: jax.Array, columns: jax.Array, padded: jax.Array) -> jax.Array:
-    """Returns the label of the nearest pixel for every pair of a row and a column, see ``sample_image``.
+def sample_by_products(
+    image: jax.Array, label: jax.Array, rows: jax.Array, columns: jax.Array, padded: jax.Array, *, fill: Color
+) -> tuple[jax.Array, jax.Array]:
+    """Samples an image and its label map by matrix products, see ``sample_by_gathers``.
 
     Example:
-      >>> label = jnp.array([[3, 7]], jnp.uint8)
-      >>> jax.jit(sample_label)(label, jnp.zeros(1), jnp.array([-0.6, 0.4, 0.6, 1.6]), True).tolist()
-      [[255, 3, 7, 255]]
+      >>> image = jnp.array([[[0, 0, 0], [100, 100, 100]]], jnp.uint8)
+      >>> sample = jax.jit(partial(sample_by_products, fill=(0.0, 0.0, 0.0)))
+      >>> columns = jnp.array([-0.6, 0.0, 0.25, 1.75])
+      >>> sampled, label = sample(image, image[..., 0], jnp.zeros(1), columns, True)
+      >>> sampled[..., 0].tolist(), label.tolist()
+      ([[0, 0, 25, 25]], [[255, 0, 0, 255]])
     """
-    height, width = label.shape
+    color = jnp.array(fill, jnp.float32)[None, None]
+    sides = tuple(zip((rows, columns), label.shape, strict=True))
+    by_row, by_column = (_spread(_neighbors(places, side, padded), side) for places, side in sides)
+    narrow = jnp.einsum("xj,ijc->ixc", by_column, image.astype(jnp.float32) - color, precision=EXACT)
+    sampled = jnp.einsum("yi,ixc->yxc", by_row, narrow, precision=EXACT)
     # Whole numbers up to 255 are exact in any precision of a product, and each row has one entry.
-    difference = label.astype(jnp.float32) - IGNORE
-    by_row, by_column = _nearest_weights(rows, height, padded), _nearest_weights(columns, width, padded)
-    return (by_row @ (difference @ by_column.T) + IGNORE).astype(jnp.uint8)
+    by_row, by_column = (_spread((_nearest(places, side, padded),), side) for places, side in sides)
+    found = by_row @ ((label.astype(jnp.float32) - IGNORE) @ by_column.T) + IGNORE
+    return _to_uint8(sampled + color), found.astype(jnp.uint8)
 
 
 def change_colors(image: jax.Array, colors: jax.Array) -> jax.Array:
@@ -105,17 +126,34 @@ def change_colors(image: jax.Array, colors: jax.Array) -> jax.Array:
     return _to_uint8(sum(channels[:, :, c, None] * colors[None, None, :, c] for c in range(3)) + offset[None, None])
 
 
-def _linear_weights(positions: jax.Array, count: int, padded: jax.Array) -> jax.Array:
-    """Returns the share of each of ``count`` pixels in linear interpolation at ``positions``: ``[n, count]``."""
+Samples = tuple[jax.Array, jax.Array]  # The number of a pixel for each position, and its share.
+
+
+def _neighbors(positions: jax.Array, count: int, padded: jax.Array) -> tuple[Samples, Samples]:
+    """Returns the two of ``count`` pixels around each position, with their shares; pixels outside have 0."""
     seen = jnp.where(padded, positions, jnp.clip(positions, 0, count - 1))
-    return jnp.maximum(0, 1 - jnp.abs(seen[:, None] - jnp.arange(count)[None]))
+    first = jnp.floor(seen)
+    share = seen - first
+    lower, upper = first.astype(jnp.int32), first.astype(jnp.int32) + 1
+    return (
+        (jnp.clip(lower, 0, count - 1), jnp.where((lower >= 0) & (lower < count), 1 - share, 0)),
+        (jnp.clip(upper, 0, count - 1), jnp.where((upper >= 0) & (upper < count), share, 0)),
+    )
 
 
-def _nearest_weights(positions: jax.Array, count: int, padded: jax.Array) -> jax.Array:
-    """Returns 1 for the one of ``count`` pixels nearest to each position, and 0 for others: ``[n, count]``."""
-    nearest = jnp.rint(positions)
-    seen = jnp.where(padded, nearest, jnp.clip(nearest, 0, count - 1))
-    return (seen[:, None] == jnp.arange(count)[None]).astype(jnp.float32)
+def _nearest(positions: jax.Array, count: int, padded: jax.Array) -> Samples:
+    """Returns the one of ``count`` pixels nearest to each position, and whether it shows there."""
+    nearest = jnp.rint(positions).astype(jnp.int32)
+    inside = (nearest >= 0) & (nearest < count) | ~jnp.asarray(padded)
+    return jnp.clip(nearest, 0, count - 1), inside
+
+
+def _spread(samples: tuple[Samples, ...], count: int) -> jax.Array:
+    """Returns the matrix ``[n, count]`` that samples ``count`` pixels when multiplied by them."""
+    numbers = jnp.arange(count)[None]
+    return sum(jnp.where(number[:, None] == numbers, share[:, None], 0) for number, share in samples).astype(
+        jnp.float32
+    )
 
 
 def _to_uint8(values: jax.Array) -> jax.Array:

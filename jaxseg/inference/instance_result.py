@@ -84,7 +84,8 @@ class InstanceResult(ImageResult):
         """Returns the drawn objects as ``reporting.pictures`` draws them; masks are made when they are read."""
         best = self.shown
         titles = [f"{self.class_names[self.class_ids[slot]]} {self.scores[slot]:.2f}" for slot in best]
-        return pictures.Annotations(_Masks(self, best), self.boxes[best], titles, distinct_colors(len(titles)))
+        colors = distinct_colors(len(titles))
+        return pictures.Annotations(_Masks(self, best), self.boxes[best], titles, colors, self.class_ids[best])
 
     def overlay(self) -> np.ndarray:
         """Draws boxes, masks, names and scores over the image, uint8 ``[h, w, 3]``."""

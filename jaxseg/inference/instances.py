@@ -146,7 +146,9 @@ def _predicted(
         f"{source.class_names[number]}{' (crowd)' if crowd else ''}"
         for number, crowd in zip(objects.classes, objects.crowd, strict=True)
     ]
-    truth = pictures.Annotations(list(objects.masks != 0), objects.boxes, titles, distinct_colors(len(titles)))
+    truth = pictures.Annotations(
+        list(objects.masks != 0), objects.boxes, titles, distinct_colors(len(titles)), objects.classes
+    )
     seen = resize_view(config.data, record.image, 1)
     found = to_host(predict(*seen[:3]), 0, seen.sizes[0], record.image.shape[:2])
     shown = InstanceResult(record.image, *found[:2], found.classes, found.masks, source.class_names).annotations()

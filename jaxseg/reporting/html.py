@@ -41,7 +41,7 @@ td.text,th.text{text-align:left}
 .matrix td{min-width:3.2em;text-align:center}.matrix td.cell{color:#111}.matrix th{text-align:left}
 .charts{display:grid;gap:16px;grid-template-columns:repeat(auto-fit,minmax(min(100%,400px),1fr))}
 figure{margin:0}.chart{max-width:600px}.row{display:flex;flex-wrap:wrap;gap:8px 48px}
-.chart svg{width:100%;height:auto;display:block}.chart figcaption{font-weight:600}
+.chart>svg{width:100%;height:auto;display:block}.chart figcaption{font-weight:600}
 svg text{font-size:12px;fill:var(--ink)}svg .frame{fill:none;stroke:var(--line)}svg .grid{stroke:var(--line);opacity:.7}
 svg polyline{fill:none!important;stroke-width:2;stroke-linejoin:round}svg .bar{fill:var(--bar);opacity:.8}
 svg .diagonal{stroke:var(--ink);stroke-dasharray:4 4}

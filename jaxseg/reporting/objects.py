@@ -19,12 +19,14 @@ class Annotations(NamedTuple):
       boxes: ``[d, 4]``.
       titles: d short texts.
       colors: uint8 ``[d, 3]``.
+      classes: d class numbers; () where they do not matter.
     """
 
     masks: Sequence[np.ndarray]
     boxes: np.ndarray
     titles: list[str]
     colors: np.ndarray
+    classes: Sequence[int] = ()
 
 
 class Plate(NamedTuple):

@@ -164,7 +164,9 @@ def instance_rows(examples: Sequence[tuple[np.ndarray, Annotations, Annotations]
       examples: image, true objects, found objects.
     """
     picture = arrange_panels([instance_panels(*example) for example in examples], TITLES)
-    return add_legend(picture, ["not found", "found, but not there"], [np.array(MISSED_COLOR), draw_hatch(*SWATCH)])
+    return add_legend(
+        picture, ["not found", "not there or of another class"], [np.array(MISSED_COLOR), draw_hatch(*SWATCH)]
+    )
 
 
 def instance_panels(image: np.ndarray, truth: Annotations, found: Annotations) -> tuple[np.ndarray, ...]:
@@ -188,15 +190,20 @@ def instance_panels(image: np.ndarray, truth: Annotations, found: Annotations) -
 
 
 def mark_object_differences(image: np.ndarray, truth: Annotations, found: Annotations) -> np.ndarray:
-    """Returns the image in pale gray with the pixels of missed objects in blue and those of wrong ones hatched.
+    """Returns the image in pale gray with pixels of objects that were not found in blue and wrong ones hatched.
 
-    An object is found where a found object of the same color overlaps it, see ``inference.instances``.
+    Wrong are pixels without an object, and all pixels of a found object that has another class than the annotated
+    object of the same color. ``inference.instances`` gives a found object the color of the one that it is.
     """
     gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None].repeat(3, axis=-1)
     picture = (gray // 2 + 112).astype(np.uint8)
     there, seen = (_union(one.masks, image.shape[:2]) for one in (truth, found))
     picture[there & ~seen] = MISSED_COLOR
     wrong = seen & ~there
+    for mask, color, number in zip(found.masks, found.colors, found.classes, strict=False):
+        owners = np.flatnonzero((np.asarray(truth.colors) == color).all(axis=-1)) if len(truth.classes) else ()
+        if any(truth.classes[owner] != number for owner in owners):
+            wrong |= mask
     picture[wrong] = draw_hatch(*wrong.shape)[wrong]
     return picture
 

@@ -24,6 +24,13 @@ from jaxseg.reporting.report_parts import (
 )
 from jaxseg.storage import write_text
 
+# What the last panel of an example shows.
+PIXELS_DIFFER = "In the difference, wrong pixels are hatched."
+OBJECTS_DIFFER = (
+    "In the difference, pixels of objects that were not found are blue. Hatched pixels have no object, or their object "
+    "has another class. A found object has the color of the true object that it is."
+)
+
 
 def write_report(
     folder: pathlib.Path,
@@ -71,6 +78,7 @@ def make_page(
         html.section(
             "Worst, median and best images",
             html.paragraph(f"Images of the split {facts.split}, ranked by {details.ranked_by}. All: per_image.csv."),
+            html.paragraph(OBJECTS_DIFFER if details.confusion is None else PIXELS_DIFFER),
             *(gallery(heading, part) for heading, part in examples.items()),
             name="examples",
         )

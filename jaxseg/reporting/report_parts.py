@@ -107,7 +107,14 @@ def score_tables(scores: Mapping[str, Mapping[str, Any]], facts: Facts) -> list[
     kinds = list(scores)
     plain = {name for one in scores.values() for name, value in one.items() if not isinstance(value, list)}
     order = [name for one in scores.values() for name in one if name in plain]
-    rows = [[name, *(scores[kind].get(name) for kind in kinds)] for name in dict.fromkeys(order)]
+    if order and all(name.startswith(("bbox_", "segm_")) for name in order):
+        names = dict.fromkeys(name.split("_", 1)[1] for name in order)
+        pairs = [(kind, part) for kind in kinds for part in ("bbox", "segm")]
+        head = [f"{kind} {part}" for kind, part in pairs]
+        rows = [[name, *(scores[kind].get(f"{part}_{name}") for kind, part in pairs)] for name in names]
+    else:
+        head = kinds
+        rows = [[name, *(scores[kind].get(name) for kind in kinds)] for name in dict.fromkeys(order)]
     listed = [(kind, name) for kind in kinds for name, value in scores[kind].items() if isinstance(value, list)]
     classes = [
         [html.swatch(facts.palette[number], name), *(scores[kind][score][number] for kind, score in listed)]
@@ -116,7 +123,7 @@ def score_tables(scores: Mapping[str, Mapping[str, Any]], facts: Facts) -> list[
     ]
     heads = [f"{kind} {name.replace('_', ' ')}" for kind, name in listed]
     tables = [
-        html.table(("score", *kinds), rows, name="table-scores"),
+        html.table(("score", *head), rows, name="table-scores"),
         html.table(("class", *heads), classes, name="table-classes"),
     ]
     return [f'<div class="row">{"".join(tables)}</div>']

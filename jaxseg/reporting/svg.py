@@ -60,7 +60,7 @@ def draw_lines(title: str, x: Axis, y: Axis, series: Sequence[Series]) -> str:
         points = [(_x(x.place(a)), _y(y.place(b))) for a, b in _thinned(one.points)]
         path = " ".join(f"{a:.1f},{b:.1f}" for a, b in points)
         style = f'class="c{one.color if one.color >= 0 else "p"}"'
-        lines.append(f'<polyline {style} points="{path}"/>')
+        lines.append(_clipped(f'<polyline {style} points="{path}"/>'))
         if one.marked:
             lines += [f'<circle {style} cx="{a:.1f}" cy="{b:.1f}" r="3"/>' for a, b in points]
     legend = "".join(
@@ -104,7 +104,7 @@ def draw_bars(title: str, names: Sequence[str], values: Sequence[float], unit: s
         parts.append(
             f'<text x="{room - 8}" y="{y + 14}" text-anchor="end">{escape(name)}</text>'
             f'<rect class="bar" x="{room}" y="{y}" width="{width:.1f}" height="18"/>'
-            f'<text x="{room + width + 6:.1f}" y="{y + 14}">{value:.4g}{unit}</text>'
+            f'<text x="{room + width + 6:.1f}" y="{y + 14}">{round(value, 2):g}{unit}</text>'
         )
     return _figure(title, "".join(parts), "", max(len(names), 1) * step + 8)
 
@@ -124,6 +124,13 @@ def _frame(x: Axis, y: Axis) -> str:
         f'<text transform="translate(12 {(TOP + _y(0)) / 2}) rotate(-90)" text-anchor="middle">{escape(y.label)}</text>'
     )
     return "".join(parts)
+
+
+def _clipped(content: str) -> str:
+    """Returns content whose parts outside the frame of a chart are not shown."""
+    width, height = _x(1) - LEFT, _y(0) - TOP
+    frame = f'x="{LEFT}" y="{TOP}" width="{width:g}" height="{height:g}"'
+    return f'<svg {frame} viewBox="{LEFT} {TOP} {width:g} {height:g}">{content}</svg>'
 
 
 def _figure(title: str, content: str, below: str, height: int = HEIGHT) -> str:

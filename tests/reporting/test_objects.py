@@ -51,6 +51,17 @@ def test_the_difference_shows_what_was_missed_and_what_is_not_there():
     assert missed.sum() == wrong.sum() == 40 * 20
 
 
+def test_the_difference_shows_objects_of_another_class():
+    image = np.full((320, 320, 3), 90, np.uint8)
+    truth = squares(image, (0, 0), (100, 0))._replace(classes=np.array([1, 2]))
+    found = truth._replace(classes=[1, 1])
+    picture = pictures.mark_object_differences(image, truth, found)
+    wrong = (picture == pictures.draw_hatch(320, 320)).all(axis=-1)
+    np.testing.assert_array_equal(wrong, truth.masks[1])
+    stranger = found._replace(colors=found.colors + 1)
+    assert not (pictures.mark_object_differences(image, truth, stranger) == pictures.draw_hatch(320, 320)).all(-1).any()
+
+
 def test_every_title_of_a_heap_of_objects_can_be_read():
     image = np.full((320, 320, 3), 90, np.uint8)
     heap = squares(image, (100, 100), (104, 103), (99, 105), (0, 0), (290, 300), (283, 150))

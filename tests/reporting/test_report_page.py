@@ -72,6 +72,7 @@ def test_numbers_names_and_files_are_in_the_page():
     assert page.count("data:image/jpeg;base64,") == 8
     assert "80.0%" in page, "8 of 10 pixels of the background"
     assert page.count("<polyline") == 4
+    assert "wrong pixels are hatched" in page
     for outside in ("http://", "https://", 'src="/', "<script", "@import", "url("):
         assert outside not in page
 
@@ -81,6 +82,8 @@ def test_a_detector_has_curves_and_what_errors_cost():
     page = make_page(facts(), [], scores, detector_details(), {})
     assert "IoU 0.5, mean precision 0.500" in page
     assert ">12<" in page, "12 points of AP50 for missed objects"
+    assert "<th>score</th><th>val bbox</th><th>val segm</th>" in page
+    assert '<td class="text">AP</td><td>–</td><td data-value="0.5">0.5000</td>' in page
     assert 'id="confusion"' not in page
     assert 'id="calibration"' not in page
     assert 'id="examples"' not in page

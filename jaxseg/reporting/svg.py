@@ -127,7 +127,7 @@ def _frame(x: Axis, y: Axis) -> str:
 
 
 def _clipped(content: str) -> str:
-    """Returns content whose parts outside the frame of a chart are not shown."""
+    """Returns content that a chart shows only within its frame."""
     width, height = _x(1) - LEFT, _y(0) - TOP
     frame = f'x="{LEFT}" y="{TOP}" width="{width:g}" height="{height:g}"'
     return f'<svg {frame} viewBox="{LEFT} {TOP} {width:g} {height:g}">{content}</svg>'

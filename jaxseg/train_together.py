@@ -2,8 +2,8 @@
 
 Each member is an ordinary run in a folder of its own, ``WORKDIR/seed_0`` or ``WORKDIR/fold_0``. Its config, checkpoints
 and metrics.jsonl are those of a run that was trained alone, up to rounding. One input pipeline reads all batches,
-and one program takes the step of all. Evaluations follow one another. ``WORKDIR/ensemble.json`` names the members and
-has the mean and the spread of their scores.
+and one program takes the step of all. The runs are evaluated one after another. ``WORKDIR/ensemble.json`` names the
+members and has the mean and the spread of their scores.
 """
 
 import contextlib
@@ -173,7 +173,7 @@ def report_steps(together: Together, step: int, logs: Mapping[str, jax.Array]) -
 def save(together: Together, states: TrainState) -> list[TrainState]:
     """Saves the state of each run, and returns it.
 
-    All have saved the last time before one saves again, so that there always is a step that all of them have.
+    All runs finish a save before any of them starts the next, so there is always a step that all of them have.
 
     Raises:
       Interrupted: a signal asked the runs to stop; the states are saved.

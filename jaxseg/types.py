@@ -80,12 +80,12 @@ class Source(NamedTuple):
     Attributes:
       records: random access by index, ``len(records)`` and ``records[i] -> Record``; picklable, so that worker
         processes can read it.
-      class_names: one name a class; ``class_names[i]`` is the name of label i.
+      class_names: one name per class; ``class_names[i]`` is the name of label i.
       palette: uint8 ``[k, 3]``, the color in which each class is shown.
-      fingerprint: equal ones mean equal records, so that what was made of them can be kept between runs; "" where a
+      fingerprint: equal fingerprints mean equal records, so that caches are valid between runs; "" where a
         source cannot promise it.
       catalogue: of the objects; None where the records have none.
-      findings: what was found in the files, see ``data.report.Findings``; None where nobody has looked.
+      findings: what was found in the files, see ``data.report.Findings``; None if unknown.
       files: the image file of each record; () where records have none.
       size_of: ``i -> (height, width)`` of image i, without decoding it; None if only its record tells.
     """
@@ -106,7 +106,7 @@ class Example(NamedTuple):
     Attributes:
       image: uint8 ``[h, w, 3]``.
       label: uint8 ``[h, w]``.
-      weight: float32 ``[h, w]``, how much each pixel counts in a loss; None where all count alike.
+      weight: float32 ``[h, w]``, how much each pixel counts in a loss; None where all count equally.
       original: uint8 ``[h', w']``, the label map in the pixels of the file; None unless it is scored there.
     """
 
@@ -135,7 +135,7 @@ class Batch(NamedTuple):
       image: uint8 ``[b, h, w, 3]``.
       label: uint8 ``[b, h, w]``.
       valid: bool ``[b]``; False marks filler that completes the last batch of an evaluation.
-      weight: float32 ``[b, h, w]``, how much each pixel counts in a loss; None where all count alike.
+      weight: float32 ``[b, h, w]``, how much each pixel counts in a loss; None where all count equally.
       index: int32 ``[b]``, which record of the source it is, -1 on filler; None in training.
       sizes: int32 ``[b, 2]``, height and width of each image before it was padded; None if none is padded.
       original: uint8 ``[b, h', w']``, label maps in the pixels of the files, padded with ``IGNORE``; None unless
@@ -184,7 +184,7 @@ class InstanceBatch(NamedTuple):
       sizes: int32 ``[b, 2]``, height and width of each image before it was padded.
       boxes: float32 ``[b, m, 4]``, in pixels of these images.
       classes: int32 ``[b, m]``, from 1; 0 on padding.
-      masks: uint8 ``[b, m, h, w / 8]``, a bit a pixel, as ``np.packbits`` packs rows. All zero for an object
+      masks: uint8 ``[b, m, h, w / 8]``, one bit per pixel, as ``np.packbits`` packs rows. All zero for an object
         with a box only: no mask is learned from it.
       usable: bool ``[b, m]``, False on padding and on crowd regions.
       original_sizes: int32 ``[b, 2]``, height and width of the image as its record has it.

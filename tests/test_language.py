@@ -15,6 +15,7 @@ MOST_WORDS = 25
 NOT_VERBS = {
     *(
         "This",
+        "As",
         "Its",
         "Whose",
         "Always",

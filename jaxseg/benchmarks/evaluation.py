@@ -1,4 +1,4 @@
-"""Scoring a split, beside predicting the same images and copying what is predicted to the host."""
+"""Compares scoring a split with predicting the same images and copying the predictions to the host."""
 
 from typing import Any
 

@@ -22,7 +22,7 @@ SAMPLES = 2  # a bin along each axis
 
 
 def region_contenders(experiment: Experiment, *, against_torch: bool) -> list[Contender]:
-    """As many boxes an image as the detector learns from, on a pyramid of its size and its channels.
+    """Returns RoIAlign with as many boxes per image as in training, on a pyramid of the detector's size.
 
     The form of RoIAlign that the config's model uses comes first; on an accelerator, the other form is measured too.
     """

@@ -6,11 +6,11 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-REST = 0.05  # seconds between two, in which the threads of one library stop spinning
+REST = 0.05  # seconds between two turns, in which the threads of one library stop spinning
 
 
 def nothing() -> None:
-    """Does nothing and knows nothing."""
+    """Does nothing."""
 
 
 class Contender(NamedTuple):
@@ -22,8 +22,8 @@ class Contender(NamedTuple):
       run: does it a number of times, and returns when the device is done.
       images: how many images it takes each time; 0 where there are none.
       prepare: called before each turn, outside the time.
-      compile_seconds: what it took to become ready to run, where it was compiled.
-      peak_bytes: asked at the end: the most memory that it needed at once, None where nobody can tell.
+      compile_seconds: seconds of compiling, if it was compiled.
+      peak_bytes: asked at the end: the most memory that it needed at once, None if unknown.
       flops: floating-point operations of its matrix products and convolutions, each time.
       bytes_moved: bytes that it reads and writes, each time.
     """
@@ -44,7 +44,7 @@ class Timing(NamedTuple):
 
     Attributes:
       seconds: the median time that it takes once.
-      spread: the longest less the shortest, as a share of the median.
+      spread: the longest minus the shortest, as a share of the median.
     """
 
     seconds: float
@@ -57,9 +57,9 @@ def alternate(
     """Measures the time of each contender, in turns.
 
     Args:
-      contenders: those to measure. Each runs twice beforehand: the first time, much is not in its place yet.
+      contenders: those to measure. Each runs twice beforehand, since first runs are slower.
       rounds: how many turns each has.
-      seconds: how long a turn lasts; nobody is interrupted, so that it may be longer.
+      seconds: how long a turn lasts; no run is interrupted, so a turn may last longer.
       clock: seconds since some moment.
     """
     counts = [_calls(contender, seconds, clock) for contender in contenders]

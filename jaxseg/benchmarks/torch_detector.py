@@ -22,11 +22,11 @@ RESNET_PARTS = ("bn1", "conv1", "layer1", "layer2", "layer3", "layer4")  # in th
 def detector(model: Any, state: TrainState) -> nn.Module:
     """Returns torchvision's detector for a ``MaskRCNN`` of jaxseg, with its weights, so both find the same.
 
-    It does not paste masks into images, which is left out of our predictions too: they go as far as boxes, scores and
+    It does not paste masks into images, as jaxseg's predictions here do not either: they end with boxes, scores and
     masks of 28x28 on the device.
 
     Raises:
-      ValueError: our model is none that torchvision can build.
+      ValueError: torchvision cannot build a model like this.
     """
     if model.width != 64 or model.class_agnostic:
         raise ValueError("--against torch knows mask_rcnn as torchvision has it, of width 64 and not class-agnostic")

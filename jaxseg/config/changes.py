@@ -155,9 +155,9 @@ def _nearest(config: ml_collections.ConfigDict, field: str) -> str:
     names = list(field_names(config))
     section, _, last = field.rpartition(".")
     same_section = [name for name in names if name.rpartition(".")[0] == section]
-    beside = [name.rpartition(".")[2] for name in same_section]
+    siblings = [name.rpartition(".")[2] for name in same_section]
     near = (
-        [f"{section}.{name}" for name in difflib.get_close_matches(last, beside, n=1)]
+        [f"{section}.{name}" for name in difflib.get_close_matches(last, siblings, n=1)]
         or [name for name in names if name.rpartition(".")[2] == last]
         or (not same_section and difflib.get_close_matches(field, names, n=1, cutoff=0.8))
     )

@@ -16,7 +16,7 @@ import numpy as np
 from jaxseg.data.resize import Size
 from jaxseg.types import Example
 
-VERSION = 1  # changes whenever examples are made in another way, so that none of the older ones is taken for new
+VERSION = 1  # increases when examples are made in another way, so that older files are not used
 CHECKSUM = 4  # bytes at the start of each slot
 
 
@@ -95,11 +95,11 @@ def _checksum(pixels: np.ndarray) -> bytes:
 
 
 def _allocate(path: Path, size: int) -> None:
-    """Makes the file ``size`` bytes long; what it holds already stays."""
+    """Makes the file ``size`` bytes long and keeps its content."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         kept = path.stat().st_blocks * 512 if path.exists() else 0
-        # A map writes without asking, and a full disk kills the process that does: so ask here.
+        # Writing to a map on a full disk kills the process, so the space is reserved here.
         free = shutil.disk_usage(path.parent).free
         if size - kept > free:
             raise ValueError(

@@ -1,4 +1,4 @@
-"""Fetching archives: downloaded with progress, checked, unpacked; nothing half-done is ever left behind."""
+"""Downloads archives with progress, checks and unpacks them; no partial file is left behind."""
 
 import gzip
 import hashlib

@@ -103,9 +103,9 @@ class Findings(NamedTuple):
 
     Attributes:
       images: number of images in the split.
-      sizes: int ``[n, 2]``, height and width of each image, or of a part of them; None where nobody has looked.
+      sizes: int ``[n, 2]``, height and width of each image, or of a part of them; None if unknown.
       class_names: one per class.
-      shares: the share of labeled pixels of each class; empty for detectors and where nobody has counted.
+      shares: the share of labeled pixels of each class; empty for detectors and if not counted.
       counted: number of images that ``shares`` or ``objects`` is taken from; 0 means all images.
       objects: number of objects of each class; empty for semantic data. Class 0 is the background.
       crowds: number of crowd regions.
@@ -177,7 +177,7 @@ def to_json(findings: Findings) -> Mapping[str, Any]:
 
 
 def size_span(findings: Findings) -> tuple[tuple[int, int], tuple[int, int]] | None:
-    """Returns (height, width) of the images with the fewest and the most pixels; None where nobody has looked."""
+    """Returns (height, width) of the images with the fewest and the most pixels; None if unknown."""
     if findings.sizes is None or len(findings.sizes) == 0:
         return None
     sizes = sorted((int(height) * int(width), int(height), int(width)) for height, width in findings.sizes)

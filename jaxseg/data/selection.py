@@ -80,7 +80,7 @@ def select_fold(source: Source, fold: Fold, seed: int | None) -> Source:
     Args:
       source: the split.
       fold: which part of it.
-      seed: of the random order; None takes the usual one.
+      seed: of the random order; None uses ``SEED``.
 
     Raises:
       ValueError: there are fewer images than folds.

@@ -100,7 +100,7 @@ def spread(count: int, most: int) -> np.ndarray:
 
 
 def count_objects(source: Source) -> tuple[np.ndarray | None, int]:
-    """Returns the number of objects per class, int64 ``[k]``, and of crowd regions; (None, 0) where nobody knows."""
+    """Returns the number of objects per class, int64 ``[k]``, and of crowd regions; (None, 0) if unknown."""
     classes, findings, catalogue = len(source.class_names), source.findings, source.catalogue
     if findings is not None and findings.objects:
         return np.asarray(findings.objects, np.int64), findings.crowds

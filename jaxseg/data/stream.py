@@ -1,4 +1,4 @@
-"""Running a batch pipeline ahead of its consumer, in threads or in worker processes, without ever hanging."""
+"""Runs a batch pipeline ahead of its consumer, in threads or in worker processes, and never hangs."""
 
 import multiprocessing
 import os
@@ -11,7 +11,7 @@ from absl import flags
 from jaxseg.data.workers import begin_work
 from jaxseg.types import AnyBatch
 
-TIMEOUT = 300.0  # seconds; nothing that is alive takes as long for one batch
+TIMEOUT = 300.0  # seconds; a working pipeline never takes this long for one batch
 THREADS = 4  # where threads of this process prepare the batches
 AHEAD = 4  # batches that threads keep ready
 AHEAD_EACH = 2  # batches that each process keeps ready, in shared memory
@@ -20,11 +20,11 @@ AHEAD_EACH = 2  # batches that each process keeps ready, in shared memory
 class BatchStream:
     """An iterator over the batches of a grain dataset, which are prepared in the background, in order.
 
-    To be closed, or used in a ``with`` statement: that ends the workers.
+    Close it, or use it in a ``with`` statement: this ends the workers.
 
     Args:
       batches: the dataset, with random access by step.
-      workers: how many processes prepare batches; 0: threads of this process.
+      workers: how many processes prepare batches; 0 uses threads of this process.
       timeout: seconds to wait for one batch before giving up.
 
     Raises:
@@ -41,7 +41,7 @@ class BatchStream:
         self._closed = False
         self._strangers = multiprocessing.active_children()
         self._iterator = iter(_in_background(batches, workers))
-        # A thread of our own does the waiting, since grain would wait for a stuck worker for ever.
+        # A separate thread waits, since grain would wait forever for a stuck worker.
         self._waiter = ThreadPoolExecutor(1, thread_name_prefix="jaxseg-batches")
         self._next = self._waiter.submit(_first if workers else _following, self._iterator)
 

@@ -66,7 +66,7 @@ def overlay(
 
 
 def _borders(label: np.ndarray, plain: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the pixels of regions that touch another label, and the plain pixels beside a region: bool ``[h, w]``."""
+    """Returns the pixels of regions at another label, and the plain pixels next to a region: bool ``[h, w]``."""
     right, below = label[:, 1:] != label[:, :-1], label[1:] != label[:-1]
     edge = np.zeros(label.shape, bool)
     edge[:, 1:] |= right

@@ -24,7 +24,7 @@ from jaxseg.storage import file_system, retried, write_text
 NAME = "lock.json"
 BEAT = 20.0  # seconds between two writes of the owner
 WATCH = 90.0  # seconds without a write after which an owner on another host counts as dead
-SETTLE = 3.0  # seconds after which who has replaced a file looks whether another did so too
+SETTLE = 3.0  # seconds after which a process that replaced the file checks that it is still its own
 
 
 @contextlib.contextmanager
@@ -105,7 +105,7 @@ def process_start(pid: int) -> str | None:
         return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[19]
     if os.path.isdir("/proc/self"):
         return None
-    with contextlib.suppress(OSError):  # not on Linux: the number alone has to do
+    with contextlib.suppress(OSError):  # not on Linux: only the number is compared
         os.kill(pid, 0)
         return ""
     return None
@@ -113,7 +113,7 @@ def process_start(pid: int) -> str | None:
 
 def _beat(path: pathlib.Path, own: dict[str, Any], ended: threading.Event, lost: threading.Event) -> None:
     while not ended.wait(BEAT):
-        with contextlib.suppress(Exception):  # a refused beat is followed by the next
+        with contextlib.suppress(Exception):  # the next write follows soon
             if not _is_own(path, own):
                 lost.set()
                 return

@@ -1,4 +1,4 @@
-"""Writes the checkpoints of a training, with Orbax: in the background, each either whole or not there.
+"""Writes the checkpoints of a training, with Orbax: in the background. A checkpoint is complete, or it does not exist.
 
 The newest few are kept, and the best by one validation score. A state is saved before it is evaluated, so that an
 evaluation that fails loses nothing. Its scores follow in ``checkpoints/STEP/scores.json``.
@@ -67,7 +67,7 @@ class Checkpoints:
         if kind is None:
             with self._writing():
                 self._manager.close()
-        else:  # the error on its way says what happened first; the last save often fails for the same cause
+        else:  # the first error names the cause; the last save often fails for the same reason
             with contextlib.suppress(Exception):
                 self._manager.close()
 
@@ -90,7 +90,7 @@ class Checkpoints:
                 self._manager.save(step, args=ocp.args.StandardSave(state))
 
     def add_scores(self, step: int, scores: Mapping[str, Any]) -> None:
-        """Writes the validation scores of a saved step beside its arrays.
+        """Writes the validation scores of a saved step next to its arrays.
 
         Raises:
           OSError: they, or the step, cannot be written.

@@ -45,7 +45,7 @@ def find_part(found: Sequence[str], split: str, data_config: ml_collections.Conf
     """Finds a split among the parts of a data set. Where there is no validation split, one is drawn from the others.
 
     Args:
-      found: the parts that exist: names of splits, or "all" for one that nobody has divided.
+      found: the parts that exist: names of splits, or "all" for one without splits.
       split: the split.
       data_config: ``config.data``.
 

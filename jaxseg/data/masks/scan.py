@@ -33,7 +33,7 @@ class MaskSummary(NamedTuple):
       counts: number of pixels of each value.
       inner: number of those pixels with four neighbors of the same value.
       colors: the color code of each value of an indexed image; () of another.
-      single: how many values above 0 form one connected region each; -1 where nobody has looked.
+      single: how many values above 0 form one connected region each; -1 if unknown.
     """
 
     error: str

@@ -1,4 +1,4 @@
-"""LabelMe: a JSON file of shapes beside each image."""
+"""LabelMe: a JSON file of shapes next to each image."""
 
 import base64
 import io
@@ -23,12 +23,12 @@ from jaxseg.data.report import Notices
 from jaxseg.data.sources.file_lists import source_folder
 from jaxseg.types import Source
 
-ORIGIN = "A LabelMe data set has a file NAME.json beside each image NAME.jpg, in one folder or in one per split"
+ORIGIN = "A LabelMe data set has a file NAME.json next to each image NAME.jpg, in one folder or in one per split"
 NOT_CLASSES = ("__ignore__", "_background_", "background")
 
 
 def open_split(data_config: ml_collections.ConfigDict, split: str) -> Source:
-    """Opens the source ``labelme``: JSON files beside images in ``config.data.source_dir``.
+    """Opens the source ``labelme``: JSON files next to images in ``config.data.source_dir``.
 
     Shapes are polygons, rectangles, circles and masks; shapes with the same label and ``group_id`` are one object.
     Splits are folders; without any, images are divided at random. Classes are those of ``labels.txt``, or all labels
@@ -65,7 +65,7 @@ def open_split(data_config: ml_collections.ConfigDict, split: str) -> Source:
 
 
 def find_splits(folder: Path) -> dict[str, list[Path]]:
-    """Returns the JSON files with shapes of each split; "all" where nobody has divided them."""
+    """Returns the JSON files with shapes of each split; "all" without splits."""
     splits = [name for names in NAMES.values() for name in names]
     found = {split: _files(folder / split) or _files(folder / "images" / split) for split in splits}
     found = {split: paths for split, paths in found.items() if paths}
@@ -119,15 +119,15 @@ def _files(folder: Path) -> list[Path]:
 def _image_of(
     path: Path, content: dict[str, Any], number: int, data_config: ml_collections.ConfigDict, notices: Notices
 ) -> Path | None:
-    """Returns the image of a JSON file: the one that it names, or one with the same name beside it."""
+    """Returns the image of a JSON file: the one that it names, or one with the same name next to it."""
     name = normal_name(str(content.get("imagePath") or f"{path.stem}.jpg"))
     folders = [path.parent, path.parent.parent / "images"]
     for folder in folders:
         if (folder / name).is_file():
             return folder / name
-    beside = [image for image in find_images(path.parent) if image.stem == path.stem]
-    if beside:
-        return beside[0]
+    candidates = [image for image in find_images(path.parent) if image.stem == path.stem]
+    if candidates:
+        return candidates[0]
     return locate([ImageEntry(number, name, None)], folders, data_config, notices, ORIGIN).get(number)
 
 

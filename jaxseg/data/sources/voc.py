@@ -42,8 +42,8 @@ def open_split(data_config: ml_collections.ConfigDict, split: str) -> Source:
 
     A split is a list in ``ImageSets/Segmentation``: ``train``, ``val``, ``trainval``, or one that was added, such as
     seg11valid. ``trainaug`` is the list of that name with the label maps in ``SegmentationClassAug``, where both are
-    there; otherwise all images of VOC's ``train`` and of SBD, without VOC's ``val``, an image that both label being
-    VOC's. Borders of objects, 255 in VOC's files, are ignored; SBD has none.
+    there; otherwise it is all images of VOC's ``train`` and of SBD, without VOC's ``val``. Where both label an image,
+    VOC's label is used. Borders of objects, 255 in VOC's files, are ignored; SBD has none.
 
     Raises:
       ValueError: a file is missing.

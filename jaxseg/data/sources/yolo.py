@@ -65,7 +65,7 @@ def read_settings(folder: Path) -> dict[str, Any]:
 
 
 def find_splits(folder: Path, settings: Mapping[str, Any]) -> dict[str, list[Path]]:
-    """Returns the images of each split; "all" where nobody has divided them."""
+    """Returns the images of each split; "all" without splits."""
     found = {}
     for split in (name for names in NAMES.values() for name in names):
         given = settings.get(split) or []
@@ -101,7 +101,7 @@ def class_names(folder: Path, settings: Mapping[str, Any], images: list[Path]) -
 
 
 def label_path(image: Path) -> Path:
-    """Returns the text file of an image: ``labels`` in place of the last ``images`` of its path, or beside it.
+    """Returns the text file of an image: ``labels`` in place of the last ``images`` of its path, or next to it.
 
     Example:
       >>> label_path(Path("pets/images/train/a.jpg")).as_posix()

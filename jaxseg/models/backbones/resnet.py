@@ -1,4 +1,4 @@
-"""ResNet 18, 34, 50 and 101 as backbones, in the form called v1.5: in a bottleneck the stride sits on the 3x3.
+"""ResNet 18, 34, 50 and 101 as backbones, in the form v1.5: the 3x3 convolution of a bottleneck has the stride.
 
 He, Zhang, Ren, Sun, "Deep Residual Learning for Image Recognition", 2016. Dilation in place of strides as in Chen et
 al., "Rethinking Atrous Convolution", 2017, section 3.1.

@@ -149,7 +149,7 @@ def test_the_first_page_is_read_and_the_pages_are_counted(tmp_path):
         assert read_header(path).pages == 3
         notes = []
         assert colors(read_image(path, notes=notes))[0][0] == RED
-        assert notes == ["has 3 pages, of which the first is read (config.data.page)"]
+        assert notes == ["has 3 pages; the first is read (config.data.page)"]
         assert colors(read_image(path, ReadOptions(page=2)))[0][0] == BLUE
         with pytest.raises(ValueError, match=r"config\.data\.page is 3; expected less than its 3 page"):
             read_image(path, ReadOptions(page=3))

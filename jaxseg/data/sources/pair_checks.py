@@ -98,7 +98,7 @@ def note_images(pairs: Sequence[CheckedPair], notices: Notices) -> None:
     for pair in pairs:
         if pair.image_summary.pages > 1:
             remedy = f"It has {pair.image_summary.pages}; config.data.page chooses one"
-            notices.add("have several pages; one is read", "images", pair.image, remedy=remedy)
+            notices.add("have several pages and only one is read", "images", pair.image, remedy=remedy)
         if pair.image_summary.note:
             remedy = f"The first {pair.image_summary.note}"
             notices.add("use less than a tenth of their value range", "images", pair.image, remedy=remedy)

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from experiments import tiny_detector
 from PIL import Image
+from report_tables import Tables
 
 import jaxseg.train as training
 from jaxseg import predict
@@ -46,6 +47,18 @@ def test_a_run_leaves_losses_scores_and_pictures(trained_detector):
         assert picture.width == 4 * 324 + 4
         assert picture.height > 4 * 324 + 4, "titles above and a legend below"
     assert "MaskRCNN" in (folder / "model.txt").read_text()
+
+
+def test_its_report_has_its_scores_and_examples(trained_detector):
+    folder, scores = trained_detector
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    rows = [row for row in Tables(page).tables["table-scores"] if row]
+    shown = {f"{kind}_{row[0]}": row[column] for row in rows for column, kind in ((1, "bbox"), (2, "segm"))}
+    assert shown == {name: "–" if scores["val"][name] is None else scores["val"][name] for name in SCORES}
+    assert page.count("data:image/jpeg") == 8 * 4, "all images of the split"
+    assert not (folder / "confusion_matrix.csv").exists()
+    images = (folder / "per_image.csv").read_text(encoding="utf-8").splitlines()
+    assert (images[0], len(images)) == ("image,file,f1,objects,found,right", 9)
 
 
 def test_its_predictions_are_cocos(trained_detector, tmp_path):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from experiments import tiny_config
 
+from jaxseg.commands.export import write_checked
 from jaxseg.data.semantic.batches import eval_batches
 from jaxseg.data.sources import open_source
 from jaxseg.inference.export_scoring import score_export
@@ -90,6 +91,20 @@ def test_a_model_is_scored_where_it_predicts(predicted):
     scores = score_export(model, config.data, source)
     assert scores["pixel_accuracy"] == pytest.approx(np.mean(labels == 0))
     assert 0 < scores["pixel_accuracy"] < 1
+
+
+def test_an_export_is_written_only_if_it_answers_as_the_run(tmp_path, capsys):
+    path = tmp_path / "model.jaxseg"
+    content = {"config": json.loads(tiny_config().to_json()), "input": "uint8"}
+    run, same = predictor(bright, **content), predictor(bright, **content)
+    other = predictor(lambda images: {"label": 1 - bright(images)["label"]}, **content)
+    with pytest.raises(ValueError, match=r"the export's pixels differ by 1; expected at most 0\.01"):
+        write_checked(run, path, other.export, lambda path, export: path.write_bytes(b"model"))
+    assert not path.exists()
+    write_checked(run, path, same.export, lambda path, export: path.write_bytes(b"model"))
+    assert path.read_bytes() == b"model"
+    assert same.export.description["differences"] == {"images": "10 images of shapes", "pixels": 0}
+    assert capsys.readouterr().out.count("largest differences on 10 images of shapes: pixels") == 2
 
 
 def test_a_program_of_another_size_cannot_be_scored_at_the_size_of_the_network():

@@ -2,11 +2,11 @@
 
 import csv
 import json
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 from experiments import tiny_config
+from report_tables import Tables
 
 from jaxseg.evaluate import evaluate
 from jaxseg.inference.run_report import nearest_page
@@ -14,33 +14,6 @@ from jaxseg.reporting.html import relative_path
 from jaxseg.reporting.log import computed_lines
 from jaxseg.run.sessions import Session, read_sessions
 from jaxseg.run.workdir import flatten
-
-
-class Tables(HTMLParser):
-    """Reads the tables of a page: by id, the rows as lists of texts and exact numbers."""
-
-    def __init__(self, page):
-        super().__init__()
-        self.tables, self.rows, self.cell = {}, None, None
-        self.feed(page)
-
-    def handle_starttag(self, tag, attrs):
-        attributes = dict(attrs)
-        if tag == "table":
-            self.rows = self.tables.setdefault(attributes.get("id"), [])
-        elif tag == "tr":
-            self.rows.append([])
-        elif tag == "td":
-            self.cell = attributes.get("data-value")
-            self.rows[-1].append(float(self.cell) if self.cell else "")
-
-    def handle_data(self, data):
-        if self.rows and self.rows[-1] and self.cell is None:
-            self.rows[-1][-1] += data
-
-    def handle_endtag(self, tag):
-        if tag in ("td", "table"):
-            self.cell = ""
 
 
 def test_the_numbers_are_those_of_metrics_jsonl(trained):

@@ -84,6 +84,7 @@ def test_jax_and_numpy_run_a_file_on_batches_of_any_size(exported, photo):
     chex.assert_shape(two, (2, 45, 70))
     one = np.asarray(program.call(photo[None, :33, :20])["label"])
     chex.assert_shape(one, (1, 33, 20))
+    np.testing.assert_array_equal(one[0], load_export(exported).predict(photo[:33, :20]).mask)
 
 
 def test_images_are_resized_as_in_training_within_one_gray_level(photo):

@@ -106,6 +106,13 @@ def _shared() -> ml_collections.ConfigDict:
         "spatial": 1,  # Number of devices that share the rows of an image; semantic models only.
         "slices": -1,  # Number of TPU slices, joined over a network; -1 uses those that the devices belong to.
     }
+    _add_data(config)
+    _add_training(config)
+    return config
+
+
+def _add_data(config: ml_collections.ConfigDict) -> None:
+    """Adds the fields of the data and of augmentations that all tasks have."""
     config.data = {
         "name": "shapes",  # Name of the data set.
         "source_dir": "",  # Folder of the original files, in the layout of the data set.
@@ -149,6 +156,10 @@ def _shared() -> ml_collections.ConfigDict:
             "hue": 0.0,  # Largest shift of the hue, in turns of the color circle; 0 disables it.
         },
     }
+
+
+def _add_training(config: ml_collections.ConfigDict) -> None:
+    """Adds the fields of initial weights, optimizer and training loop."""
     config.init = {
         # Initial weights: a .pth or .safetensors file, torchvision's name of one such as
         # VGG16_Weights.IMAGENET1K_V1, or the workdir of a run; "" draws random numbers.
@@ -178,4 +189,3 @@ def _shared() -> ml_collections.ConfigDict:
         "keep": 2,  # Number of newest checkpoints kept, in addition to the best.
         "best_metric": "mean_iou",  # Score of the val split that selects the best checkpoint.
     }
-    return config

@@ -3,6 +3,7 @@
 import itertools
 import pathlib
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, NamedTuple
 
 from jaxseg.inference.files import printable
@@ -83,24 +84,12 @@ def predict_files(
     names = output_names(listing.paths)
     jobs = [Job(number, *pair) for number, pair in enumerate(zip(listing.paths, names, strict=True), start=1)]
 
-    def read(job: Job) -> tuple[Any, str | None]:
-        if stopped():
-            raise Stopped
-        return model.read(job.path)
-
-    def handle(job: Job, result: Result) -> tuple[list[dict], str]:
-        try:
-            files = writer.write(result, job.name, job.number)
-        except OSError as error:
-            raise WriteError(error) from error
-        named = {f"{kind}_file": str(path.relative_to(output)) for kind, path in files.items()}
-        first = {"image_id": job.number, "file_name": str(job.path)}
-        return [{**first, **entry, **named} for entry in result.entries()], result.summary
-
+    read = partial(_read_unless_stopped, model, stopped)
+    write = partial(_write_result, writer, output)
     failed: list[str] = []
     done = 0
     try:
-        for outcome in run_pipeline(engine, jobs, read, options.get("batch", 1), handle):
+        for outcome in run_pipeline(engine, jobs, read, options.get("batch", 1), write):
             if isinstance(outcome.error, Stopped):
                 continue
             if isinstance(outcome.error, WriteError):
@@ -118,6 +107,32 @@ def predict_files(
         predictions.write()
         writer.close()
     return Summary(len(jobs), done, failed, stopped())
+
+
+def _read_unless_stopped(model: Predictor, stopped: Callable[[], bool], job: Job) -> tuple[Any, str | None]:
+    """Reads the image of a job.
+
+    Raises:
+      Stopped: the run was asked to stop.
+    """
+    if stopped():
+        raise Stopped
+    return model.read(job.path)
+
+
+def _write_result(writer: Writer, output: pathlib.Path, job: Job, result: Result) -> tuple[list[dict], str]:
+    """Writes the files of a result; returns its entries in ``predictions.json`` and its summary.
+
+    Raises:
+      WriteError: a file cannot be written.
+    """
+    try:
+        files = writer.write(result, job.name, job.number)
+    except OSError as error:
+        raise WriteError(error) from error
+    named = {f"{kind}_file": str(path.relative_to(output)) for kind, path in files.items()}
+    first = {"image_id": job.number, "file_name": str(job.path)}
+    return [{**first, **entry, **named} for entry in result.entries()], result.summary
 
 
 class Stopped(Exception):

@@ -2,7 +2,7 @@
 
 import contextlib
 import pathlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -153,14 +153,9 @@ def start_run(
       at: the step to restore, 0 for none; None restores the newest that can be read.
       together: another program takes the steps of this run and others. The state of a fresh run is then None.
     """
-    experiment, source, scored, classes, initial, remarks = prepared
-    config, check_lock = experiment.config, None
-    with main_process_first():
-        if is_main_process():
-            check_lock = stack.enter_context(locked(folder))
-            workdir.write(folder, config, classes)
-            announce_data(folder, {"train": source, **scored}, console, config.task)
-            write_model_table(folder / "model.txt", experiment.task.model.module, experiment.task.model.example)
+    experiment, source, scored, _, initial, remarks = prepared
+    config = experiment.config
+    check_lock = _take_workdir(stack, prepared, folder, console)
     checkpoints = stack.enter_context(Checkpoints(folder, config.train.keep, config.train.best_metric, check_lock))
     if not together:  # else this run's own steps are not used, or are those of another run
         trains = (checkpoints.newest() or 0) < config.train.steps
@@ -196,3 +191,21 @@ def start_run(
         watch.compiling, session,
     )  # fmt: skip
     return run, state
+
+
+def _take_workdir(
+    stack: contextlib.ExitStack, prepared: Prepared, folder: pathlib.Path, console: str
+) -> Callable[[], None] | None:
+    """Locks the workdir and describes the run in it, in the main process, before the other processes go on.
+
+    Returns:
+      A function that raises ValueError if another process has taken the workdir over; None in other processes.
+    """
+    experiment, check_lock = prepared.experiment, None
+    with main_process_first():
+        if is_main_process():
+            check_lock = stack.enter_context(locked(folder))
+            workdir.write(folder, experiment.config, prepared.classes)
+            announce_data(folder, {"train": prepared.train, **prepared.scored}, console, experiment.config.task)
+            write_model_table(folder / "model.txt", experiment.task.model.module, experiment.task.model.example)
+    return check_lock

@@ -1,8 +1,8 @@
 """Exports a trained model as one file that runs without jaxseg.
 
-jaxseg export --workdir runs/unet_pets --output pets.jaxseg
-jaxseg export --workdir runs/unet_pets --format onnx --output pets.onnx
-jaxseg export --workdir runs/mask_rcnn --format torchvision --output mask_rcnn.pth
+jaxseg export runs/unet_pets --output pets.jaxseg
+jaxseg export runs/mask_rcnn --format onnx --size 480,640 --output mask_rcnn.onnx
+jaxseg export runs/mask_rcnn --format torchvision --output mask_rcnn.pth
 
 ``jaxseg predict --model pets.jaxseg --input photo.jpg`` runs the file. So do jax and numpy alone, on CPUs, CUDA GPUs
 and TPUs; jaxseg/inference/stablehlo.py shows the ten lines. onnxruntime runs an ONNX file, see
@@ -29,7 +29,8 @@ def main(arguments: list[str]) -> None:
     """Exports a run, compares the export with it, and writes the file."""
     parser = Parser("export", __doc__)
     parser.add_config(required=False, positional=False)
-    parser.add_argument("--workdir", help="Folder of a trained run, such as runs/unet_pets.")
+    parser.add_argument("run", nargs="?", metavar="RUN", help="Folder of a trained run, such as runs/unet_pets.")
+    parser.add_argument("--workdir", help="The same as RUN.")
     parser.add_argument("--weights", help="Weights for --config, instead of a run, such as model.pth.")
     parser.add_argument(
         "--format",
@@ -49,18 +50,17 @@ def main(arguments: list[str]) -> None:
         parser.error("--output is missing. Give the file to write, such as model.jaxseg.")
     if (options.format == "onnx") != (pathlib.Path(options.output).suffix == ".onnx"):
         parser.error(f"--output is {options.output}; expected a name that ends in .onnx with --format onnx only")
-    if bool(options.workdir) == bool(options.weights) or bool(options.weights) != (options.config is not None):
-        parser.error("give either --workdir, or --config and --weights")
+    given = sum(map(bool, (options.run, options.workdir, options.weights)))
+    if given != 1 or bool(options.weights) != (options.config is not None):
+        parser.error("give either the folder of a run, or --config and --weights")
+    folder = options.run or options.workdir
     size = _pair(parser, options.size)
     process.prepare()
 
     from jaxseg.inference import load
 
     output = pathlib.Path(options.output).expanduser()
-    if options.workdir:
-        model = load(options.workdir, checkpoint=options.checkpoint)
-    else:
-        model = load(options.config, weights=options.weights)
+    model = load(folder, checkpoint=options.checkpoint) if folder else load(options.config, weights=options.weights)
     if options.format == "torchvision":
         from jaxseg.inference.export import export_torchvision
 

@@ -27,8 +27,14 @@ def photo():
 def exported(trained, tmp_path_factory):
     """The file that the command writes for the tiny run."""
     path = tmp_path_factory.mktemp("exported") / "model.jaxseg"
-    assert run(["export", "--workdir", str(trained[0]), "--output", str(path)]) == 0
+    assert run(["export", str(trained[0]), "--output", str(path)]) == 0
     return path
+
+
+def test_a_run_is_given_once(capsys):
+    assert run(["export", "runs/x", "--workdir", "runs/x", "--output", "model.jaxseg"]) == 2
+    assert run(["export", "--output", "model.jaxseg"]) == 2
+    assert capsys.readouterr().err.count("give either the folder of a run, or --config and --weights") == 2
 
 
 def test_the_command_writes_a_file_that_answers_as_the_run_does(trained, exported, photo):

@@ -13,7 +13,7 @@ os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {FLAGS}"
 if "PYTEST_XDIST_WORKER" not in os.environ:  # the workers share what the process that starts them has made
     COMPILED = tempfile.TemporaryDirectory(prefix="jaxseg-compiled-")
     os.environ["JAX_COMPILATION_CACHE_DIR"] = COMPILED.name
-os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.2"
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 
 import jax  # noqa: E402, after the switches that it reads
 import pytest  # noqa: E402

@@ -4,6 +4,7 @@ import itertools
 import os
 import subprocess
 import sys
+from functools import partial
 
 import flax.linen as nn
 import jax
@@ -22,7 +23,7 @@ from jaxseg.models.unet import UNet
 def trained_model(model, classes=3, **fields):
     """A model with random weights and lively logits."""
     config = tiny_config(**fields)
-    variables = model.init(jax.random.key(0), jnp.zeros((1, 64, 64, 3)), train=False)
+    variables = jax.jit(partial(model.init, train=False))(jax.random.key(0), np.zeros((1, 64, 64, 3), np.float32))
     names = tuple("abc"[:classes])
     return TrainedModel(config, model, variables, names, np.zeros((classes, 3), np.uint8), tuple(range(classes)))
 

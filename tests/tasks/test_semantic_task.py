@@ -1,6 +1,7 @@
 """The semantic task: filler counts for nothing, and a smaller output is compared with the middle of the label."""
 
 import pickle
+from functools import partial
 
 import chex
 import flax.linen as nn
@@ -37,7 +38,8 @@ def variables(task):
 def test_filler_images_change_no_sum(task, variables):
     batch, filler = random_batch(0, 32), random_batch(1, 32)
     padded = jax.tree.map(lambda *arrays: np.concatenate(arrays), batch, filler)._replace(valid=np.arange(8) < 4)
-    alone, with_filler = (jax.device_get(task.metric.score(variables, one)) for one in (batch, padded))
+    score = jax.jit(task.metric.score)
+    alone, with_filler = (jax.device_get(score(variables, one)) for one in (batch, padded))
     chex.assert_trees_all_close(alone[0], with_filler[0], rtol=1e-6)
     np.testing.assert_array_equal(alone[1], with_filler[1][:4])
     with task.metric.start(None) as metric:
@@ -71,6 +73,7 @@ def test_the_loss_of_a_batch_is_the_sum_of_its_parts(task, variables):
     whole = random_batch(0, 32)
     parts = [jax.tree.map(lambda array, i=i: array[i : i + 2], whole) for i in (0, 2)]
 
+    @jax.jit
     def counts(batch):
         return task.loss.sums(variables["params"], variables["batch_stats"], batch, jax.random.key(1), 0)[1]
 
@@ -83,15 +86,14 @@ def test_valid_convolutions_are_scored_on_the_middle():
     task = make_task(config, NAMES, PALETTE)
     variables = jax.jit(task.model.init)(jax.random.key(0))
     batch = random_batch(0, 44)
-    scored = jax.device_get(task.metric.score(variables, batch))
-    scored, _ = scored
-    side = task.model.predict(variables, batch.image).shape[1]
-    assert side == 28
+    score = jax.jit(task.metric.score)
+    scored, _ = jax.device_get(score(variables, batch))
+    assert jax.eval_shape(task.model.predict, variables, batch.image).shape[1] == 28
     np.testing.assert_array_equal(
         scored["confusion"].sum(axis=1), np.bincount(batch.label[:, 8:36, 8:36].ravel(), minlength=4)
     )
     border = batch._replace(label=np.pad(batch.label[:, 8:36, 8:36], ((0, 0), (8, 8), (8, 8)), constant_values=3))
-    chex.assert_trees_all_equal(jax.device_get(task.metric.score(variables, border)[0]), scored)
+    chex.assert_trees_all_equal(jax.device_get(score(variables, border)[0]), scored)
 
 
 def test_a_field_that_the_model_does_not_have_is_named():
@@ -114,25 +116,25 @@ def test_an_auxiliary_head_is_trained_with_its_weight(monkeypatch):
     config = tiny_config(loss__dice=0.5, loss__auxiliary=0.25)
     config.model = {"name": "two_heads"}
     task, batch = make_task(config, NAMES, PALETTE), random_batch(0, 32)
-    params = task.model.init(jax.random.key(0))["params"]
+    params = jax.jit(task.model.init)(jax.random.key(0))["params"]
 
-    def loss(params):
-        sums, counts, stats = task.loss.sums(params, {}, batch, jax.random.key(0), 0)
-        loss, logs = task.loss.combine(sums, counts)
-        return loss, (stats, logs)
+    @jax.jit
+    @partial(jax.value_and_grad, has_aux=True)
+    def loss_and_gradients(params):
+        sums, counts, _ = task.loss.sums(params, {}, batch, jax.random.key(0), 0)
+        return task.loss.combine(sums, counts)
 
-    grads, (_, logs) = jax.grad(loss, has_aux=True)(params)
-    total = loss(params)[0]
+    (total, logs), grads = loss_and_gradients(params)
     main = logs["cross_entropy"] + 0.5 * logs["dice"]
     chex.assert_trees_all_close(total, main + 0.25 * logs["auxiliary"], rtol=1e-6)
 
     swapped = {"logits": params["aux_logits"], "aux_logits": params["logits"]}
-    mirrored, (_, other) = jax.grad(loss, has_aux=True)(swapped)
+    (_, other), mirrored = loss_and_gradients(swapped)
     chex.assert_trees_all_close(logs["auxiliary"], other["cross_entropy"] + 0.5 * other["dice"], rtol=1e-6)
     chex.assert_trees_all_close(
         grads["aux_logits"], jax.tree.map(lambda leaf: 0.25 * leaf, mirrored["logits"]), rtol=1e-5, atol=1e-7
     )
-    sums = jax.device_get(task.metric.score({"params": params}, batch))  # no score counts the auxiliary head
+    sums = jax.device_get(jax.jit(task.metric.score)({"params": params}, batch))  # no score counts the auxiliary head
     with task.metric.start(None) as metric:
         chex.assert_trees_all_close(
             task.metric.result(task.metric.add(metric, sums, batch))["loss"], float(main), rtol=1e-5

@@ -55,7 +55,7 @@ def _annotated(
     notices: Notices,
 ) -> list[AnnotatedImage]:
     """Returns the images of a file that are used, with their annotations."""
-    paths = locate(images, folders, data_config, notices, ORIGIN)
+    paths = locate(images, folders, data_config, notices, ELSEWHERE)
     images = [image for image in images if image.number in paths]
     if not classes_of(file.categories).official or any(image.size is None for image in images):
         sizes = check_sizes(images, paths, read_options(data_config), notices)

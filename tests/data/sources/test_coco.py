@@ -283,6 +283,14 @@ def test_memory_follows_max_objects(data, files):
     assert source.catalogue.counts[0] == 5
 
 
+def test_a_missing_image_is_named_with_the_settings_that_help(data, files):
+    write(files, content([annotation(1), annotation(2, 11)]))
+    (files / "train/b.jpg").unlink()
+    message = r"train/b\.jpg is missing.*config\.data\.missing=skip.*config\.data\.images=FOLDER"
+    with pytest.raises(ValueError, match=message):
+        open_source(data, "train")
+
+
 def test_missing_images_are_left_out_if_asked(data, files):
     write(files, content([annotation(1), annotation(2, 11)]))
     (files / "train/b.jpg").unlink()

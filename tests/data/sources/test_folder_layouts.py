@@ -12,6 +12,7 @@ from jaxseg.data.instances.annotated import AnnotatedImage, AnnotatedRecords
 from jaxseg.data.semantic.batches import eval_batches
 from jaxseg.data.sources import open_source
 from jaxseg.inference.images import to_image
+from jaxseg.run.inspection import draw_record
 
 BLOCK = np.kron(np.array([[0, 1], [1, 1]], np.uint8), np.ones((16, 20), np.uint8))  # a quarter of 0
 
@@ -287,6 +288,7 @@ def test_all_entry_points_see_the_same_pixels_of_odd_files(own, files):
         height, width = read_header(path).size
         paths[path.stem] = path
         save(files / f"masks/{path.stem}.png", np.arange(height * width, dtype=np.uint8).reshape(height, width) % 2)
+    (files / "classes.txt").write_text("background\nodd\n")
     own.update(resize="none", score_at="original", workers=0, cache=False)
     source = open_source(own, "all")
     expected = {name: to_image(path)[0] for name, path in paths.items()}
@@ -302,6 +304,11 @@ def test_all_entry_points_see_the_same_pixels_of_odd_files(own, files):
     assert {record.name for record in source.records} == set(expected)
     for record in (*source.records, *annotated):
         np.testing.assert_array_equal(record.image, expected[record.name])
+    for record in source.records:
+        background = np.asarray(record.label) == 0
+        height, width = background.shape
+        inspected = draw_record(record, source)[:height, :width]
+        np.testing.assert_array_equal(inspected[background], expected[record.name][background])
 
 
 def test_one_named_class_is_that_class_next_to_the_background(own, files):

@@ -135,8 +135,8 @@ def test_anchors_are_the_numpy_ones_of_an_image_of_that_extent(size):
     sizes = NARROW["anchor_sizes"]
     grids = [(-(-size[0] // s), -(-size[1] // s)) for s in (4, 8, 16, 32, 64)]
     expected = pyramid_anchors(sizes, grids, size)
-    larger = [jnp.zeros((1, rows + 3, columns + 1, 1)) for rows, columns in grids]
-    anchors, usable = place_anchors(larger, jnp.array([size]), sizes, (0.5, 1.0, 2.0))
+    larger = [np.zeros((1, rows + 3, columns + 1, 1)) for rows, columns in grids]
+    anchors, usable = jax.jit(place_anchors, static_argnums=(2, 3))(larger, np.array([size]), sizes, (0.5, 1.0, 2.0))
     for level, level_anchors in enumerate(expected):
         chex.assert_trees_all_equal(anchors[level][usable[level]], level_anchors)
 

@@ -12,6 +12,8 @@ from jaxseg.data.report import Notices
 from jaxseg.data.sources.file_lists import source_folder
 from jaxseg.types import Source
 
+ELSEWHERE = "If the images are elsewhere, set config.data.images=FOLDER."
+
 
 def open_split(data_config: ml_collections.ConfigDict, split: str) -> Source:
     """Opens the source ``coco``: an annotation file and a folder of images in ``config.data.source_dir``.

@@ -287,7 +287,7 @@ def test_all_entry_points_see_the_same_pixels_of_odd_files(own, files):
         path = save_odd(files / "images", number)
         height, width = read_header(path).size
         paths[path.stem] = path
-        save(files / f"masks/{path.stem}.png", np.arange(height * width, dtype=np.uint8).reshape(height, width) % 2)
+        save(files / f"masks/{path.stem}.png", np.repeat(np.uint8([[0]] * (height - 2) + [[1]] * 2), width, axis=1))
     (files / "classes.txt").write_text("background\nodd\n")
     own.update(resize="none", score_at="original", workers=0, cache=False)
     source = open_source(own, "all")
@@ -305,10 +305,8 @@ def test_all_entry_points_see_the_same_pixels_of_odd_files(own, files):
     for record in (*source.records, *annotated):
         np.testing.assert_array_equal(record.image, expected[record.name])
     for record in source.records:
-        background = np.asarray(record.label) == 0
-        height, width = background.shape
-        inspected = draw_record(record, source)[:height, :width]
-        np.testing.assert_array_equal(inspected[background], expected[record.name][background])
+        rows = len(record.label) - 4  # Above the object and its outline, a picture is as the image.
+        np.testing.assert_array_equal(draw_record(record, source)[:rows], expected[record.name][:rows])
 
 
 def test_one_named_class_is_that_class_next_to_the_background(own, files):
@@ -405,7 +403,11 @@ def test_pages_and_value_ranges_are_counted(own, files):
         pages = [Image.fromarray(np.full((32, 40), value, np.uint16)) for value in (0, 4000)]
         pages[0].save(files / f"images/{stem}.tif", save_all=True, append_images=pages[1:])
     notices = said(own)
+<<<<<<< HEAD
     assert "2 images have several pages and only one is read" in notices[0]
+=======
+    assert "2 images have several pages; one is read" in notices[0]
+>>>>>>> 8e4361f (A missing image of COCO names data.images; inspection is among the readers of odd files)
     assert "It has 2; config.data.page chooses one" in notices[0]
     assert "2 images use less than a tenth of their value range" in notices[1]
     own.page, own.value_range = 1, "0,4000"

@@ -132,6 +132,7 @@ def test_the_cache_may_be_deleted_in_mid_run(trained, tmp_path, monkeypatch):
     chex.assert_trees_all_equal(final_state(tmp_path / "run"), final_state(trained[0]))
 
 
+@pytest.mark.slow
 def test_longer_training_goes_on_where_the_run_ended(trained, tmp_path, capsys):
     training.train(tiny_config(train__steps=2), tmp_path)
     training.train(tiny_config(), tmp_path)
@@ -213,6 +214,7 @@ def test_the_best_checkpoint_is_kept_beside_the_newest(tmp_path):
         assert checkpoints.steps() == [2, 7]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("best_metric", [None, pytest.param("", marks=pytest.mark.slow)])
 def test_without_a_best_metric_the_newest_are_kept(tmp_path, best_metric):
     training.train(tiny_config(train__best_metric=best_metric, train__keep=1), tmp_path)
@@ -221,6 +223,7 @@ def test_without_a_best_metric_the_newest_are_kept(tmp_path, best_metric):
         evaluate(tiny_config(train__best_metric=best_metric), tmp_path, "best")
 
 
+@pytest.mark.slow
 def test_a_state_is_saved_before_it_is_evaluated(trained, tmp_path, monkeypatch):
     """An image that cannot be read ends the evaluation, not the run; once it is mended, nothing is missing."""
     with monkeypatch.context() as patch:

@@ -66,6 +66,7 @@ def test_pmap_evaluates_what_jit_evaluates():
     assert with_jit["confusion"].sum() == 5 * 32 * 32
 
 
+@pytest.mark.slow
 def test_accumulated_microbatches_have_the_gradients_of_the_batch():
     # Without batch norm, whose statistics are those of a microbatch; with a term counted in pixels and one in images.
     fields = {"loss__dice": 0.5, "loss__class_weights": (0.2, 1.0, 2.0, 3.0), "mesh__data": 4, "mesh__fsdp": 2}
@@ -128,6 +129,7 @@ def test_tpus_are_grouped_by_their_slice():
     assert sharding.slices_of(processors) == [processors]
 
 
+@pytest.mark.slow
 def test_averages_follow_the_parameters():
     state, _ = run_steps(tiny_config(**SGD, optimizer__ema=0.9), count=1)
     experiment, _ = tiny_experiment(tiny_config(**SGD))

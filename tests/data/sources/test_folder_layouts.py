@@ -403,11 +403,7 @@ def test_pages_and_value_ranges_are_counted(own, files):
         pages = [Image.fromarray(np.full((32, 40), value, np.uint16)) for value in (0, 4000)]
         pages[0].save(files / f"images/{stem}.tif", save_all=True, append_images=pages[1:])
     notices = said(own)
-<<<<<<< HEAD
     assert "2 images have several pages and only one is read" in notices[0]
-=======
-    assert "2 images have several pages; one is read" in notices[0]
->>>>>>> 8e4361f (A missing image of COCO names data.images; inspection is among the readers of odd files)
     assert "It has 2; config.data.page chooses one" in notices[0]
     assert "2 images use less than a tenth of their value range" in notices[1]
     own.page, own.value_range = 1, "0,4000"

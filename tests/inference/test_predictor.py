@@ -1,6 +1,7 @@
 """The Python API: a predictor of a run or of weights, and results."""
 
 import dataclasses
+from functools import partial
 
 import cv2
 import jax
@@ -193,7 +194,7 @@ def test_more_than_128_classes_are_predicted(experiment_and_state):
     config, count = experiment.config, 150
     names, palette = tuple(map(str, range(count))), np.zeros((count, 3), np.uint8)
     model = experiment.task.model.module.clone(classes=count)
-    variables = model.init(jax.random.key(0), np.zeros((1, 32, 32, 3), np.float32), train=False)
+    variables = jax.jit(partial(model.init, train=False))(jax.random.key(0), np.zeros((1, 32, 32, 3), np.float32))
     result = Predictor(TrainedModel(config, model, variables, names, palette, tuple(range(count)))).predict(noise(9, 9))
     assert result.mask.shape == (9, 9)
     assert result.mask.max() > 0

@@ -16,6 +16,11 @@ WEIGHTS = (0.5, 1.0, 2.0, 3.0)
 NAMES = ("cross_entropy", "focal", "dice", "lovasz")
 
 
+def jitted_terms(*arguments):
+    terms = make_terms(*arguments)
+    return {name: term._replace(sum=jax.jit(term.sum), count=jax.jit(term.count)) for name, term in terms.items()}
+
+
 def options(class_weights, label_smoothing):
     return {"class_weights": class_weights, "label_smoothing": label_smoothing}
 
@@ -66,14 +71,14 @@ def by_hand(name, logits, label):
 @pytest.mark.parametrize("name", NAMES)
 def test_each_term_equals_its_definition(name, image):
     logits, label = image
-    term = make_terms(CLASSES, options(WEIGHTS, 0.1))[name]
+    term = jitted_terms(CLASSES, options(WEIGHTS, 0.1))[name]
     chex.assert_trees_all_close((term.sum(logits, label), term.count(label)), by_hand(name, *image), rtol=1e-5)
 
 
 def test_cross_entropy_equals_pytorch(image):
     torch = pytest.importorskip("torch")
     logits, label = image
-    term = make_terms(CLASSES, options(WEIGHTS, 0.0))["cross_entropy"]
+    term = jitted_terms(CLASSES, options(WEIGHTS, 0.0))["cross_entropy"]
     expected = torch.nn.functional.cross_entropy(
         torch.from_numpy(logits).permute(2, 0, 1)[None],
         torch.from_numpy(label.astype(np.int64))[None],
@@ -86,11 +91,11 @@ def test_cross_entropy_equals_pytorch(image):
 @pytest.mark.parametrize("name", NAMES)
 def test_ignored_pixels_change_nothing(name, image):
     logits, label = image
-    term = make_terms(CLASSES, options(WEIGHTS, 0.1))[name]
+    term = jitted_terms(CLASSES, options(WEIGHTS, 0.1))[name]
     noise = np.random.default_rng(1).normal(size=logits.shape).astype(np.float32)
     other = np.where((label == IGNORE)[..., None], noise, logits)
     chex.assert_trees_all_close(term.sum(other, label), term.sum(logits, label), rtol=1e-6)
-    gradient = jax.grad(term.sum)(jnp.asarray(logits), label)
+    gradient = jax.jit(jax.grad(term.sum))(logits, label)
     assert np.all(gradient[label == IGNORE] == 0)
     assert np.any(gradient[label != IGNORE] != 0)
 
@@ -98,8 +103,8 @@ def test_ignored_pixels_change_nothing(name, image):
 @pytest.mark.parametrize("name", NAMES)
 def test_an_image_of_ignored_pixels_has_no_loss_and_no_gradient(name, image):
     logits, label = image
-    term, nothing = make_terms(CLASSES, options(WEIGHTS, 0.1))[name], np.full_like(label, IGNORE)
-    value, gradient = jax.value_and_grad(term.sum)(jnp.asarray(logits), nothing)
+    term, nothing = jitted_terms(CLASSES, options(WEIGHTS, 0.1))[name], np.full_like(label, IGNORE)
+    value, gradient = jax.jit(jax.value_and_grad(term.sum))(logits, nothing)
     chex.assert_trees_all_equal((value, term.count(nothing)), (jnp.zeros(()), jnp.zeros(())))
     chex.assert_trees_all_equal(gradient, jnp.zeros_like(gradient))
 
@@ -107,10 +112,10 @@ def test_an_image_of_ignored_pixels_has_no_loss_and_no_gradient(name, image):
 @pytest.mark.parametrize("name", NAMES)
 def test_a_sure_and_right_prediction_costs_nothing_and_a_sure_mistake_stays_finite(name, image):
     _, label = image
-    term = make_terms(CLASSES, options((), 0.0))[name]
+    term = jitted_terms(CLASSES, options((), 0.0))[name]
     certain = 100 * jax.nn.one_hot(label, CLASSES)
     for logits, expected in ((certain, 0.0), (-certain, None)):
-        value, gradient = jax.value_and_grad(term.sum)(logits, label)
+        value, gradient = jax.jit(jax.value_and_grad(term.sum))(logits, label)
         chex.assert_tree_all_finite((value, gradient))
         assert value > 0.1 if expected is None else abs(value - expected) < 1e-5
 
@@ -118,7 +123,7 @@ def test_a_sure_and_right_prediction_costs_nothing_and_a_sure_mistake_stays_fini
 @pytest.mark.parametrize("name", ["cross_entropy", "focal"])
 def test_a_pixel_of_weight_two_counts_as_two(name, image):
     logits, label = image
-    term = make_terms(CLASSES, options(WEIGHTS, 0.1))[name]
+    term = jitted_terms(CLASSES, options(WEIGHTS, 0.1))[name]
     weight = np.ones(label.shape, np.float32)
     chex.assert_trees_all_close(term.sum(logits, label, weight), term.sum(logits, label), rtol=1e-6)
     weight[2] = 2
@@ -129,14 +134,14 @@ def test_a_pixel_of_weight_two_counts_as_two(name, image):
 
 @pytest.mark.parametrize("name", ["dice", "lovasz"])
 def test_losses_of_regions_leave_weights_aside(name, image):
-    term, weight = make_terms(CLASSES, options(WEIGHTS, 0.1))[name], np.full(image[1].shape, 2, np.float32)
+    term, weight = jitted_terms(CLASSES, options(WEIGHTS, 0.1))[name], np.full(image[1].shape, 2, np.float32)
     chex.assert_trees_all_equal(term.sum(*image, weight), term.sum(*image))
     chex.assert_trees_all_equal(term.count(image[1], weight), term.count(image[1]))
 
 
 def test_class_weights_of_another_number_are_refused():
     with pytest.raises(ValueError, match="class_weights has 2 numbers; expected 4"):
-        make_terms(CLASSES, options((1.0, 2.0), 0.0))
+        jitted_terms(CLASSES, options((1.0, 2.0), 0.0))
 
 
 def test_mean_loss_weighs_every_pixel_of_a_batch_equally():

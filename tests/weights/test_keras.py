@@ -40,6 +40,7 @@ def _keras_weights(template):
     return weights
 
 
+@jax.jit
 def _logits(variables, image):
     return MODEL.apply(variables, image, train=False)["logits"]
 

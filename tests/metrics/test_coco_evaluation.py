@@ -10,6 +10,7 @@ import subprocess
 import sys
 
 import chex
+import jax
 import numpy as np
 import pytest
 from pycocotools.coco import COCO

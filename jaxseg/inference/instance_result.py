@@ -63,7 +63,7 @@ class InstanceResult(ImageResult):
         return np.flatnonzero(self.scores >= self.shown_score)[:MOST_SHOWN]
 
     @property
-    def mask(self) -> np.ndarray:
+    def mask(self) -> np.ndarray:  # type: ignore[override]  # computed here, a field of the other kind
         """Returns uint8 ``[h, w]``: 0 for the background, else 1 + the index of the best drawn object at that pixel."""
         numbers = np.zeros(self.size, np.uint8)
         for number, slot in reversed(list(enumerate(self.shown, start=1))):
@@ -114,5 +114,5 @@ class _Masks(Sequence):
     def __len__(self) -> int:
         return len(self._slots)
 
-    def __getitem__(self, number: int) -> np.ndarray:
+    def __getitem__(self, number: int) -> np.ndarray:  # type: ignore[override]  # nobody slices it
         return self._result.mask_of(self._slots[number])

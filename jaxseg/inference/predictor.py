@@ -87,6 +87,7 @@ class Predictor:
         for outcome in run_pipeline(engine, images, self.read, options.get("batch", 1)):
             if outcome.error is not None:
                 raise outcome.error
+            assert outcome.result is not None
             yield outcome.result
 
     def read(self, image: Any) -> tuple[np.ndarray, str | None]:

@@ -28,6 +28,11 @@ class ImageResult:
         """Returns the stem of the image's file, or "image" for an array."""
         return pathlib.Path(self.path).stem if self.path else "image"
 
+    @property
+    def mask_palette(self) -> np.ndarray:
+        """Returns the colors of a mask file, uint8 ``[n, 3]``."""
+        raise NotImplementedError
+
     def overlay(self) -> np.ndarray:
         """Draws the result over the image, uint8 ``[h, w, 3]``."""
         raise NotImplementedError

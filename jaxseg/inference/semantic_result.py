@@ -95,7 +95,7 @@ class SemanticResult(ImageResult):
         areas = self.areas
         numbers = [int(number) for number in np.argsort(-areas, kind="stable") if areas[number]]
         entries = [f"{self.class_names[number]} {areas[number] / self.mask.size:.1%}" for number in numbers]
-        return add_legend(self.overlay(), entries, np.asarray(self.palette)[numbers])
+        return add_legend(self.overlay(), entries, list(np.asarray(self.palette)[numbers]))
 
     def to_coco(self, image_id: int = 1) -> list[dict[str, Any]]:
         """Returns an entry of a COCO results file per class in the mask, with a run-length mask."""

@@ -31,7 +31,7 @@ class Mean(NamedTuple):
     """
 
     total: jax.Array
-    count: jax.Array
+    count: jax.Array  # type: ignore[assignment]  # a field, not the method of tuples
 
     def value(self) -> jax.Array:
         """Returns the mean; 0, with gradients of 0, where nothing was counted."""

@@ -4,8 +4,11 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxseg.ops.masks import paste_masks
+
+Array = jax.Array | np.ndarray  # on the device or on the host
 
 
 class Instances(NamedTuple):
@@ -19,11 +22,11 @@ class Instances(NamedTuple):
       masks: float32 ``[b, d, 28, 28]``, the probability that each part of the box belongs to the object.
     """
 
-    boxes: jax.Array
-    scores: jax.Array
-    classes: jax.Array
-    valid: jax.Array
-    masks: jax.Array
+    boxes: Array
+    scores: Array
+    classes: Array
+    valid: Array
+    masks: Array
 
 
 def in_original_pixels(instances: Instances, sizes: jax.Array, original_sizes: jax.Array) -> Instances:

@@ -29,7 +29,7 @@ import numpy as np
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from configs import base
-from jaxseg.benchmarks.ours import as_predict_takes
+from jaxseg.benchmarks.jaxseg_steps import as_predict_takes
 from jaxseg.benchmarks.random_batches import random_batch, random_boxes
 from jaxseg.ops.nms import nms
 from jaxseg.ops.roi_align import pyramid_level, pyramid_roi_align

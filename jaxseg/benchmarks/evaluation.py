@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxseg.benchmarks.ours import as_predict_takes, on_mesh
+from jaxseg.benchmarks.jaxseg_steps import as_predict_takes, on_mesh
 from jaxseg.benchmarks.timing import Contender
 from jaxseg.evaluate import batches_of, score_batches
 from jaxseg.run.experiment import Experiment

@@ -8,7 +8,7 @@ from typing import Any
 
 import jax
 
-from jaxseg.benchmarks.ours import compiled
+from jaxseg.benchmarks.jaxseg_steps import compiled
 from jaxseg.benchmarks.random_batches import image_sizes, random_training_batch
 from jaxseg.benchmarks.timing import Contender
 from jaxseg.data.stream import AHEAD, AHEAD_EACH, BatchStream

@@ -8,7 +8,7 @@ import jax
 import ml_collections
 import numpy as np
 
-from jaxseg.benchmarks import inputs, ours
+from jaxseg.benchmarks import inputs, jaxseg_steps
 from jaxseg.benchmarks.classes import class_count
 from jaxseg.benchmarks.evaluation import evaluation_contenders
 from jaxseg.benchmarks.peaks import peak_contenders
@@ -127,20 +127,20 @@ def _subject(config: ml_collections.ConfigDict, options: Options, *, needs_data:
 
 def _train(subject: Subject, resources: contextlib.ExitStack) -> list[Contender]:
     del resources
-    state = ours.first_state(subject.experiment)
+    state = jaxseg_steps.first_state(subject.experiment)
     others = _counterparts(subject, state, training=True)  # it copies from the state, which the step uses up
-    return [ours.train_contender(subject.experiment, state), *others, *_peaks(subject)]
+    return [jaxseg_steps.train_contender(subject.experiment, state), *others, *_peaks(subject)]
 
 
 def _predict(subject: Subject, resources: contextlib.ExitStack) -> list[Contender]:
     del resources
-    state = ours.lively_state(subject.experiment)
+    state = jaxseg_steps.lively_state(subject.experiment)
     others = _counterparts(subject, state, training=False)
-    return [ours.predict_contender(subject.experiment, state), *others, *_peaks(subject)]
+    return [jaxseg_steps.predict_contender(subject.experiment, state), *others, *_peaks(subject)]
 
 
 def _input(subject: Subject, resources: contextlib.ExitStack) -> list[Contender]:
-    state = ours.first_state(subject.experiment)
+    state = jaxseg_steps.first_state(subject.experiment)
     return inputs.input_contenders(subject.experiment, subject.source, state, resources)
 
 
@@ -149,11 +149,11 @@ def _evaluate(subject: Subject, resources: contextlib.ExitStack) -> list[Contend
     experiment = subject.experiment
     data = experiment.config.data
     source = open_source(data, data[scored_splits(experiment.config)[0]])
-    return evaluation_contenders(experiment, source, ours.lively_state(experiment))
+    return evaluation_contenders(experiment, source, jaxseg_steps.lively_state(experiment))
 
 
 def _predict_files(subject: Subject, resources: contextlib.ExitStack) -> list[Contender]:
-    return predict_files_contenders(subject.experiment, ours.lively_state(subject.experiment), resources)
+    return predict_files_contenders(subject.experiment, jaxseg_steps.lively_state(subject.experiment), resources)
 
 
 def _roi_align(subject: Subject, resources: contextlib.ExitStack) -> list[Contender]:

@@ -14,8 +14,8 @@ import ml_collections
 import numpy as np
 
 from jaxseg.benchmarks.flops import count_flops
+from jaxseg.benchmarks.jaxseg_steps import as_predict_takes
 from jaxseg.benchmarks.machines import Machine, all_reduce_seconds
-from jaxseg.benchmarks.ours import as_predict_takes
 from jaxseg.benchmarks.program_text import (
     BETWEEN_SLICES,
     Collective,

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxseg.benchmarks.ours import compiled, memory_needed
+from jaxseg.benchmarks.jaxseg_steps import compiled, memory_needed
 from jaxseg.benchmarks.random_batches import image_sizes, random_boxes
 from jaxseg.benchmarks.timing import Contender
 from jaxseg.models.mask_rcnn.fpn import STRIDES

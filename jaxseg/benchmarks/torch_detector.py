@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from jaxseg.benchmarks.ours import normalized
+from jaxseg.benchmarks.jaxseg_steps import normalized
 from jaxseg.benchmarks.torch_import import import_torchvision
 from jaxseg.run.state import TrainState
 from jaxseg.types import InstanceBatch

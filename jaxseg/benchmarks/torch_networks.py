@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from jaxseg.benchmarks.ours import normalized
+from jaxseg.benchmarks.jaxseg_steps import normalized
 from jaxseg.benchmarks.random_batches import image_sizes, random_batch
 from jaxseg.benchmarks.torch_detector import detector, detector_inputs
 from jaxseg.benchmarks.torch_fcn_vgg import TorchFCNVGG

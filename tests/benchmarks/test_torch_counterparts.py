@@ -8,8 +8,8 @@ import pytest
 from experiments import tiny_config, tiny_detector
 from torchvision_oracle import load_torchvision
 
+from jaxseg.benchmarks.jaxseg_steps import lively_state
 from jaxseg.benchmarks.measurements import Options, measure_config
-from jaxseg.benchmarks.ours import lively_state
 from jaxseg.run.experiment import build, resolve
 
 torch = pytest.importorskip("torch")
@@ -154,7 +154,7 @@ def test_a_detector_finds_what_torchvisions_finds():
     network = theirs(experiment, state, training=False)
     with torch.inference_mode():
         found = network.make().eval()(*network.inputs)
-    from jaxseg.benchmarks.ours import predict_inputs
+    from jaxseg.benchmarks.jaxseg_steps import predict_inputs
 
     ours = jax.device_get(experiment.steps.predict(state, *predict_inputs(experiment)))
     for row, one in enumerate(found):

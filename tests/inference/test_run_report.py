@@ -1,6 +1,7 @@
 """The report of a run holds the numbers of metrics.jsonl."""
 
 import csv
+import html
 import json
 
 import numpy as np
@@ -12,6 +13,7 @@ from jaxseg.evaluate import evaluate
 from jaxseg.inference.run_report import nearest_page
 from jaxseg.reporting.html import relative_path
 from jaxseg.reporting.log import computed_lines
+from jaxseg.run.goodput import describe_shares
 from jaxseg.run.sessions import Session, read_sessions
 from jaxseg.run.workdir import flatten
 
@@ -53,6 +55,17 @@ def test_evaluation_writes_the_same_report_where_asked(trained, tmp_path):
     assert {name: (folder / name).read_bytes() for name in before} == before
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert page.count("data:image/jpeg") == 36 * 4
+
+
+def test_what_the_run_has_cost_is_in_the_page(trained):
+    """Time, speed, memory, device and versions are those that the run has noted."""
+    folder, _ = trained
+    page, session = (folder / "report.html").read_text(encoding="utf-8"), read_sessions(folder)[0]
+    facts = (session["devices"], session["peak_memory"], session["versions"]["jax"])
+    for said in (*facts, describe_shares(session["goodput"]), f"{session['compile_seconds']:.0f} s", "batches of 8"):
+        assert html.escape(str(said)) in page, said
+    if session["images_per_second"]:
+        assert f"{session['images_per_second']:.1f} images/s" in page
 
 
 def test_sessions_add_up(trained, tmp_path):

@@ -18,7 +18,8 @@ from jaxseg.data.masks.scan import MaskSummary, scan_images, scan_masks
 from jaxseg.data.report import Findings, Notices
 from jaxseg.data.sources import folder_splits
 from jaxseg.data.sources.file_lists import source_folder
-from jaxseg.data.sources.layouts import Layout, find_layout, match
+from jaxseg.data.sources.layouts import Layout, find_layout
+from jaxseg.data.sources.matching import match
 from jaxseg.data.sources.pair_checks import CheckedPair, check_sizes, leave_out_bad, note_images, note_unmatched
 from jaxseg.data.sources.pairs import Pair, PairedRecords, fingerprint, image_files
 from jaxseg.types import IGNORE, Catalogue, Source

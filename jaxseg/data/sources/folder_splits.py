@@ -7,7 +7,7 @@ import ml_collections
 
 from jaxseg.data.images import printable
 from jaxseg.data.report import Notices
-from jaxseg.data.sources.layouts import ENDINGS, SPLITS
+from jaxseg.data.sources.matching import ENDINGS, SPLITS
 from jaxseg.data.splits import SEED, divide
 from jaxseg.data.text_files import read_lines
 
@@ -37,7 +37,7 @@ def read_names(path: Path, known: Mapping[str, object]) -> tuple[list[str], list
 
     Args:
       path: the list.
-      known: the keys of the images, see ``layouts.list_images``.
+      known: the keys of the images, see ``matching.list_images``.
 
     Returns:
       The keys of the images, and the lines that name none.

@@ -6,6 +6,8 @@ worker, or torn by a crash is decoded again, and no locks are needed. The files 
 """
 
 import hashlib
+import itertools
+import math
 import shutil
 import zlib
 from collections.abc import Sequence
@@ -58,9 +60,10 @@ class CachedExamples(Sequence):
 
     def __getitem__(self, index: int) -> Example:
         if self._file is None:
-            self._file = np.memmap(self._path, np.uint8, "r+", shape=self._length)
+            # As a plain array: every slice of a map costs as much as the rest of a read.
+            self._file = np.asarray(np.memmap(self._path, np.uint8, "r+", shape=self._length))
         end, shapes = int(self._ends[index]), self._shapes(index)
-        lengths = [int(np.prod(shape)) for shape in shapes]
+        lengths = [math.prod(shape) for shape in shapes]
         slot = self._file[end - CHECKSUM - sum(lengths) : end]
         pixels = np.array(slot[CHECKSUM:])
         if slot[:CHECKSUM].tobytes() != _checksum(pixels):
@@ -69,8 +72,11 @@ class CachedExamples(Sequence):
             pixels = np.concatenate([array.ravel() for array in arrays])
             slot[CHECKSUM:] = pixels
             slot[:CHECKSUM] = np.frombuffer(_checksum(pixels), np.uint8)
-        parts = np.split(pixels, np.cumsum(lengths)[:-1])
-        image, label, *original = (part.reshape(shape) for part, shape in zip(parts, shapes, strict=True))
+        starts = itertools.accumulate(lengths, initial=0)
+        image, label, *original = (
+            pixels[start : start + length].reshape(shape)
+            for start, length, shape in zip(starts, lengths, shapes, strict=False)
+        )
         return Example(image, label, original=original[0] if original else None)
 
     def _shapes(self, index: int) -> list[tuple[int, ...]]:

@@ -94,3 +94,11 @@ def test_the_description_of_a_page_has_its_fixed_form(name):
     sections = [line.split(":")[0] for line in rest if line and not line.startswith(" ")]
     assert sections == ["Data", "Recipe", "Run", "Result"]
     assert f"\nRun: jaxseg train {name}" in text
+
+
+def test_data_sets_are_scored_in_the_pixels_of_their_images_and_the_pets_as_their_example_has_it():
+    scored = {name: pages.load(name).data.get("score_at") for name in pages.page_names()}
+    cityscapes, voc = ("fcn8s_cityscapes", "fcn8s_cityscapes_native"), ("fcn8s_voc", "fcn8s_voc_native")
+    own = {*cityscapes, *voc, "fcn_resnet50_voc", "unet_camvid", "unet_folder"}
+    assert {name for name, at in scored.items() if at == "original"} == own
+    assert scored["fcn_resnet50_coco_voc"] == "network", "torchvision's reference evaluation shrinks labels"

@@ -15,7 +15,7 @@ from jaxseg.inference.engine import Options, changes_views
 from jaxseg.inference.export_scoring import score_export
 from jaxseg.inference.exported import ExportedPredictor
 from jaxseg.inference.run_report import make_report
-from jaxseg.inference.scoring import score_predictions
+from jaxseg.inference.scoring import evaluate_views
 from jaxseg.metrics.details import Details
 from jaxseg.parallel.mesh import batch_share
 from jaxseg.parallel.processes import is_main_process, main_process_first
@@ -132,8 +132,6 @@ def evaluate(
       ValueError: there is no such run, checkpoint or split.
     """
     as_predicted = options is not None and changes_views(options)
-    if report and as_predicted:
-        raise ValueError("--report is given with --tile, --flips or --scales; expected one of them. Leave one out.")
     saved, class_names, palette = workdir.load(folder)
     with saved.unlocked():
         own = BEFORE | {field: saved.data[field] for field in AS_TRAINED if field in saved.data}
@@ -150,7 +148,7 @@ def evaluate(
         sources = {kind: open_source(saved.data, saved.data[kind], class_names) for kind in kinds}
     check_scored(sources, saved.task)
     if as_predicted:
-        return {kind: score_predictions(experiment, state, source, options) for kind, source in sources.items()}
+        return evaluate_views(experiment, state, sources, options, folder if report else None)
     if saved.train.accumulate == "auto":
         experiment = fit_to_memory(experiment, None, list(sources.values()), print if is_main_process() else _be_quiet)
     if not report:

@@ -23,7 +23,7 @@ def check_scores(trained, path, capsys):
     """Checks that `jaxseg evaluate --model` gives the scores of the model, which are not all 0."""
     source = open_source(trained.config.data, trained.config.data.val, trained.class_names)
     metric = make_task(trained.config, trained.class_names, trained.palette).metric
-    expected = score_detections(Predictor(trained).engine(), metric, source)
+    expected = score_detections(Predictor(trained).engine(), metric, source)[0]
     capsys.readouterr()
     assert run(["evaluate", "--model", str(path)]) == 0
     found = json.loads(capsys.readouterr().out)["val"]

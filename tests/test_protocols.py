@@ -175,7 +175,9 @@ def test_cityscapes_by_tiles_is_scored_as_by_a_loop_over_tiles(fcn8s):
     found = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scoring.metrics, "result", lambda total: found.append(total))
-        scoring.score_predictions(experiment, state, source, Options(tile=64))
+        scoring.score_predictions(
+            scoring.local_model(experiment, state), experiment.task.metric, source, Options(tile=64)
+        )
     assert_equal_but_for_ties(found[0], expected, ties)
 
 

@@ -1,6 +1,6 @@
 """Scores a checkpoint of a run, each image once.
 
-jaxseg evaluate --workdir runs/unet_shapes --checkpoint best --flips --scales 0.75,1,1.25
+jaxseg evaluate --workdir runs/unet_shapes --checkpoint best --tile 512 --report
 jaxseg evaluate unet_folder --workdir runs/mine --config.data.source_dir=FOLDER
 jaxseg evaluate --model pets.jaxseg
 """

@@ -120,6 +120,18 @@ def changes_views(options: Options) -> bool:
     return bool(options.tile) or options.flips or tuple(options.scales) != (1.0,)
 
 
+def describe_views(options: Options) -> str:
+    """Returns how options change the views of an image, for a report.
+
+    >>> describe_views(Options(tile=512, flips=True, scales=(0.75, 1.0)))
+    'tiles of 512, overlap 0.5; mirrored too; scales 0.75, 1'
+    """
+    tiles = f"tiles of {options.tile}, overlap {options.overlap:g}" if options.tile else ""
+    scales = ", ".join(f"{scale:g}" for scale in options.scales)
+    parts = tiles, "mirrored too" if options.flips else "", f"scales {scales}" if scales != "1" else ""
+    return "; ".join(filter(None, parts))
+
+
 def stack(prepared: Sequence[Prepared], batch: int) -> list[np.ndarray]:
     """Stacks the inputs of images; the last image fills up a batch, so that every batch compiles to one program."""
     filled = [*prepared, *[prepared[-1]] * (batch - len(prepared))]

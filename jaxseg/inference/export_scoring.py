@@ -8,7 +8,8 @@ from jaxseg.data.semantic.batches import eval_batches
 from jaxseg.data.semantic.sizing import scores_original
 from jaxseg.data.semantic.transforms import image_size
 from jaxseg.inference.exported import ExportedPredictor
-from jaxseg.inference.scoring import confusion_matrix, score_detections, score_label_maps
+from jaxseg.inference.label_map_scoring import confusion_matrix, score_label_maps
+from jaxseg.inference.scoring import score_detections
 from jaxseg.metrics import semantic as metrics
 from jaxseg.tasks import make_task
 from jaxseg.types import IGNORE, Source
@@ -31,7 +32,7 @@ def score_export(predictor: ExportedPredictor, data_config: Any, source: Source)
     if predictor.task == "instances":
         # Making a task initializes no parameters.
         metric = make_task(trained.config, trained.class_names, trained.palette).metric
-        return score_detections(predictor.engine(), metric, source)
+        return score_detections(predictor.engine(), metric, source)[0]
     if scores_original(data_config):
         return score_label_maps(predictor.engine(), len(trained.class_names), source)
     return _score_at_network(predictor, data_config, source)

@@ -23,7 +23,7 @@ from jaxseg.inference.instance_result import InstanceResult
 from jaxseg.inference.merging import Found, merge_found, mirror
 from jaxseg.models.mask_rcnn.detections import Instances
 from jaxseg.reporting import pictures
-from jaxseg.types import Source
+from jaxseg.types import Record, Source
 
 SAME_OBJECT_IOU = 0.5  # Masks that overlap by this much are drawn in one color, as the same object.
 
@@ -136,11 +136,26 @@ def example_panels(
     return [pictures.instance_panels(*_predicted(config, source, predict, index)) for index in indices]
 
 
+def draw_panels(source: Source, record: Record, result: InstanceResult) -> tuple[np.ndarray, ...]:
+    """Returns the panels of a predicted image: image, objects, detections and difference, see ``pictures``."""
+    return pictures.instance_panels(record.image, *_compared(source, record, result))
+
+
 def _predicted(
     config: Any, source: Source, predict: Callable[..., Instances], index: int
 ) -> tuple[np.ndarray, pictures.Annotations, pictures.Annotations]:
-    """Returns an image, its objects and what was found; a found object has the color of the one that it is."""
+    """Returns an image, its objects and what was found."""
     record = source.records[index]
+    seen = resize_view(config.data, record.image, 1)
+    found = to_host(predict(*seen[:3]), 0, seen.sizes[0], record.image.shape[:2])
+    result = InstanceResult(record.image, *found[:2], found.classes, found.masks, source.class_names)
+    return record.image, *_compared(source, record, result)
+
+
+def _compared(
+    source: Source, record: Record, result: InstanceResult
+) -> tuple[pictures.Annotations, pictures.Annotations]:
+    """Returns the objects of an image and what was found; a found object has the color of the one that it is."""
     objects = record.objects
     titles = [
         f"{source.class_names[number]}{' (crowd)' if crowd else ''}"
@@ -149,10 +164,8 @@ def _predicted(
     truth = pictures.Annotations(
         list(objects.masks != 0), objects.boxes, titles, distinct_colors(len(titles)), objects.classes
     )
-    seen = resize_view(config.data, record.image, 1)
-    found = to_host(predict(*seen[:3]), 0, seen.sizes[0], record.image.shape[:2])
-    shown = InstanceResult(record.image, *found[:2], found.classes, found.masks, source.class_names).annotations()
-    return record.image, truth, shown._replace(colors=_colors_like(truth, shown))
+    shown = result.annotations()
+    return truth, shown._replace(colors=_colors_like(truth, shown))
 
 
 def _colors_like(truth: pictures.Annotations, found: pictures.Annotations) -> np.ndarray:

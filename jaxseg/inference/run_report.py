@@ -1,7 +1,7 @@
 """Makes the report of a run: collects facts, chooses images, predicts them and writes ``report.html``."""
 
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -25,6 +25,7 @@ from jaxseg.run.sessions import read_sessions
 from jaxseg.run.state import TrainState
 from jaxseg.types import Source
 
+Panels = tuple[np.ndarray, ...]
 EXTREMES = 12  # images of each kind: worst, median, best
 SHOWN_SCORES = ("mean_iou", "pixel_accuracy", "segm_AP", "bbox_AP", "segm_AP50")
 
@@ -37,6 +38,8 @@ def make_report(
     scores: Mapping[str, Mapping[str, Any]],
     details: Details,
     folder: pathlib.Path,
+    views: str = "",
+    draw: Callable[[Source, Sequence[int]], Sequence[Panels]] | None = None,
 ) -> None:
     """Writes the report of a state. All processes call it, since all hold a part of the state.
 
@@ -48,13 +51,19 @@ def make_report(
       scores: the scores by kind of split.
       details: the details of its evaluation.
       folder: the workdir.
+      views: description of the views that were predicted of each image; "" for one view of the whole image.
+      draw: returns the panels of some images of the split; only the main process calls it. None predicts one view of
+        each whole image, in all processes.
     """
     chosen = choose_extremes(details.images, EXTREMES)
     indices = [one.index for part in chosen.values() for one in part]
-    predict = partial(experiment.steps.predict, state)
-    pictures = EXAMPLE_PANELS[experiment.config.task](experiment.config, source, predict, indices)
+    if draw is None:
+        predict = partial(experiment.steps.predict, state)
+        pictures = EXAMPLE_PANELS[experiment.config.task](experiment.config, source, predict, indices)
     if not is_main_process():
         return
+    if draw is not None:
+        pictures = draw(source, indices)
     panels = dict(zip(indices, pictures, strict=True))
     files = [relative_path(file, folder) for file in source.files] or [""] * len(source.records)
     names = [pathlib.Path(file).stem for file in source.files] or [f"image {i}" for i in range(len(source.records))]
@@ -64,6 +73,8 @@ def make_report(
     }
     lines = [line for line in read_lines(folder / "metrics.jsonl") if line["step"] <= int(state.step)]
     facts = collect_facts(experiment, state, source, kind, scores, folder, names, files)
+    if views:
+        facts.summary["views of each image"] = views
     write_report(folder, facts, lines, scores, details, examples)
 
 

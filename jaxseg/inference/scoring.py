@@ -1,128 +1,165 @@
 """Scores a split by predictions in tiles, mirrored or at several sizes, made as ``jaxseg predict`` makes them."""
 
-from collections.abc import Callable
+import pathlib
+import pickle
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import jax
 import numpy as np
+from jax.experimental import multihost_utils
+from jax.sharding import NamedSharding
+from jax.sharding import PartitionSpec as P
 
-from jaxseg.data.semantic.transforms import check_label
 from jaxseg.inference import instances, semantic
-from jaxseg.inference.engine import Engine, Options, TrainedModel, check_options
+from jaxseg.inference.engine import Engine, Options, TrainedModel, check_options, describe_views
 from jaxseg.inference.instance_result import InstanceResult
-from jaxseg.inference.pipeline import Outcome, run_pipeline
-from jaxseg.inference.semantic_result import SemanticResult
+from jaxseg.inference.label_map_scoring import count_label_maps, describe_label_maps, sum_confusions
+from jaxseg.inference.pipeline import run_pipeline
+from jaxseg.inference.predictor import ENGINES
+from jaxseg.inference.results import Result
+from jaxseg.inference.run_report import make_report
+from jaxseg.inference.shares import handle_share, unless_failed
 from jaxseg.metrics import coco_evaluation
 from jaxseg.metrics import semantic as metrics
+from jaxseg.metrics.details import Details
 from jaxseg.models.mask_rcnn.detections import Instances
+from jaxseg.parallel.mesh import from_all_processes, make_mesh
 from jaxseg.run.experiment import Experiment
 from jaxseg.run.state import TrainState, eval_variables
 from jaxseg.tasks.task import Metric
-from jaxseg.types import IGNORE, Source
+from jaxseg.types import Source
 
 
-def score_predictions(experiment: Experiment, state: TrainState, source: Source, options: Options) -> dict[str, Any]:
-    """Returns the scores of predictions with some options, in the pixels of the files.
-
-    Label maps and detections are those that ``jaxseg predict`` writes for the same options. Losses are not computed.
+def evaluate_views(
+    experiment: Experiment,
+    state: TrainState,
+    sources: Mapping[str, Source],
+    options: Options,
+    folder: pathlib.Path | None,
+) -> dict[str, dict[str, Any]]:
+    """Returns the scores of tiled, mirrored or scaled predictions; writes a report about the first split.
 
     Args:
       experiment: the run.
       state: what to score.
-      source: the split.
+      sources: the splits.
       options: how images are predicted.
-
-    Raises:
-      ValueError: an option is out of range, there are several processes, or an image cannot be read.
+      folder: where to write the report; None writes none.
     """
+    model, metric = local_model(experiment, state), experiment.task.metric
+    first = next(iter(sources))
+    scores, details = {}, None
+    for kind, source in sources.items():
+        wanted = folder is not None and kind == first
+        scores[kind], found = score_predictions(model, metric, source, options, wanted)
+        details = found or details
+    if folder is not None and details is not None:
+        draw = partial(draw_panels, model, options)
+        make_report(experiment, state, sources[first], first, scores, details, folder, describe_views(options), draw)
+    return scores
+
+
+def local_model(experiment: Experiment, state: TrainState) -> TrainedModel:
+    """Returns the model of a state for predictions that each process makes by itself. All processes call it together.
+
+    In a run of several processes, each of them gets whole variables on its own devices.
+    """
+    classes, variables, mesh = experiment.task.classes, eval_variables(state), experiment.mesh
     if jax.process_count() > 1:
-        raise ValueError(
-            f"the run has {jax.process_count()} processes; expected 1 for tile, flips and scales. Evaluate in one."
-        )
-    config, classes = experiment.config, experiment.task.classes
+        mesh = make_mesh({"data": -1, "fsdp": 1, "spatial": 1}, jax.local_devices())
+        whole = multihost_utils.process_allgather(variables, tiled=True)
+        variables = jax.device_put(whole, NamedSharding(mesh, P()))
     ids = tuple(range(len(classes.names)))
-    model, variables = experiment.task.model.module, eval_variables(state)
-    trained = TrainedModel(config, model, variables, classes.names, classes.palette, ids, experiment.mesh)
-    options = check_options(options)
-    if config.task == "instances":
-        return score_detections(instances.make_engine(trained, options), experiment.task.metric, source, options.batch)
-    return score_label_maps(semantic.make_engine(trained, options), len(ids), source, options.batch)
+    return TrainedModel(
+        experiment.config, experiment.task.model.module, variables, classes.names, classes.palette, ids, mesh
+    )
 
 
-def score_label_maps(engine: Engine, count: int, source: Source, batch: int = 1) -> dict[str, Any]:
-    """Returns the scores of label maps in the pixels of the files.
+def score_predictions(
+    trained: TrainedModel, metric: Metric, source: Source, options: Options, with_details: bool = False
+) -> tuple[dict[str, Any], Details | None]:
+    """Returns the scores of predictions with some options, in the pixels of the files, and their details.
+
+    Label maps and detections are those that ``jaxseg predict`` writes for the same options. Losses are not computed.
+    Each process predicts a share of the images, and all of them return the scores of all images.
 
     Args:
-      engine: predicts them.
-      count: the number of classes.
+      trained: the model, see ``local_model``.
+      metric: that of the task.
       source: the split.
-      batch: images per batch.
+      options: how images are predicted.
+      with_details: whether to return the details for a report; else they are None.
+
+    Raises:
+      ValueError: an option is out of range, or an image cannot be read.
     """
-    labels: dict[int, np.ndarray] = {}
-
-    def read(index: int) -> tuple[np.ndarray, None]:
-        record = check_label(source.records[index], count)
-        labels[index] = record.label
-        return record.image, None
-
-    def compare(index: int, result: SemanticResult) -> np.ndarray:
-        return confusion_matrix(labels.pop(index), result.mask, count)
-
-    total = metrics.start(count)
-    for outcome in _outcomes(engine, source, read, batch, compare):
-        total = metrics.add(total, outcome.value)
-    return metrics.result(total)
+    share = jax.process_index(), jax.process_count()
+    if trained.config.task == "instances":
+        engine = instances.make_engine(trained, check_options(options))
+        return score_detections(engine, metric, source, options.batch, share, with_details)
+    engine = semantic.make_engine(trained, check_options(options._replace(confidence=with_details)))
+    own = count_label_maps(engine, len(trained.class_names), source, options.batch, share)
+    images = [one for part in from_all_processes(pickle.dumps(own)) for one in pickle.loads(part)]
+    scores = metrics.result(sum_confusions(images, len(trained.class_names)))
+    return scores, describe_label_maps(images, trained.class_names) if with_details else None
 
 
-def score_detections(engine: Engine, metric: Metric, source: Source, batch: int = 1) -> dict[str, Any]:
-    """Returns the scores of detections in the pixels of the files.
+def score_detections(
+    engine: Engine,
+    metric: Metric,
+    source: Source,
+    batch: int = 1,
+    share: tuple[int, int] = (0, 1),
+    with_details: bool = False,
+) -> tuple[dict[str, Any], Details | None]:
+    """Returns the scores of detections in the pixels of the files, and their details.
 
     Args:
       engine: finds the objects.
-      metric: that of the task.
+      metric: that of the task; it adds up what all processes have found.
       source: the split.
       batch: images per batch.
+      share: which share of the images this process predicts, and how many shares there are.
+      with_details: whether to return the details for a report; else they are None.
     """
 
     def read(index: int) -> tuple[np.ndarray, None]:
         return source.records[index].image, None
 
-    def keep(index: int, result: InstanceResult) -> tuple[Instances, tuple[int, int]]:
+    def keep(index: int, result: InstanceResult) -> tuple[Instances, int, tuple[int, int]]:
         valid = np.ones(len(result.scores), bool)
         found = Instances(result.boxes, result.scores, result.class_ids, valid, result.mask_probabilities)
-        return found, result.size
+        return found, index, result.size
 
     with metric.start(source) as scoring:
-        for outcome in _outcomes(engine, source, read, batch, keep):
-            found, size = outcome.value
-            scoring = coco_evaluation.add(scoring, found, outcome.item, size)
-        return metric.result(scoring)
+        for found in handle_share(engine, source, read, batch, share, keep):
+            scoring = coco_evaluation.add(scoring, *found)
+        return metric.result(scoring), metric.details(scoring, share[0]) if with_details else None
 
 
-def _outcomes(engine: Engine, source: Source, read: Callable, batch: int, handle: Callable) -> Any:
-    """Yields the outcome of every image of a split.
+def draw_panels(
+    trained: TrainedModel, options: Options, source: Source, indices: Sequence[int]
+) -> list[tuple[np.ndarray, ...]]:
+    """Returns the panels of some images of a split as they were scored: image, truth, prediction, difference.
 
-    Raises:
-      Exception: an image that cannot be read or predicted ends the evaluation, since scores need all of them.
+    Args:
+      trained: the model, see ``local_model``.
+      options: how images are predicted.
+      source: the split.
+      indices: the images.
     """
-    outcome: Outcome
-    for outcome in run_pipeline(engine, range(len(source.records)), read, batch, handle):
-        if outcome.error is not None:
-            raise outcome.error
-        yield outcome
+    engine = ENGINES[trained.config.task](trained, check_options(options))
+    draw = {"semantic": semantic.draw_panels, "instances": instances.draw_panels}[trained.config.task]
+    records = {}
 
+    def read(index: int) -> tuple[np.ndarray, None]:
+        records[index] = source.records[index]
+        return records[index].image, None
 
-def confusion_matrix(label: np.ndarray, predicted: np.ndarray, classes: int, rows: int = 1024) -> np.ndarray:
-    """Returns int64 ``[k, k]``: how many pixels of each class, a row each, are predicted as which class.
+    def handle(index: int, result: Result) -> tuple[np.ndarray, ...]:
+        return draw(source, records.pop(index), result)
 
-    Pixels of the value 255 are left out. Some rows are counted at a time, which bounds the memory for huge images.
-
-    >>> confusion_matrix(np.array([[0, 1, 255]]), np.array([[1, 1, 0]]), 2).tolist()
-    [[0, 1], [0, 1]]
-    """
-    total = np.zeros(classes * classes, np.int64)
-    for top in range(0, len(label), rows):
-        truth, found = label[top : top + rows].astype(np.int64), predicted[top : top + rows]
-        counted = truth != IGNORE
-        total += np.bincount(truth[counted] * classes + found[counted], minlength=classes * classes)
-    return total.reshape(classes, classes)
+    outcomes = run_pipeline(engine, indices, read, options.batch, handle)
+    return [outcome.value for outcome in map(unless_failed, outcomes)]

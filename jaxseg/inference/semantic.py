@@ -33,7 +33,7 @@ from jaxseg.models.unet import UNet
 from jaxseg.ops.images import normalize
 from jaxseg.ops.padding import valid_mask, zero_padding
 from jaxseg.reporting import pictures
-from jaxseg.types import IGNORE, Source
+from jaxseg.types import IGNORE, Record, Source
 
 MOST_CLASSES = 256  # A label map is uint8.
 
@@ -168,7 +168,16 @@ def example_panels(
       batch_size: images per prediction.
     """
     examples = _predicted(config, source, predict, indices, batch_size)
-    return [pictures.label_panels(*example, source.palette) for example in examples]
+    return [_panels(*example, source.palette) for example in examples]
+
+
+def draw_panels(source: Source, record: Record, result: SemanticResult) -> tuple[np.ndarray, ...]:
+    """Returns the panels of a predicted image: image, truth, prediction and difference, see ``pictures``."""
+    return _panels(record.image, record.label, result.mask, source.palette)
+
+
+def _panels(*example: np.ndarray) -> tuple[np.ndarray, ...]:
+    return tuple(map(pictures.reduce_panel, pictures.label_panels(*example)))
 
 
 def _predicted(

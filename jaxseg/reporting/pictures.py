@@ -131,6 +131,18 @@ def label_panels(
     return image, color_labels(label, palette), color_labels(prediction, palette), difference
 
 
+def reduce_panel(panel: np.ndarray) -> np.ndarray:
+    """Returns a panel, uint8 ``[h, w, 3]``, reduced to at most 640 pixels per side, since a report holds many.
+
+    Example:
+      >>> reduce_panel(np.zeros((1280, 320, 3), np.uint8)).shape, reduce_panel(np.zeros((50, 60, 3), np.uint8)).shape
+      ((640, 160, 3), (50, 60, 3))
+    """
+    factor = LARGEST / max(panel.shape[:2])
+    size = tuple(max(1, round(side * factor)) for side in panel.shape[1::-1])
+    return cv2.resize(panel, size, interpolation=cv2.INTER_AREA) if factor < 1 else panel
+
+
 def rows(
     images: np.ndarray,
     labels: np.ndarray,

@@ -28,7 +28,7 @@ class Session:
         """Calls a method of the debugging protocol and returns its result."""
         self._number += 1
         self._socket.send(json.dumps({"id": self._number, "method": method, "params": parameters}))
-        while (answer := json.loads(self._socket.recv(timeout=2 * SECONDS))).get("id") != self._number:
+        while (answer := json.loads(self._socket.recv(timeout=5 * SECONDS))).get("id") != self._number:
             pass  # The browser also reports events.
         assert "error" not in answer, answer
         return answer["result"]
@@ -39,10 +39,10 @@ class Session:
         assert "exceptionDetails" not in done, done
         return done["result"].get("value")
 
-    def wait(self, condition):
-        """Waits until a JavaScript expression is true; the text of the page is the error after 30 seconds."""
+    def wait(self, condition, seconds=SECONDS):
+        """Waits until a JavaScript expression is true; the error after that time is the text of the page."""
         look = f"({condition}) ? done(true) : left-- ? setTimeout(look, 100) : fail(document.body.innerText)"
-        self.run(f"new Promise((done, fail) => {{ let left = {10 * SECONDS}; const look = () => {look}; look(); }})")
+        self.run(f"new Promise((done, fail) => {{ let left = {10 * seconds}; const look = () => {look}; look(); }})")
 
     def drop_file(self, path, selector):
         """Drops a file of this machine on the element of a CSS selector, as a mouse does."""

@@ -2,15 +2,19 @@
 
 import base64
 import json
+import re
 import time
 
+import cv2
 import numpy as np
 import pytest
 from browser_session import open_page
 from PIL import Image
 from served import serve_in_thread
 from test_server import NAMES, BrightPredictor, encoded, server_app
+from test_tiles import Brightness, trained_model
 
+from jaxseg.inference import Predictor
 from jaxseg.inference.results import InstanceResult
 
 pytestmark = pytest.mark.slow
@@ -96,7 +100,7 @@ def test_the_threshold_hides_unsure_pixels_and_is_moved_by_keys(dropped):
     session.run("find('threshold').focus()")
     session.press("End", 35)
     session.wait("find('threshold-value').textContent === '100 %'")
-    assert session.run(COLORED) == 200
+    session.wait(f"{COLORED} === 200")
     mask = np.asarray(Image.open(download(session, folder, "save-mask", "mask.png")).convert("L"))
     expected = np.full((20, 40), 255)
     expected[:10] = np.arange(40) >= 20
@@ -129,6 +133,38 @@ def test_flips_are_compared_with_the_plain_prediction(dropped):
     assert session.run("find('compare').textContent") == "Show with flips and tiles"
     session.run("find('flips').click()")
     session.wait("find('compare').disabled")
+
+
+def test_a_large_photograph_is_predicted_in_tiles(tmp_path):
+    """A bright disc on 6000x4000 pixels: seen as a whole, the model gets 40x60 of them; tiles are exact."""
+    photograph = cv2.circle(np.zeros((4000, 6000, 3), np.uint8), (2600, 1900), 1500, (255, 255, 255), -1)
+    cv2.imwrite(str(tmp_path / "photograph.png"), photograph)
+    bright = int((photograph[..., 0] > 0).sum())
+    model = trained_model(Brightness(), classes=2, data__image_size=(40, 60))
+    model = model._replace(class_names=("background", "disc"), palette=np.array([[0, 0, 0], [255, 0, 0]], np.uint8))
+    with (
+        serve_in_thread(server_app.make_app(Predictor(model))) as (host, port),
+        open_page(f"http://{host}:{port}/", tmp_path) as session,
+    ):
+        session.wait("info.can_vary")
+        session.run("find('tile').value = '1024'; find('threshold').value = 0; undefined")
+        session.drop_file(tmp_path / "photograph.png", "#drop")
+        session.wait("canvas.dataset.colored && find('status').textContent.startsWith('6000 x 4000 pixels')", 120)
+        assert session.run("[canvas.width, canvas.height]") == [6000, 4000]
+        assert session.run(COLORED) == bright
+        differing = float(re.search(r"differ in ([0-9.]+) %", session.run("find('difference').textContent"))[1])
+        assert 0 < differing < 1
+        session.run("find('compare').click()")
+        assert session.run(COLORED) != bright, "the plain prediction"
+        session.run("find('compare').click()")
+        mask = np.asarray(Image.open(download(session, tmp_path, "save-mask", "mask.png")).convert("L"))
+        np.testing.assert_array_equal(mask, photograph[..., 0] // 255)
+        # A slider that moves ten times draws once.
+        session.run("var count = 0, put = context.putImageData; undefined")
+        session.run("context.putImageData = (...of) => { count++; put.apply(context, of); }; undefined")
+        session.run("for (let i = 0; i < 10; i++) find('opacity').oninput(); undefined")
+        session.wait("count")
+        assert session.run("new Promise(done => setTimeout(() => done(count), 300))") == 1
 
 
 def test_a_broken_file_is_an_error_in_words_and_an_example_is_answered_after_it(page, tmp_path):

@@ -77,10 +77,17 @@ def predict_videos(
     """Segments videos, cameras and streams, and returns the exit status.
 
     For each it writes ``NAME_overlay.mp4`` and ``NAME.jsonl``, which has a line per frame.
+
+    Raises:
+      ValueError: files are asked for that are written for images only, or a video cannot be read.
     """
+    from jaxseg.inference.formats import DEFAULT_OUTPUTS
     from jaxseg.inference.video import predict_video
 
-    options.pop("outputs", None)
+    outputs = options.pop("outputs", DEFAULT_OUTPUTS)
+    for flag, given, usual in zip(outputs._fields, outputs, DEFAULT_OUTPUTS, strict=True):
+        if given != usual:
+            raise ValueError(f"--{flag} is given for the video {videos[0]}; expected images. Leave the flag out.")
     predictor = make_predictor()
     with listen_for_signals() as received:
         for video in videos:

@@ -85,13 +85,13 @@ def predict_video(
       predictor: predicts the frames.
       source: see ``open_video``.
       output: the folder for ``NAME_overlay.mp4`` and ``NAME.jsonl``.
-      begin: is told the number of frames, if it is known, before the first frame.
-      say: is told the number of each frame, from 0, and a summary of its result.
-      stopped: is asked before each frame; once it is True, the video ends there.
+      begin: called before the first frame, with the number of frames, or None if it is not known.
+      say: called with the number of each frame, from 0, and a summary of its result.
+      stopped: called before each frame; once it returns True, the video ends there.
       **options: fields of ``Options``.
 
     Returns:
-      The paths that were written, by what they hold.
+      The paths that were written: "overlay" and "frames".
 
     Raises:
       ValueError: the video cannot be opened, has no frames, or cannot be written.
@@ -112,8 +112,9 @@ def predict_video(
                 if outcome.error is not None:
                     raise ValueError(f"frame {number} of {source} cannot be segmented: {outcome.error}")
                 result = outcome.value
-                writer = writer or _open_writer(paths["overlay"], video.rate, result.size)
-                writer.write(cv2.cvtColor(result.overlay(), cv2.COLOR_RGB2BGR))
+                frame = pad_to_even(result.overlay())
+                writer = writer or _open_writer(paths["overlay"], video.rate, frame.shape[:2])
+                writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
                 time = round(number / video.rate, 4)
                 lines.write(json.dumps({"frame": number, "time": time, "results": result.entries()}) + "\n")
                 say(number, result.summary)
@@ -124,6 +125,16 @@ def predict_video(
     if writer is None and not stopped():
         raise ValueError(f"--input {source} has no frames that can be read")
     return paths
+
+
+def pad_to_even(frame: np.ndarray) -> np.ndarray:
+    """Repeats the last row or column of a frame ``[h, w, 3]`` with an odd side, which MPEG-4 would cut off.
+
+    >>> pad_to_even(np.zeros((1, 640, 3), np.uint8)).shape
+    (2, 640, 3)
+    """
+    height, width = frame.shape[:2]
+    return np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
 
 
 def _open_writer(path: pathlib.Path, rate: float, size: tuple[int, int]) -> cv2.VideoWriter:

@@ -8,6 +8,8 @@ import pytest
 from test_predict_files import Thresholder
 
 from jaxseg.commands.prediction import predict
+from jaxseg.inference import video
+from jaxseg.inference.formats import Outputs
 from jaxseg.inference.video import open_video, predict_video, read_frames
 
 
@@ -49,6 +51,18 @@ def test_stopping_ends_the_video_where_it_is(film, tmp_path):
     assert len(list(read_frames(open_video(str(paths["overlay"]))))) == len(told)
 
 
+@pytest.mark.parametrize(("size", "written"), [((1, 1), (2, 2)), ((33, 47), (34, 48)), ((1, 640), (2, 640))])
+def test_frames_of_odd_sizes_keep_all_rows_and_columns(film, tmp_path, monkeypatch, size, written):
+    frames = [np.full((*size, 3), value, np.uint8) for value in (0, 250)]
+    monkeypatch.setattr(video, "read_frames", lambda *_: iter(frames))
+    paths = predict_video(Thresholder(), str(film), tmp_path / "out")
+    lines = [json.loads(line)["results"][0] for line in paths["frames"].read_text().splitlines()]
+    assert [(one["height"], one["width"]) for one in lines] == [size, size]
+    assert [one["classes"][1]["share"] for one in lines] == [0, 1]
+    monkeypatch.undo()
+    assert [frame.shape for frame in read_frames(open_video(str(paths["overlay"])))] == [(*written, 3)] * 2
+
+
 def test_what_is_no_video_is_refused(tmp_path):
     (tmp_path / "text.mp4").write_text("no video")
     with pytest.raises(ValueError, match="cannot be opened as a video"):
@@ -60,3 +74,5 @@ def test_the_command_takes_videos(film, tmp_path, capsys):
     assert "growing_bar_overlay.mp4" in capsys.readouterr().out
     with pytest.raises(ValueError, match="images and the video"):
         predict(Thresholder, [str(film), "a.jpg"], tmp_path / "out")
+    with pytest.raises(ValueError, match="--polygons is given for the video"):
+        predict(Thresholder, [str(film)], tmp_path / "out", outputs=Outputs(polygons=True))

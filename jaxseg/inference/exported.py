@@ -1,4 +1,4 @@
-"""Predictions with an exported file, with the same results as a run's."""
+"""Predictions by an exported file; the results have the same types as those of a run."""
 
 import os
 import pathlib
@@ -21,7 +21,7 @@ from jaxseg.run.workdir import as_tuples
 class ExportedPredictor(Predictor):
     """A predictor that runs an exported program.
 
-    Images are resized to the size of a program that has one, and its answers are resized back.
+    If the program has a fixed size, images are resized to it and results are resized back.
 
     Args:
       export: the program with its description.

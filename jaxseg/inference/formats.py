@@ -1,7 +1,7 @@
 """Files that results are written to: masks and overlays, pictures of probabilities, and formats of annotation tools.
 
-A mask in an annotation format can be corrected in a tool and come back as training data. Only objects are written: the
-background is not, and neither are detections below the score at which they are drawn.
+Annotations can be corrected in a tool and used as training data. They hold objects only: no background, and no
+detections below the score at which objects are drawn.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""The image files that people name: files as they are, and folders with everything in them that is an image."""
+"""The image files that people name: single files, and all images in folders."""
 
 import pathlib
 import re
@@ -11,10 +11,10 @@ from PIL import Image
 PREDICTIONS = "predictions.json"  # A folder with this file has earlier outputs.
 OUTPUT = re.compile(r".+_(mask|overlay|confidence|probability_.+)\.(png|tif)|.+_probabilities\.npy|.+\.json")
 
-# Formats that Pillow opens in name only: they need programs that are seldom there, or are no photographs.
+# Formats that Pillow lists, but that need other programs or hold no photographs.
 NO_IMAGES = {"BUFR", "EPS", "FITS", "GRIB", "HDF5", "MPEG", "WMF"}
 
-# Formats that Pillow reads with a plug-in, and the package that has it.
+# Endings of formats that Pillow reads with a plug-in, and the package of the plug-in.
 PLUGINS = {".heic": "pillow-heif", ".heif": "pillow-heif", ".jxl": "pillow-jxl-plugin"}
 
 
@@ -44,8 +44,8 @@ def find(inputs: Iterable[str]) -> list[pathlib.Path]:
 def list_images(inputs: Iterable[str | pathlib.Path]) -> Listing:
     """Lists the image files that inputs name.
 
-    A file is taken as it is. Of a folder and its folders, all files are taken that have an ending of a format that
-    Pillow reads. Hidden files and folders are left out, and so are earlier outputs of jaxseg.
+    A file is listed with any ending. From a folder and its subfolders, the files with an ending of an image are
+    listed. Hidden files and folders are left out, and so are earlier outputs of jaxseg.
 
     Raises:
       ValueError: an input does not exist, or a folder has no image.

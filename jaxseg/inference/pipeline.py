@@ -1,7 +1,7 @@
 """Many images: reading, computing and writing overlap, in order and within bounded memory.
 
 Threads read and resize images ahead. This thread groups them into batches of equal size and starts the computation. The
-device computes in the background. Other threads wait for the results and hand them on.
+device computes in the background. Other threads wait for the results and write them.
 """
 
 import dataclasses
@@ -22,7 +22,7 @@ Reader = Callable[[Any], tuple[np.ndarray, str | None]]
 
 
 class Outcome(NamedTuple):
-    """What became of one image.
+    """The result of one image, or its error.
 
     Attributes:
       item: what was given.

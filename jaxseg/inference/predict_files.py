@@ -30,7 +30,7 @@ class Job(NamedTuple):
 
 
 class Summary(NamedTuple):
-    """What became of the images.
+    """The number of images with and without results.
 
     Attributes:
       total: the number of images.
@@ -59,13 +59,14 @@ def predict_files(
     """Predicts image files and writes the results of each as soon as they exist.
 
     Args:
-      predictor: makes the predictor; it is called when the inputs are known to exist.
+      predictor: makes the predictor; called after the inputs were found.
       inputs: images and folders of images.
       output: the folder to write to.
       outputs: which files are written.
-      say: is told the outcome of each image, in order; its item is a ``Job``.
-      begin: is told the number of images and what was left out, before the first image.
-      stopped: is asked before each image; once it is True, images in computation are finished and no others are read.
+      say: called with the outcome of each image, in order; its item is a ``Job``.
+      begin: called before the first image, with the number of images and what was left out.
+      stopped: called before each image; once it returns True, no further image is read, and those that are being
+        computed are finished.
       **options: fields of ``Options``.
 
     Raises:

@@ -38,7 +38,7 @@ class ImageResult:
         raise NotImplementedError
 
     def picture(self) -> np.ndarray:
-        """Draws the overlay as people are shown it, which may have a legend below, uint8 ``[h', w, 3]``."""
+        """Draws the overlay for people, with a legend below it if there are classes, uint8 ``[h', w, 3]``."""
         return self.overlay()
 
     def show(self) -> None:

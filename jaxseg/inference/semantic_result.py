@@ -12,6 +12,7 @@ from jaxseg.inference.result import ImageResult
 from jaxseg.reporting import pictures
 from jaxseg.reporting.panels import add_legend
 
+MOST_NAMED = 8  # Classes in the summary of a result.
 OVERLAY_PIXELS = 1 << 22  # Pixels of an overlay that are drawn at once, which bounds the memory for huge images.
 
 
@@ -74,8 +75,12 @@ class SemanticResult(ImageResult):
 
     @property
     def summary(self) -> str:
-        """Returns the share of each class, for the console."""
-        return ", ".join(f"{one['name']} {one['share']:.1%}" for one in self.entries()[0]["classes"])
+        """Returns the classes in the mask with their shares, largest first, for the console."""
+        areas = self.areas
+        found = [number for number in np.argsort(-areas, kind="stable") if areas[number]]
+        more = [f"{len(found) - MOST_NAMED} more"] if len(found) > MOST_NAMED else []
+        named = [f"{self.class_names[number]} {areas[number] / self.mask.size:.1%}" for number in found[:MOST_NAMED]]
+        return ", ".join(named + more)
 
     def overlay(self) -> np.ndarray:
         """Draws the classes over the image, uint8 ``[h, w, 3]``."""

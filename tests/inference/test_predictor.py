@@ -110,7 +110,9 @@ def test_a_semantic_result_lists_its_classes():
         (5, 0, 8), (5, 17, 3), (5, 18, 1),
     ]  # fmt: skip
     np.testing.assert_array_equal(rle.decode([one["segmentation"] for one in entries], (3, 4)), SHAPES.masks)
-    assert repr(SHAPES).startswith("SemanticResult(4x3: background 66.7%, cat 25.0%")
+    assert repr(SHAPES) == "SemanticResult(4x3: background 66.7%, cat 25.0%, dog 8.3%)", "no class without a pixel"
+    many = dataclasses.replace(SHAPES, mask=np.repeat(np.arange(12), 12)[None], class_names=tuple("abcdefghijkl"))
+    assert many.summary == ", ".join(f"{name} 8.3%" for name in "abcdefgh") + ", 4 more"
 
 
 def test_results_are_saved_and_shown(tmp_path):

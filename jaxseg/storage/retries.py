@@ -10,6 +10,8 @@ PATIENCE = 600.0  # seconds after which a refusal is an error
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds
 # Errors of files and rights, which waiting does not change.
 LASTING = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError)
+# Refusals of a request itself (4xx) last, but for these: timeout, conflict with another request, too many requests.
+PASSING = ("408", "409", "429")
 # The libraries below raise types of their own, not all of them OSErrors.
 LIBRARIES = ("gcsfs", "s3fs", "botocore", "aiobotocore", "aiohttp", "google", "requests", "urllib3")
 
@@ -74,8 +76,15 @@ def status_of(error: BaseException) -> str:
 
 
 def may_pass(error: BaseException) -> bool:
-    """Returns whether the same request may succeed later."""
-    if isinstance(error, LASTING) or is_forbidden(error) or status_of(error) in ("400", "404", "412"):
+    """Returns whether the same request may succeed later.
+
+    Example:
+      >>> may_pass(TimeoutError("no answer")), may_pass(FileNotFoundError("bucket/run"))
+      (True, False)
+    """
+    status = status_of(error)
+    lasting = status.startswith("4") and status not in PASSING
+    if isinstance(error, LASTING) or is_forbidden(error) or lasting:
         return False
     return isinstance(error, OSError | TimeoutError) or _is_of_library(error)
 

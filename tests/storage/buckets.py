@@ -3,7 +3,9 @@
 import contextlib
 import http.client
 import http.server
+import json
 import logging
+import math
 import os
 import threading
 from collections.abc import Iterator
@@ -21,13 +23,14 @@ class Bucket:
     Attributes:
       url: its URL.
       environment: variables with which clients find it.
-      refusal: the HTTP status with which every request is refused; 0 serves them.
+      refusal: the HTTP status with which requests are refused; 0 serves them.
+      times: how many requests are refused before the others are served again.
       refused: how many requests were refused.
     """
 
     def __init__(self, kind: str, port: int):
         self.url = f"{kind}://{NAME}"
-        self.refusal = self.refused = 0
+        self.refuse(0)
         endpoint = f"http://127.0.0.1:{port}"
         self.environment = {
             "gs": {"STORAGE_EMULATOR_HOST": endpoint, "TENSORSTORE_GCS_HTTP_URL": endpoint},
@@ -38,6 +41,10 @@ class Bucket:
                 "AWS_REGION": "us-east-1",
             },
         }[kind]
+
+    def refuse(self, refusal: int, times: float = math.inf) -> None:
+        """Refuses requests from now on: all, or some times; none with a refusal of 0."""
+        self.refusal, self.times, self.refused = refusal, times, 0
 
 
 @contextlib.contextmanager
@@ -64,21 +71,29 @@ class Front(http.server.BaseHTTPRequestHandler):
     def handle_request(self) -> None:
         """Answers one request."""
         body = self._body()
-        if self.server.bucket.refusal:
-            self.server.bucket.refused += 1
-            self._answer(self.server.bucket.refusal, {}, b"refused")
+        bucket = self.server.bucket
+        if bucket.refusal and bucket.refused < bucket.times:
+            bucket.refused += 1
+            self._answer(bucket.refusal, {}, b"refused")
             return
-        emulator = http.client.HTTPConnection("127.0.0.1", self.server.emulator_port, timeout=30)
-        headers = {name: value for name, value in self.headers.items() if name.lower() not in HOP_BY_HOP}
-        emulator.request(self.command, self.path, body, headers | {"Content-Length": str(len(body))})
-        answer = emulator.getresponse()
-        self._answer(answer.status, dict(answer.getheaders()), answer.read())
-        emulator.close()
+        status, headers, content = self._ask_emulator(self.path, body)
+        if status == 200 and "alt=media" in self.path:
+            # The emulator of GCS leaves out this header of objects. TensorStore needs it where it reads one again.
+            described = json.loads(self._ask_emulator(self.path.split("?")[0], b"")[2])
+            headers["x-goog-generation"] = described["generation"]
+        self._answer(status, headers, content)
 
     do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do_PATCH = handle_request
 
     def log_message(self, *_: Any) -> None:
         """Says nothing."""
+
+    def _ask_emulator(self, path: str, body: bytes) -> tuple[int, dict[str, str], bytes]:
+        emulator = http.client.HTTPConnection("127.0.0.1", self.server.emulator_port, timeout=30)
+        headers = {name: value for name, value in self.headers.items() if name.lower() not in HOP_BY_HOP}
+        emulator.request(self.command, path, body, headers | {"Content-Length": str(len(body))})
+        with contextlib.closing(emulator), emulator.getresponse() as answer:
+            return answer.status, dict(answer.getheaders()), answer.read()
 
     def _body(self) -> bytes:
         if "chunked" not in self.headers.get("Transfer-Encoding", ""):

@@ -58,7 +58,10 @@ def test_missing_permission_is_said_at_once(pauses, error):
     assert pauses == []
 
 
-@pytest.mark.parametrize("error", [FileNotFoundError("a"), FileExistsError("a"), ValueError("a"), HttpError(404)])
+@pytest.mark.parametrize(
+    "error",
+    [FileNotFoundError("a"), FileExistsError("a"), ValueError("a"), HttpError(404), HttpError(412), HttpError(416)],
+)
 def test_other_errors_are_not_repeated(pauses, error):
     assert not may_pass(error)
     with pytest.raises(type(error)):

@@ -165,6 +165,12 @@ class UnaugmentedBatch(NamedTuple):
       padded: bool ``[b]``, whether what lies outside an image is filled; otherwise its edges are repeated.
       colors: float32 ``[b, 3, 6]``, a linear map of a pixel's three values and of the image's three means; None leaves
         colors as they are.
+      shift_y: float32 ``[b, w]``, added to ``rows`` in each column; None without rotation.
+      shift_x: float32 ``[b, h]``, added to ``columns`` in each row; None without rotation.
+      blur: float32 ``[b, r + 1]``, the weights of a pixel and of its neighbors at the distances 1 to r along rows, and
+        then along columns; None without blur.
+      noise_key: uint32 ``[b, 2]``, the keys of the noise; None without noise.
+      noise_std: float32 ``[b]``, its standard deviation in gray levels; None without noise.
     """
 
     image: np.ndarray
@@ -174,6 +180,11 @@ class UnaugmentedBatch(NamedTuple):
     columns: np.ndarray
     padded: np.ndarray
     colors: np.ndarray | None = None
+    shift_y: np.ndarray | None = None
+    shift_x: np.ndarray | None = None
+    blur: np.ndarray | None = None
+    noise_key: np.ndarray | None = None
+    noise_std: np.ndarray | None = None
 
 
 class InstanceBatch(NamedTuple):

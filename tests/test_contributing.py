@@ -40,10 +40,10 @@ from experiments import tiny_config
 from jaxseg.data.augment import read_pipeline
 from jaxseg.types import Example
 config = tiny_config()
-config.data.augment.noise = 5.0
-flat = Example(np.full((64, 64, 3), 128, np.uint8), np.zeros((64, 64), np.uint8))
-noisy = read_pipeline(config.data, "semantic").augment(np.random.default_rng(0), flat)
-assert 4.5 < noisy.image.std() < 5.5 and not noisy.label.any()
+config.data.augment.gray = 1.0
+red = Example(np.full((64, 64, 3), (100, 0, 0), np.uint8), np.zeros((64, 64), np.uint8))
+gray = read_pipeline(config.data, "semantic").augment(np.random.default_rng(0), red)
+assert (gray.image == 30).all() and not gray.label.any()
 """,
     "metric": """
 import numpy as np

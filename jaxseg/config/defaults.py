@@ -33,6 +33,7 @@ def semantic() -> ml_collections.ConfigDict:
         {
             "crop_scale": (1.0, 1.0),  # Range of the side of a random crop, relative to the image's. Above 1 pads.
             "crop_ratio": (1.0, 1.0),  # Range of the aspect ratio of a crop, relative to the image's.
+            "rotation": 0.0,  # Largest angle of a random rotation, in degrees; 0 disables it.
             "scale": (1.0, 1.0),  # Range of a random scale, unless data.resize is "stretch".
             "elastic": 0.0,  # Standard deviation of elastic shifts, in pixels; 0 disables it.
         }
@@ -154,6 +155,8 @@ def _add_data(config: ml_collections.ConfigDict) -> None:
             "contrast": 0.0,  # Largest relative change of contrast; 0 disables it.
             "saturation": 0.0,  # Largest relative change of saturation; 0 disables it.
             "hue": 0.0,  # Largest shift of the hue, in turns of the color circle; 0 disables it.
+            "blur": 0.0,  # Largest standard deviation of a Gaussian blur, in pixels; 0 disables it.
+            "noise": 0.0,  # Largest standard deviation of Gaussian noise, as a share of 255; 0 disables it.
         },
     }
 

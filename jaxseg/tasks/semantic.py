@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxseg.data.augment.device import augments_on_device
+from jaxseg.data.augment.noise import standard_normal
 from jaxseg.data.semantic import batches
 from jaxseg.data.semantic.sizing import read_sizing, scores_original
 from jaxseg.data.semantic.transforms import mean_color
@@ -79,7 +80,7 @@ def make_prepare(config: Any) -> Callable[[UnaugmentedBatch], Batch] | None:
             f"mesh.spatial is {config.mesh.spatial}; expected 1 for data.augment_on='device', since a crop may need "
             "any row of an image. Set data.augment_on='host'."
         )
-    return partial(augment_batch, fill=mean_color(config.data))
+    return partial(augment_batch, fill=mean_color(config.data), draw_noise=partial(standard_normal, jnp))
 
 
 def check_native(model: nn.Module, config: Any) -> None:

@@ -21,6 +21,8 @@ FIELDS = {
     "optimizer__name": "sgd",
 }
 
+PIXELS = {"data__augment__rotation": 20.0, "data__augment__blur": 1.0, "data__augment__noise": 0.1}
+
 
 def experiment_and_batches(devices, count, **fields):
     experiment, source = tiny_experiment(tiny_config(**FIELDS | fields), devices)
@@ -29,9 +31,11 @@ def experiment_and_batches(devices, count, **fields):
         return experiment, [next(batches) for _ in range(count)]
 
 
-def test_each_device_augments_its_own_images():
-    """The pixels are the same on one device and on two, which do not communicate."""
-    experiment, (batch,) = experiment_and_batches(jax.devices()[:2], 1, data__augment_on="device")
+@pytest.mark.parametrize("devices", [2, 8])
+@pytest.mark.parametrize("fields", [{}, PIXELS], ids=["separable", "rotated, blurred and noisy"])
+def test_each_device_augments_its_own_images(devices, fields):
+    """The pixels are the same on one device and on several, which do not communicate."""
+    experiment, (batch,) = experiment_and_batches(jax.devices()[:devices], 1, data__augment_on="device", **fields)
     prepare, placed = jax.jit(experiment.task.loss.prepare), experiment.steps.place(batch)
     program = prepare.lower(placed).compile()
     assert not [word for word in ("all-", "collective") if word in program.as_text()]

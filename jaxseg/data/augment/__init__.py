@@ -10,12 +10,14 @@ from typing import Any, NamedTuple, Protocol
 import ml_collections
 import numpy as np
 
+from jaxseg.data.augment.blur import Blur
 from jaxseg.data.augment.color import Color
 from jaxseg.data.augment.copy_paste import CopyPaste
 from jaxseg.data.augment.crop import Crop
 from jaxseg.data.augment.elastic import Elastic
 from jaxseg.data.augment.flip import Flip
 from jaxseg.data.augment.flip_vertical import FlipVertical
+from jaxseg.data.augment.noise import Noise
 from jaxseg.data.augment.plan import Plan, whole_image
 from jaxseg.data.augment.resize import Resize
 from jaxseg.data.augment.scale import Scale
@@ -78,6 +80,8 @@ AUGMENTATIONS = {
     "elastic": Augmentation(Elastic, semantic=Elastic.apply),
     "copy_paste": Augmentation(CopyPaste, instances=CopyPaste.apply),
     "color": Augmentation(Color, semantic=Color.apply, instances=Color.apply_to_instances, plan=Color.plan),
+    "blur": Augmentation(Blur, semantic=Blur.apply, instances=Blur.apply_to_instances, plan=Blur.plan),
+    "noise": Augmentation(Noise, semantic=Noise.apply, instances=Noise.apply_to_instances, plan=Noise.plan),
 }
 TASKS = {"semantic": "semantic models", "instances": "detectors"}
 

@@ -59,8 +59,8 @@ class Color(NamedTuple):
         return plan._replace(colors=np.column_stack([linear, np.outer(of_gray, LUMA)]).astype(np.float32))
 
     def sample(self, rng: np.random.Generator) -> tuple[float, float, float, float]:
-        """Samples the changes of brightness, contrast, saturation and hue."""
-        return tuple(rng.uniform(-limit, limit) for limit in self)
+        """Samples the changes of brightness, contrast, saturation and hue; draws nothing if all are disabled."""
+        return tuple(rng.uniform(-limit, limit) if any(self) else 0.0 for limit in self)
 
 
 def random_color(rng: np.random.Generator, image: np.ndarray, largest: Color) -> np.ndarray:

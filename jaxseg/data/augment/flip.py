@@ -37,7 +37,7 @@ class Flip(NamedTuple):
 
     def plan(self, rng: np.random.Generator, plan: Plan) -> Plan:
         """Plans the flip, for the device."""
-        return plan._replace(columns=plan.columns[::-1]) if self.sample(rng) else plan
+        return plan.flip() if self.sample(rng) else plan
 
     def sample(self, rng: np.random.Generator) -> bool:
         """Samples whether an image is flipped."""

@@ -37,7 +37,7 @@ class FlipVertical(NamedTuple):
 
     def plan(self, rng: np.random.Generator, plan: Plan) -> Plan:
         """Plans the flip, for the device."""
-        return plan._replace(rows=plan.rows[::-1]) if self.sample(rng) else plan
+        return plan.flip_vertical() if self.sample(rng) else plan
 
     def sample(self, rng: np.random.Generator) -> bool:
         """Samples whether an image is flipped."""

@@ -41,8 +41,5 @@ def stack_planned(examples: Sequence[Example], plans: Sequence[Plan]) -> Unaugme
         np.stack([example.image for example in examples]),
         np.stack([example.label for example in examples]),
         np.ones(len(examples), bool),
-        np.stack([plan.rows for plan in plans]),
-        np.stack([plan.columns for plan in plans]),
-        np.array([plan.padded for plan in plans]),
-        None if plans[0].colors is None else np.stack([plan.colors for plan in plans]),
+        *(None if values[0] is None else np.stack(values) for values in zip(*plans, strict=True)),
     )

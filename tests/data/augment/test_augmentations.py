@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from configs.base import get_config
-from jaxseg.data.augment import AUGMENTATIONS, read_pipeline, serves
-from jaxseg.types import IGNORE, Example
+from jaxseg.data.augment import AUGMENTATIONS, Pipeline, read_pipeline, serves
+from jaxseg.types import IGNORE, Example, InstanceExample, Objects
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def assert_moved_together(example):
 
 def test_image_and_label_move_together(data):
     data.image_size = (64, 48)
-    chosen = pipeline(data, crop_scale=(0.4, 1.5), crop_ratio=(0.7, 1.4), flip=True, elastic=2.0)
+    chosen = pipeline(data, crop_scale=(0.4, 1.5), crop_ratio=(0.7, 1.4), rotation=30.0, flip=True, elastic=2.0)
     for seed in range(50):
         rng = np.random.default_rng(seed)
         example = chosen.augment(rng, blobs(rng))
@@ -59,6 +59,19 @@ def test_random_color_changes_the_image_alone(data):
     np.testing.assert_array_equal(changed.label, example.label)
 
 
+@pytest.mark.parametrize("fields", [{"brightness": 0.5}, {"blur": 3.0}, {"noise": 0.5}])
+def test_pixels_of_detectors_change_as_those_of_semantic_models_do(data, fields):
+    example = blobs(np.random.default_rng(0))
+    objects = Objects(*np.zeros((4, 0)))
+    semantic = pipeline(data, **fields).augment(np.random.default_rng(1), example)
+    options = pipeline(data, "instances", **fields).options
+    detector = Pipeline({name: options[name] for name in ("color", "blur", "noise")})
+    instance = detector.augment_instances(np.random.default_rng(1), InstanceExample(example.image, objects), None)
+    np.testing.assert_array_equal(instance.image, semantic.image)
+    assert (instance.image != example.image).any()
+    assert instance.objects is objects
+
+
 def test_elastic_deformation_bends_image_and_label(data):
     example = blobs(np.random.default_rng(0))
     bent = pipeline(data, elastic=3.0).augment(np.random.default_rng(1), example)
@@ -74,6 +87,11 @@ def test_elastic_deformation_bends_image_and_label(data):
         ("semantic", "crop_ratio", (0.0, 1.0), r"crop_ratio is \(0\.0, 1\.0\); expected 0 < lowest"),
         ("semantic", "brightness", -0.1, r"brightness is -0\.1; expected 0 to 1"),
         ("semantic", "hue", 2.0, r"hue is 2\.0; expected 0 to 1"),
+        ("semantic", "rotation", -1.0, r"rotation is -1\.0; expected 0 to 180 degrees"),
+        ("semantic", "blur", 21.0, r"blur is 21\.0; expected 0 to 20 pixels"),
+        ("semantic", "noise", 1.5, r"noise is 1\.5; expected 0 to 1"),
+        ("instances", "noise", -0.5, r"noise is -0\.5; expected 0 to 1"),
+        ("instances", "rotation", 5.0, r"rotation is 5\.0; expected 0\.0, since detectors do not support it"),
         ("semantic", "elastic", -1.0, r"elastic is -1\.0; expected 0 or more"),
         ("semantic", "copy_paste", 0.5, r"copy_paste is 0\.5; expected 0\.0, since semantic models do not support it"),
         ("semantic", "min_sizes", (32,), r"min_sizes is \(32,\); expected \(\), since semantic models"),

@@ -31,7 +31,7 @@ ROTATIONS = {
 }
 PIXELS = {
     "blur": {"blur": 2.0},
-    "wide blur": {"blur": 15.0},
+    "wide blur": {"blur": 5.0},
     "noise": {"noise": 0.3},
     "blur and noise": {"blur": 1.0, "noise": 0.1},
 }

@@ -48,7 +48,7 @@ def test_a_brighter_image_is_a_multiple(data):
 
 def test_batches_hold_the_stored_images_and_do_not_depend_on_the_start(data):
     data.update(name="shapes", crop_size=(12, 16))
-    data.augment.update(crop_scale=(0.5, 1.2), contrast=0.2)
+    data.augment.update(crop_scale=(0.5, 1.2), contrast=0.2, rotation=9.0, blur=0.6, noise=0.1)
     source = open_source(data, "train")
     with train_batches(source, data, batch_size=2, start_step=0) as batches:
         first, second = next(batches), next(batches)
@@ -59,7 +59,10 @@ def test_batches_hold_the_stored_images_and_do_not_depend_on_the_start(data):
         assert array.shape == (2, *one.shape[1:])
         assert array.dtype == one.dtype
     assert first.image.shape == (2, 24, 32, 3)
-    assert first.rows.shape == (2, 12)
+    assert first.rows.shape == first.shift_x.shape == (2, 12)
+    assert first.columns.shape == first.shift_y.shape == (2, 16)
+    assert first.blur.shape == (2, 3)
+    assert (first.noise_key.dtype, first.noise_key.shape, first.noise_std.shape) == (np.uint32, (2, 2), (2,))
 
 
 @pytest.mark.parametrize("name", ["unet_pets_strong", "unet_camvid", "fcn8s_pets", "fcn_resnet50_voc"])

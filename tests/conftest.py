@@ -10,7 +10,7 @@ os.environ["JAX_PLATFORMS"] = "cpu"
 # serves the others, those in processes of their own among them.
 FLAGS = "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0"
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {FLAGS}"
-if "PYTEST_XDIST_WORKER" not in os.environ:  # the workers share what the process that starts them has made
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # workers have the folder of the process that starts them
     COMPILED = tempfile.TemporaryDirectory(prefix="jaxseg-compiled-")
     os.environ["JAX_COMPILATION_CACHE_DIR"] = COMPILED.name
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"

@@ -85,7 +85,6 @@ def nms(
 def _keep(candidates: _Candidates, threshold: np.float32, max_output: int) -> _Candidates:
     """Returns the candidates ``[b, max_output + TILE, ...]`` that are kept; the first ``max_output`` are final."""
     num_images, num_candidates = candidates.valid.shape
-    images = jnp.arange(num_images)[:, None]
     counts = candidates.valid.sum(axis=1)
     suppresses = jax.vmap(partial(_suppresses, threshold=threshold))
 
@@ -99,9 +98,7 @@ def _keep(candidates: _Candidates, threshold: np.float32, max_output: int) -> _C
         tile = jax.tree.map(lambda x: jax.lax.dynamic_slice_in_dim(x, tile_number * TILE, TILE, axis=1), candidates)
         removed = suppresses(_from_table(table, num_kept), tile).any(axis=1)
         survivors = _greedy(suppresses(tile, tile), tile.valid & ~removed)
-        slots = num_kept[:, None] + jnp.cumsum(survivors, axis=1, dtype=jnp.int32) - 1
-        slots = jnp.where(survivors, slots, table.shape[1])  # beyond the table, where nothing is written
-        table = table.at[images, slots].set(_to_table(tile), mode="drop", unique_indices=False)
+        table = _append(table, num_kept, _to_table(tile), survivors)
         return tile_number + 1, table, num_kept + survivors.sum(axis=1, dtype=jnp.int32)
 
     # The table has room for one tile more than is asked for, so the last tile fits.
@@ -109,6 +106,21 @@ def _keep(candidates: _Candidates, threshold: np.float32, max_output: int) -> _C
     start = (0, table, jnp.zeros(num_images, jnp.int32))
     _, table, num_kept = jax.lax.while_loop(unfinished, decide_tile, start)
     return _from_table(table, num_kept)
+
+
+@jax.vmap
+def _append(table: jax.Array, num_kept: jax.Array, rows: jax.Array, survivors: jax.Array) -> jax.Array:
+    """Writes the rows of an image that survive behind the first ``num_kept`` rows of its table.
+
+    Each row of the table reads its new content. A scatter would be shorter, but the partitioner of a mesh gathers its
+    operands from all devices. It would not do so for a scatter with a batch axis, which ONNX cannot express.
+    """
+    numbers = jnp.cumsum(survivors, dtype=jnp.int32) - 1
+    is_nth = survivors[None] & (numbers[None] == jnp.arange(len(rows))[:, None])
+    origins = jnp.argmax(is_nth, axis=1)  # of the n-th survivor
+    offsets = jnp.arange(len(table)) - num_kept
+    new = rows[origins][jnp.clip(offsets, 0, len(rows) - 1)]
+    return jnp.where(((offsets >= 0) & (offsets < survivors.sum()))[:, None], new, table)
 
 
 def _to_table(candidates: _Candidates) -> jax.Array:

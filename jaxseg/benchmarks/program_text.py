@@ -68,7 +68,9 @@ def find_collectives(program: str) -> list[Collective]:
     for results, kind in _COLLECTIVE.findall(program):
         arrays = list(arrays_in(results))
         if kind in ("all-gather", "collective-permute") and results.startswith("(") and len(arrays) > 1:
-            arrays = arrays[len(arrays) // 2 :]  # An asynchronous start returns its operands before its results.
+            # An asynchronous start returns its operands, its results and, on TPUs, two numbers.
+            arrays = [array for array in arrays if array[0]] or arrays
+            arrays = arrays[len(arrays) // 2 :]
         found.append(Collective(kind, tuple(shape for shape, _ in arrays), sum(size for _, size in arrays)))
     for results, kind in _BETWEEN_SLICES.findall(program):
         shape, size = next(arrays_in(results))

@@ -150,18 +150,34 @@ def gathered_by_layer(mesh: Mesh, dtype: Any, params: Any) -> Any:
     def gather(path: tuple, leaf: jax.Array) -> jax.Array:
         names = [entry.key for entry in path]
         casts = names[-1] == "kernel" and not any(name.startswith(FLOAT32_LAYERS) for name in names)
-        return _gather_leaf(mesh, leaf.astype(dtype) if casts else leaf)
+        if casts and leaf.dtype != dtype:
+            # Without the constraint, the partitioner would gather first and cast then, in twice as many bytes.
+            leaf = jax.lax.with_sharding_constraint(leaf.astype(dtype), state_sharding(mesh, leaf))
+        return _gather_leaf(mesh, leaf)
 
     return jax.tree_util.tree_map_with_path(gather, params)
 
 
 def forget_whole(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Makes the backward pass of a function gather parameters again, instead of keeping them whole until then."""
+    """Makes the backward pass of a function gather parameters again, instead of keeping them whole until then.
 
-    def keeps(primitive: Any, *_: Any, **__: Any) -> bool:
-        return primitive.name != "sharding_constraint"  # what ``gathered`` applies
+    Casts of parameters are made again too. Otherwise XLA would keep the whole parameter to cut the cast part from it.
 
-    return jax.checkpoint(function, policy=keeps)
+    Args:
+      function: ``(params, ...)``; it calls ``gathered_by_layer`` on ``params``.
+    """
+
+    def without_whole(params: Any, *arguments: Any) -> Any:
+        shapes = {leaf.shape for leaf in jax.tree.leaves(params)}
+
+        def keeps(primitive: Any, *operands: Any, **_: Any) -> bool:
+            if primitive.name == "convert_element_type":
+                return operands[0].shape not in shapes
+            return primitive.name != "sharding_constraint"  # what ``gathered`` applies
+
+        return jax.checkpoint(function, policy=keeps)(params, *arguments)
+
+    return without_whole
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))

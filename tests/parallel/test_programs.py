@@ -41,9 +41,7 @@ def test_no_step_gathers_activations(make, mesh, name):
     machine, devices = topology(name)
     found = plan.plan_step(on_mesh(make(), mesh), 4, machine, devices, images=2)
     assert found.mesh == mesh
-    moved = [each for each in found.activations_moved if each.kind in ("all-gather", "all-to-all")]
-    # A detector's suppression exchanges boxes and ranks of 256 candidates at a time; feature maps have four axes.
-    assert not [shape for each in moved for shape in each.shapes if len(shape) > 3 or make is tiny_config]
+    assert not [each for each in found.activations_moved if each.kind in ("all-gather", "all-to-all")]
     # Only rows next to a seam are exchanged.
     assert (mesh[2] > 1) == any(each.kind == "collective-permute" for each in found.activations_moved)
 
@@ -56,6 +54,16 @@ def test_fsdp_takes_a_third_of_the_memory_for_fcn_8s():
     plans = (plan.plan_step(on_mesh(config, mesh), 21, machine, devices, 1) for mesh in ((8, 1, 1), (1, 8, 1)))
     alone, shared = (found.memory.total - found.memory.program for found in plans)
     assert shared < alone / 3
+
+
+def test_fsdp_gathers_a_kernel_for_each_pass_and_keeps_it_for_none():
+    """The forward and the backward pass gather the largest kernel, in bfloat16 as in float32."""
+    machine, devices = topology("cpu:8")
+    for precision in ("float32", "bfloat16"):
+        config = on_mesh(tiny_config(model__features=16, precision=precision), (1, 8, 1))
+        found = plan.plan_step(config, 4, machine, devices, images=1)
+        gathered = [shape for each in found.collectives if each.kind == "all-gather" for shape in each.shapes]
+        assert gathered.count((3, 3, 32, 32)) == 2, precision
 
 
 def test_slices_sum_gradients_within_themselves_before_they_talk():

@@ -225,7 +225,8 @@ def _blur_axis(image: jax.Array, weights: jax.Array, axis: int) -> jax.Array:
     """Computes the weighted sum of each pixel and its neighbors along an axis, float32."""
     radius, side = weights.shape[0] - 1, image.shape[axis]
     pads = [(radius, radius) if axis == each else (0, 0) for each in range(image.ndim)]
-    padded = jnp.pad(image, pads, mode="reflect")
+    # Without the barrier, the compiler computes the padded image again for each neighbor of each pixel.
+    padded = jax.lax.optimization_barrier(jnp.pad(image, pads, mode="reflect"))
 
     def at(distance: int) -> jax.Array:
         start = radius + distance

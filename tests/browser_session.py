@@ -28,7 +28,7 @@ class Session:
         """Calls a method of the debugging protocol and returns its result."""
         self._number += 1
         self._socket.send(json.dumps({"id": self._number, "method": method, "params": parameters}))
-        while (answer := json.loads(self._socket.recv(timeout=5 * SECONDS))).get("id") != self._number:
+        while (answer := json.loads(self._socket.recv(timeout=10 * SECONDS))).get("id") != self._number:
             pass  # The browser also reports events.
         assert "error" not in answer, answer
         return answer["result"]

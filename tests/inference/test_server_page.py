@@ -16,6 +16,7 @@ from test_tiles import Brightness, trained_model
 
 from jaxseg.inference import Predictor
 from jaxseg.inference.results import InstanceResult
+from jaxseg.inference.server import Limits
 
 pytestmark = pytest.mark.slow
 COLORED = "Number(canvas.dataset.colored)"
@@ -143,13 +144,13 @@ def test_a_large_photograph_is_predicted_in_tiles(tmp_path):
     model = trained_model(Brightness(), classes=2, data__image_size=(40, 60))
     model = model._replace(class_names=("background", "disc"), palette=np.array([[0, 0, 0], [255, 0, 0]], np.uint8))
     with (
-        serve_in_thread(server_app.make_app(Predictor(model))) as (host, port),
+        serve_in_thread(server_app.make_app(Predictor(model), Limits(seconds=300))) as (host, port),
         open_page(f"http://{host}:{port}/", tmp_path) as session,
     ):
         session.wait("info.can_vary")
         session.run("find('tile').value = '1024'; find('threshold').value = 0; undefined")
         session.drop_file(tmp_path / "photograph.png", "#drop")
-        session.wait("canvas.dataset.colored && find('status').textContent.startsWith('6000 x 4000 pixels')", 120)
+        session.wait("canvas.dataset.colored && find('status').textContent.startsWith('6000 x 4000 pixels')", 240)
         assert session.run("[canvas.width, canvas.height]") == [6000, 4000]
         assert session.run(COLORED) == bright
         differing = float(re.search(r"differ in ([0-9.]+) %", session.run("find('difference').textContent"))[1])

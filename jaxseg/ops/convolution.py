@@ -7,7 +7,8 @@ slow:
 - A 1x1 convolution and its gradients are matrix products.
 - A 3x3 convolution of stride 1 with many channels uses Winograd's algorithm, see ``winograd.py``. A dilated one is
   ``dilation ** 2`` plain ones on every ``dilation``-th pixel.
-- Where a kernel takes more memory than all its windows, as in fc6 of FCN-VGG, windows and kernel are one product.
+- Where a kernel takes more memory than all its windows, windows and kernel are one product. Examples are fc6 of FCN-VGG
+  and the last stage of a ResNet on small images. Winograd's transforms would make the kernel 4 times as large.
 - Other kernel gradients are sums of matrix products over blocks of rows, see ``convolution_gradients.py``.
 - The input gradient of stride 2 is four convolutions of stride 1, instead of one over a map filled with zeros.
 
@@ -26,16 +27,18 @@ from jax import lax
 from jaxseg.ops import convolution_gradients as gradients
 from jaxseg.ops import winograd
 
-# With fewer channels the products are small and XLA's gradient wins: on two cores of an EPYC (jax 0.10.2) 17 ms against
-# 32 with 32 channels at 4 x 160 x 160. With 64 channels there, the products take 32 ms and XLA 74.
+# With fewer channels, XLA's forms are faster, except for the kernel gradient of 3x3 kernels of stride 1. That one is
+# computed from whole windows down to MIN_WINDOW_CHANNELS. On one core of a Xeon with AVX-512 (jax 0.10.2), windows take
+# 13 ms with 16 channels at 4 x 160 x 160, where XLA takes 15. They take 29 ms with 96 and 32 channels at 4 x 80 x 80,
+# where XLA takes 38.
 MIN_BLOCKED_CHANNELS = 48
+MIN_WINDOW_CHANNELS = 16
 
 # With fewer channels or on larger maps, Winograd's transforms cost more than the products save. On two cores of an EPYC
 # (jax 0.10.2), in turns in one process, a step of the U-Net of 64 features (4 x 160 x 160) took 821 ms and 929 MiB. It
 # took 826 and 1051 with 64 x 64 channels too, 832 and 1032 with maps of 2**25 elements, 849 and 1114 with both.
 MIN_WINOGRAD_PRODUCTS = 64 * 128
 MAX_WINOGRAD_ELEMENTS = 2**23  # per map, 32 MiB in float32
-WINOGRAD_PIXELS = 3 * 3  # of a kernel; larger ones have no fast algorithm
 MANY_CHANNELS = 256  # with this many on both sides, the products always save more than the transforms cost
 
 
@@ -141,6 +144,8 @@ def _kernel_gradient(x, kernel, dy, geometry):
         if kernel.shape[:2] == (3, 3) and stride == dilation == 1:
             return gradients.kernel_gradient_3x3(x, dy, padding)
         return gradients.kernel_gradient(x, dy, kernel.shape[:2], stride, padding, dilation)
+    if kernel.shape[:2] == (3, 3) and stride == dilation == 1 and min(kernel.shape[2:]) >= MIN_WINDOW_CHANNELS:
+        return gradients.kernel_gradient(x, dy, (3, 3), stride, padding, dilation)
     return jax.vjp(lambda kernel: xla_convolve(x, kernel, geometry), kernel)[1](dy)[0]
 
 
@@ -153,7 +158,7 @@ def _convolve_by_windows(x, kernel, geometry):
 def _is_larger_than_windows(x, kernel, geometry):
     r, s, c, _ = kernel.shape
     windows = math.prod(x.shape[:3]) * r * s * c // geometry.stride**2
-    return r * s > WINOGRAD_PIXELS and _has_many_channels(kernel) and windows < kernel.size
+    return r * s > 1 and _has_many_channels(kernel) and windows < kernel.size
 
 
 def _is_matrix_product(kernel, geometry):

@@ -48,8 +48,8 @@ def kernel_gradient(
 ) -> jax.Array:
     """Returns the gradient ``[r, s, c, f]`` of any kernel, computed in blocks of rows or images.
 
-    In each block, the ``r s`` pixels of each window stand side by side, ``[pixels, r s c]``. The gradient is the
-    product of their transpose with dy.
+    In each block, the ``r s`` pixels of each window are next to each other, ``[pixels, r s c]``. The gradient is the
+    product of dy, transposed, with these windows. XLA copies the left factor of such a product, and dy is the smaller.
 
     Args:
       x: ``[b, h, w, c]``, the input of the convolution.
@@ -70,12 +70,11 @@ def kernel_gradient(
         x_rows = stride * (rows - 1) + 1 + dilation * (size[0] - 1)
         x_block = lax.dynamic_slice(x, (image, stride * row, 0, 0), (images, x_rows, x.shape[2], c))
         dy_block = lax.dynamic_slice(dy, (image, row, 0, 0), (images, rows, w, f))
-        return jnp.einsum(
-            "bhwc,bhwf->cf", windows(x_block, size, stride, dilation), dy_block, preferred_element_type=jnp.float32
-        )
+        x_windows = windows(x_block, size, stride, dilation)
+        return jnp.einsum("bhwf,bhwc->fc", dy_block, x_windows, preferred_element_type=jnp.float32)
 
-    total = _sum_over_blocks(product_of_block, b // images * blocks, (size[0] * size[1] * c, f))
-    return total.reshape(*size, c, f).astype(x.dtype)
+    total = _sum_over_blocks(product_of_block, b // images * blocks, (f, size[0] * size[1] * c))
+    return total.T.reshape(*size, c, f).astype(x.dtype)
 
 
 def windows(x: jax.Array, size: tuple[int, int], stride: int, dilation: int) -> jax.Array:

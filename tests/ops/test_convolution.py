@@ -76,6 +76,24 @@ def test_a_kernel_that_is_larger_than_all_its_windows(few_channels_suffice):
     assert "stablehlo.convolution" in value_and_gradients.lower(x, kernel[..., :120], geometry, True).as_text()
 
 
+@pytest.mark.parametrize("stride", [1, 2])
+def test_the_last_stage_of_a_resnet_on_small_images_is_one_product(stride):
+    """60 pixels of the input are fewer than the 64 channels of the output."""
+    x, kernel, geometry = normal(2, 5, 6, 48), normal(3, 3, 48, 64, seed=1) / 20, Geometry(stride, 1, 1)
+    same_in_both_forms(x, kernel, geometry)
+    text = value_and_gradients.lower(x, kernel, geometry, True).as_text()
+    assert "stablehlo.convolution" not in text
+    assert text.count("dot_general") == 3
+
+
+def test_only_the_kernel_gradient_of_few_channels_is_a_product():
+    x, kernel, geometry = normal(1, 40, 44, 16), normal(3, 3, 16, 24, seed=1) / 12, Geometry(1, 1, 1)
+    same_in_both_forms(x, kernel, geometry, atol=2e-4)
+    text = value_and_gradients.lower(x, kernel, geometry, True).as_text()
+    assert text.count("stablehlo.convolution") == 2
+    assert text.count("dot_general") == 1
+
+
 def test_few_channels_are_left_to_xla():
     """Bitwise: runs of narrow models keep their losses."""
     x, kernel = normal(2, 8, 8, 3), normal(3, 3, 3, 5, seed=1)
@@ -96,14 +114,14 @@ def test_a_3x3_kernel_of_many_channels_takes_winograds_algorithm_if_the_map_fits
         text = jax.jit(partial(convolve, **geometry, cpu_kernels=True)).lower(x, kernel).as_text()
         return "stablehlo.convolution" not in text
 
-    x, kernel = jnp.zeros((1, 8, 8, 64)), jnp.zeros((3, 3, 64, 128))
+    x, kernel = jnp.zeros((2, 16, 16, 64)), jnp.zeros((3, 3, 64, 128))
     assert convolves_by_winograd(x, kernel, padding=1)
     assert convolves_by_winograd(x, kernel, padding=2, dilation=2)
     assert not convolves_by_winograd(x, kernel, padding=1, dilation=2)  # windows would leave their phase
     assert not convolves_by_winograd(x, kernel, padding=1, stride=2)
     assert not convolves_by_winograd(x.astype(jnp.bfloat16), kernel.astype(jnp.bfloat16), padding=1)
     assert not convolves_by_winograd(x, kernel[..., :64], padding=1)
-    monkeypatch.setattr(convolution, "MAX_WINOGRAD_ELEMENTS", 64 * 128 - 1)
+    monkeypatch.setattr(convolution, "MAX_WINOGRAD_ELEMENTS", 2 * 256 * 128 - 1)
     assert not convolves_by_winograd(x, kernel, padding=1)
     monkeypatch.setattr(convolution, "MANY_CHANNELS", 64)
     assert convolves_by_winograd(x, kernel, padding=1)
@@ -118,7 +136,7 @@ def test_winograd_loses_no_more_than_a_few_roundings():
 
 
 def test_a_frozen_kernel_has_no_gradient_to_compute():
-    x, kernel = jnp.zeros((1, 8, 8, 64)), jnp.zeros((3, 3, 64, 128))
+    x, kernel = jnp.zeros((1, 16, 16, 64)), jnp.zeros((3, 3, 64, 128))
 
     def loss(x, kernel):
         return jnp.sum(convolve(x, kernel, padding=1, cpu_kernels=True) ** 2)

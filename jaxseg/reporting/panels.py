@@ -10,6 +10,7 @@ GAP = 4  # pixels between panels
 LETTERS = 14  # pixels, height of letters in titles and legends
 SWATCH = (LETTERS - 2, LETTERS - 2)  # height and width of the color before a name in a legend, within its frame
 WHITE = 255
+SCREEN = 1200  # pixels; wider pictures are shown smaller, so their legends are enlarged
 
 
 def arrange_panels(rows: Sequence[Sequence[np.ndarray]], titles: Sequence[str] = ()) -> np.ndarray:
@@ -44,14 +45,19 @@ def _stack(lines: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def add_legend(picture: np.ndarray, names: Sequence[str], colors: Sequence[np.ndarray]) -> np.ndarray:
-    """Returns the picture with a legend below it, as wide as the picture.
+    """Returns the picture with a legend below it, as wide as the picture and readable where it is shown as a whole.
 
     Args:
       picture: uint8 ``[h, w, 3]``.
       names: a name per entry, such as "cat 12.3 %"; without one, the picture is returned as it is.
       colors: for each entry a color ``[3]``, or a pattern uint8 ``[h, w, 3]`` of the size ``SWATCH``.
     """
-    return np.concatenate([picture, draw_legend(names, colors, picture.shape[1])]) if len(names) else picture
+    if not len(names):
+        return picture
+    width = picture.shape[1]
+    scale = max(round(width / SCREEN), 1)
+    legend = draw_legend(names, colors, width // scale).repeat(scale, axis=0).repeat(scale, axis=1)
+    return np.concatenate([picture, np.pad(legend, ((0, 0), (0, width % scale), (0, 0)), constant_values=WHITE)])
 
 
 def draw_legend(names: Sequence[str], colors: Sequence[np.ndarray], width: int) -> np.ndarray:

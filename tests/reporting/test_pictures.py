@@ -5,7 +5,7 @@ from PIL import Image
 
 from jaxseg.data.colors import seen_colors
 from jaxseg.reporting import pictures
-from jaxseg.reporting.panels import GAP
+from jaxseg.reporting.panels import GAP, add_legend
 from jaxseg.types import IGNORE
 
 PALETTE = np.array([[10, 20, 30], [200, 0, 0], [0, 200, 0]], np.uint8)
@@ -85,6 +85,14 @@ def test_rows_show_image_truth_prediction_and_difference_and_a_smaller_predictio
         wrong = (difference == pictures.draw_hatch(200, 200)).all(axis=-1)
         assert wrong[50:60, 50:150].all()
         assert wrong.sum() == 10 * 100
+
+
+def test_the_legend_of_a_large_photograph_is_enlarged_with_it():
+    small, large = (
+        add_legend(np.zeros((1, width, 3), np.uint8), ("cat",), [np.array([255, 0, 0])])[1:] for width in (1200, 6003)
+    )
+    np.testing.assert_array_equal(large[:, :6000], small.repeat(5, axis=0).repeat(5, axis=1))
+    assert (large[:, 6000:] == 255).all()
 
 
 def test_rows_of_small_images_are_enlarged_and_have_a_legend_of_the_classes_in_them():

@@ -9,6 +9,7 @@ members and has the mean and the spread of their scores.
 import contextlib
 import pathlib
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -22,6 +23,7 @@ from jaxseg.reporting.console import announce
 from jaxseg.reporting.ensemble_page import write_ensemble_page
 from jaxseg.reporting.log import read_lines
 from jaxseg.run import ensemble
+from jaxseg.run.fit_members import fit_members
 from jaxseg.run.goodput import STEPS, Goodput
 from jaxseg.run.members import MemberSteps, check_together, compile_members
 from jaxseg.run.open_run import Run, Watch, prepare, start_run, watched_process
@@ -109,7 +111,12 @@ def open_members(
     names = {run.train.class_names for run in runs}
     if len(names) > 1:
         raise ValueError("the folds have images of different classes; expected all classes in each. Use fewer folds.")
-    steps = compile_members(runs[0].experiment, [run.experiment.config.seed for run in runs])
+    first = runs[0]
+    steps = compile_members(first.experiment, [run.experiment.config.seed for run in runs])
+    trained = first.train if at < first.experiment.config.train.steps else None
+    say = partial(announce, console)
+    fitted = fit_members(first.experiment, steps, len(runs), trained, list(first.scored.values()), say)
+    runs = [run._replace(experiment=run.experiment._replace(steps=fitted.steps)) for run in runs]
     states = (
         steps.stack([state for state in singles if state is not None]) if at else steps.init(prepared.initial.variables)
     )

@@ -22,8 +22,10 @@ from jaxseg.parallel.mesh import is_one_cpu
 from jaxseg.run import optimizers
 from jaxseg.run import state as states
 from jaxseg.run.experiment import Experiment
+from jaxseg.run.memory import CompiledStep, held_bytes, program_memory
 from jaxseg.run.state import TrainState
 from jaxseg.run.steps import train_step
+from jaxseg.types import AnyBatch
 
 Create = Callable[[Mapping[tuple, jax.Array], jax.Array], TrainState]
 Step = Callable[[jax.Array, TrainState, Any], tuple[TrainState, dict]]
@@ -39,6 +41,9 @@ class MemberSteps(NamedTuple):
       place: puts stacked batches on the devices.
       stack: a list of the state of each run -> states.
       split: states -> a list of the state of each run, on the devices as a single run has it.
+      needed: (a batch of one row, rows per member) -> bytes per device of a step with all states. It compiles the step.
+        None if the backend does not tell it.
+      held: bytes per device of all states while one member is evaluated.
     """
 
     init: Callable[..., Any]
@@ -46,6 +51,8 @@ class MemberSteps(NamedTuple):
     place: Callable[[Any], Any]
     stack: Callable[[Sequence[TrainState]], Any]
     split: Callable[[Any], list[TrainState]]
+    needed: Callable[[AnyBatch, int], int | None]
+    held: int
 
 
 def check_together(experiment: Experiment) -> None:
@@ -101,12 +108,14 @@ def compile_members(experiment: Experiment, seeds: Sequence[int]) -> MemberSteps
 
 def take_turns(experiment: Experiment, seeds: jax.Array, create: Create, step: Step) -> MemberSteps:
     """Returns steps in which the members take turns in one compiled step; their states are a list."""
-    del experiment
+    state = experiment.steps.abstract_state
+    held = len(seeds) * held_bytes(state)
     init_one = jax.jit(create, compiler_options=UNOPTIMIZED)
-    train_one = jax.jit(step, donate_argnums=1)
+    train_one = CompiledStep(jax.jit(lambda state, given: step(given[0], state, given[1]), donate_argnums=0))
 
     def train(together: Sequence[TrainState], batches: Sequence[Any]) -> tuple[list[TrainState], dict]:
-        taken = [train_one(*one) for one in zip(seeds, together, batches, strict=True)]
+        own = zip(seeds, batches, strict=True)
+        taken = [train_one(state, given) for state, given in zip(together, own, strict=True)]
         return [state for state, _ in taken], {name: [logs[name] for _, logs in taken] for name in taken[0][1]}
 
     def place(batches: Any) -> list[Any]:
@@ -115,9 +124,15 @@ def take_turns(experiment: Experiment, seeds: jax.Array, create: Create, step: S
             for number in range(len(seeds))
         ]
 
-    return MemberSteps(
-        lambda given={}: [init_one(dict(given), seed) for seed in seeds], train, place, stack=list, split=list
-    )
+    def needed(batch: AnyBatch, rows: int) -> int | None:
+        batches = experiment.steps.shapes(batch, rows)
+        allocated = program_memory(train_one.program(state, (seeds[0], batches)))
+        return None if allocated is None else allocated + held + len(seeds) * held_bytes(batches)
+
+    def init(given: Mapping[tuple, jax.Array] = {}) -> list[TrainState]:
+        return [init_one(dict(given), seed) for seed in seeds]
+
+    return MemberSteps(init, train, place, list, list, needed, held)
 
 
 def map_over_members(experiment: Experiment, seeds: jax.Array, create: Create, step: Step) -> MemberSteps:
@@ -126,15 +141,21 @@ def map_over_members(experiment: Experiment, seeds: jax.Array, create: Create, s
     by_member = len(seeds) % mesh.size == 0
     of_states = NamedSharding(mesh, P("data") if by_member else P())
     of_batches = NamedSharding(mesh, P("data") if by_member else P(None, "data"))
-    shardings = jax.tree.map(lambda leaf: leaf.sharding, experiment.steps.abstract_state)
+    shapes = experiment.steps.abstract_state
+    shardings = jax.tree.map(lambda leaf: leaf.sharding, shapes)
     init = jax.jit(
         lambda given: jax.vmap(partial(create, given))(seeds), out_shardings=of_states, compiler_options=UNOPTIMIZED
     )
-    train = jax.jit(
-        lambda together, batches: jax.vmap(step)(seeds, together, batches),
-        donate_argnums=0,
-        out_shardings=(of_states, NamedSharding(mesh, P())),
+    train = CompiledStep(
+        jax.jit(
+            lambda together, batches: jax.vmap(step)(seeds, together, batches),
+            donate_argnums=0,
+            out_shardings=(of_states, NamedSharding(mesh, P())),
+        )
     )
+
+    def abstract(leaf: Any, *sides: int, sharding: NamedSharding) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct((len(seeds), *sides), leaf.dtype, sharding=sharding)
 
     def place(batches: Any) -> Any:
         return jax.tree.map(lambda array: jax.device_put(array, of_batches), batches)
@@ -150,4 +171,12 @@ def map_over_members(experiment: Experiment, seeds: jax.Array, create: Create, s
             for number in range(len(seeds))
         ]
 
-    return MemberSteps(lambda given={}: init(dict(given)), train, place, stack, split)
+    together = jax.tree.map(lambda leaf: abstract(leaf, *leaf.shape, sharding=of_states), shapes)
+
+    def needed(batch: AnyBatch, rows: int) -> int | None:
+        batches = jax.tree.map(lambda leaf: abstract(leaf, rows, *leaf.shape[1:], sharding=of_batches), batch)
+        allocated = program_memory(train.program(together, batches))
+        return None if allocated is None else allocated + held_bytes((together, batches))
+
+    held = held_bytes(together) + len(seeds) * held_bytes(shapes)  # ``split`` copies the states
+    return MemberSteps(lambda given={}: init(dict(given)), train, place, stack, split, needed, held)

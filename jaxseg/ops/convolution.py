@@ -138,6 +138,8 @@ def _kernel_gradient(x, kernel, dy, geometry):
         x = x[:, ::stride, ::stride]
         product = lax.dot_general(x.reshape(-1, x.shape[-1]), dy.reshape(-1, dy.shape[-1]), (((0,), (0,)), ((), ())))
         return product[None, None]
+    if _is_larger_than_windows(x, kernel, geometry):
+        return gradients.kernel_gradient(x, dy, kernel.shape[:2], stride, padding, dilation)
     if _suits_winograd(x, kernel, geometry):
         return winograd.kernel_gradient(x, dy, padding, dilation)
     if _has_many_channels(kernel):
@@ -145,7 +147,7 @@ def _kernel_gradient(x, kernel, dy, geometry):
             return gradients.kernel_gradient_3x3(x, dy, padding)
         return gradients.kernel_gradient(x, dy, kernel.shape[:2], stride, padding, dilation)
     if kernel.shape[:2] == (3, 3) and stride == dilation == 1 and min(kernel.shape[2:]) >= MIN_WINDOW_CHANNELS:
-        return gradients.kernel_gradient(x, dy, (3, 3), stride, padding, dilation)
+        return gradients.kernel_gradient(x, dy, (3, 3), stride, padding, dilation, dy_left=True)
     return jax.vjp(lambda kernel: xla_convolve(x, kernel, geometry), kernel)[1](dy)[0]
 
 

@@ -44,12 +44,18 @@ def kernel_gradient_3x3(x: jax.Array, dy: jax.Array, padding: int) -> jax.Array:
 
 
 def kernel_gradient(
-    x: jax.Array, dy: jax.Array, size: tuple[int, int], stride: int, padding: int, dilation: int
+    x: jax.Array,
+    dy: jax.Array,
+    size: tuple[int, int],
+    stride: int,
+    padding: int,
+    dilation: int,
+    dy_left: bool = False,
 ) -> jax.Array:
     """Returns the gradient ``[r, s, c, f]`` of any kernel, computed in blocks of rows or images.
 
     In each block, the ``r s`` pixels of each window are next to each other, ``[pixels, r s c]``. The gradient is the
-    product of dy, transposed, with these windows. XLA copies the left factor of such a product, and dy is the smaller.
+    product of their transpose with dy.
 
     Args:
       x: ``[b, h, w, c]``, the input of the convolution.
@@ -58,6 +64,8 @@ def kernel_gradient(
       stride: distance of two neighboring windows, in pixels.
       padding: rows and columns of zeros on each side of the map.
       dilation: distance of two neighboring pixels in a window.
+      dy_left: whether dy is the left factor of the product. XLA copies the left one, which takes long if dy has few
+        channels and the windows are the left one.
     """
     b, h, w, f = dy.shape
     c = x.shape[3]
@@ -71,10 +79,12 @@ def kernel_gradient(
         x_block = lax.dynamic_slice(x, (image, stride * row, 0, 0), (images, x_rows, x.shape[2], c))
         dy_block = lax.dynamic_slice(dy, (image, row, 0, 0), (images, rows, w, f))
         x_windows = windows(x_block, size, stride, dilation)
-        return jnp.einsum("bhwf,bhwc->fc", dy_block, x_windows, preferred_element_type=jnp.float32)
+        if dy_left:
+            return jnp.einsum("bhwf,bhwc->fc", dy_block, x_windows, preferred_element_type=jnp.float32).T
+        return jnp.einsum("bhwc,bhwf->cf", x_windows, dy_block, preferred_element_type=jnp.float32)
 
-    total = _sum_over_blocks(product_of_block, b // images * blocks, (f, size[0] * size[1] * c))
-    return total.T.reshape(*size, c, f).astype(x.dtype)
+    total = _sum_over_blocks(product_of_block, b // images * blocks, (size[0] * size[1] * c, f))
+    return total.reshape(*size, c, f).astype(x.dtype)
 
 
 def windows(x: jax.Array, size: tuple[int, int], stride: int, dilation: int) -> jax.Array:

@@ -78,8 +78,8 @@ def test_a_kernel_that_is_larger_than_all_its_windows(few_channels_suffice):
 
 @pytest.mark.parametrize("stride", [1, 2])
 def test_the_last_stage_of_a_resnet_on_small_images_is_one_product(stride):
-    """60 pixels of the input are fewer than the 64 channels of the output."""
-    x, kernel, geometry = normal(2, 5, 6, 48), normal(3, 3, 48, 64, seed=1) / 20, Geometry(stride, 1, 1)
+    """60 pixels of the input are fewer than the 128 channels of the output."""
+    x, kernel, geometry = normal(2, 5, 6, 64), normal(3, 3, 64, 128, seed=1) / 20, Geometry(stride, 1, 1)
     same_in_both_forms(x, kernel, geometry)
     text = value_and_gradients.lower(x, kernel, geometry, True).as_text()
     assert "stablehlo.convolution" not in text

@@ -98,8 +98,7 @@ def _keep(candidates: _Candidates, threshold: np.float32, max_output: int) -> _C
         tile = jax.tree.map(lambda x: jax.lax.dynamic_slice_in_dim(x, tile_number * TILE, TILE, axis=1), candidates)
         removed = suppresses(_from_table(table, num_kept), tile).any(axis=1)
         survivors = _greedy(suppresses(tile, tile), tile.valid & ~removed)
-        table = _append(table, num_kept, _to_table(tile), survivors)
-        return tile_number + 1, table, num_kept + survivors.sum(axis=1, dtype=jnp.int32)
+        return tile_number + 1, *_append(table, num_kept, _to_table(tile), survivors)
 
     # The table has room for one tile more than is asked for, so the last tile fits.
     table = jnp.zeros((num_images, max_output + TILE, 6), jnp.float32)
@@ -109,18 +108,22 @@ def _keep(candidates: _Candidates, threshold: np.float32, max_output: int) -> _C
 
 
 @jax.vmap
-def _append(table: jax.Array, num_kept: jax.Array, rows: jax.Array, survivors: jax.Array) -> jax.Array:
-    """Writes the rows of an image that survive behind the first ``num_kept`` rows of its table.
+def _append(
+    table: jax.Array, num_kept: jax.Array, rows: jax.Array, survivors: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Writes the rows of an image that survive behind the first ``num_kept`` rows of its table, and counts them too.
 
     Each row of the table reads its new content. A scatter would be shorter, but the partitioner of a mesh gathers its
-    operands from all devices. It would not do so for a scatter with a batch axis, which ONNX cannot express.
+    operands from all devices. It would not do so for a scatter with a batch axis, which ONNX cannot express. Sums over
+    comparisons are single kernels on a GPU, a cumulative sum and a search are several.
     """
-    numbers = jnp.cumsum(survivors, dtype=jnp.int32) - 1
-    is_nth = survivors[None] & (numbers[None] == jnp.arange(len(rows))[:, None])
-    origins = jnp.argmax(is_nth, axis=1)  # of the n-th survivor
-    offsets = jnp.arange(len(table)) - num_kept
-    new = rows[origins][jnp.clip(offsets, 0, len(rows) - 1)]
-    return jnp.where(((offsets >= 0) & (offsets < survivors.sum()))[:, None], new, table)
+    numbers, offsets = jnp.arange(len(rows)), jnp.arange(len(table)) - num_kept
+    counts = (survivors[None] & (numbers[None] <= numbers[:, None])).sum(axis=1, dtype=jnp.int32)  # up to each row
+    # The n-th survivor, counted from 0, is behind all rows up to which n or fewer survive.
+    origins = (counts[None] <= numbers[:, None]).sum(axis=1, dtype=jnp.int32)
+    new = rows[jnp.minimum(origins, len(rows) - 1)][jnp.clip(offsets, 0, len(rows) - 1)]
+    table = jnp.where(((offsets >= 0) & (offsets < counts[-1]))[:, None], new, table)
+    return table, num_kept + counts[-1]
 
 
 def _to_table(candidates: _Candidates) -> jax.Array:
@@ -169,8 +172,7 @@ def _greedy(suppresses: jax.Array, candidates: jax.Array) -> jax.Array:
         survivors, before = state
         return (survivors != before).any()
 
-    nobody = jnp.zeros_like(candidates)  # differs from the candidates if there are any
-    return jax.lax.while_loop(changed, turn, (candidates, nobody))[0]
+    return jax.lax.while_loop(changed, turn, (candidates, ~candidates))[0]
 
 
 def _largest_float32_up_to(threshold: float) -> np.float32:

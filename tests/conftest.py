@@ -1,9 +1,13 @@
 """Strict switches for all tests: eight CPU devices, no silent broadcasting between ranks, no accelerator."""
 
+import contextlib
+import functools
 import inspect
 import os
 import pathlib
 import tempfile
+from collections.abc import Callable, Iterator
+from typing import Any
 
 os.environ["JAX_PLATFORMS"] = "cpu"
 # Tests compile more than they compute: the machine code need not be the fastest, and what one test has compiled
@@ -45,6 +49,15 @@ def trained(tmp_path_factory) -> tuple[pathlib.Path, dict]:
 
     folder = tmp_path_factory.mktemp("trained")
     return folder, train(tiny_config(), folder)
+
+
+@pytest.fixture(scope="session")
+def served_bucket() -> Iterator[Callable[[str], Any]]:
+    """A function that serves one bucket of a kind for all tests: epath keeps its first connection to each kind."""
+    from storage.buckets import serve_bucket
+
+    with contextlib.ExitStack() as stack:
+        yield functools.cache(lambda kind: stack.enter_context(serve_bucket(kind)))
 
 
 @pytest.fixture(scope="session")

@@ -13,13 +13,12 @@ import time
 import numpy as np
 import pytest
 from experiments import tiny_config
-from storage.buckets import serve_bucket
 
 from jaxseg.inference.predictor import load
 from jaxseg.parallel import processes
 from jaxseg.reporting.log import computed_lines
 from jaxseg.run import checkpoint_reader
-from jaxseg.storage import as_path, file_system
+from jaxseg.storage import as_path
 from jaxseg.train import train
 
 # SGD, because an adaptive optimizer divides small gradients by their own size and so magnifies rounding.
@@ -151,23 +150,24 @@ def test_processes_that_are_killed_end_the_run_which_then_ends_as_an_undisturbed
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_two_processes_share_a_bucket_one_is_killed_and_both_resume_as_on_a_disk(launch, tmp_path, monkeypatch):
+def test_two_processes_share_a_bucket_one_is_killed_and_both_resume_as_on_a_disk(
+    launch, served_bucket, tmp_path, monkeypatch
+):
     fields = {"train__steps": 15, "train__checkpoint_every": 3, "train__evaluate_every": 0}
-    with serve_bucket("s3") as bucket:
-        for name, value in bucket.environment.items():
-            monkeypatch.setenv(name, value)
-        file_system(as_path(bucket.url)).clear_instance_cache()
-        folder = as_path(f"{bucket.url}/runs/pair")
-        killed = launch(folder, 2, 1, **fields)
-        while killed.poll() is None and not checkpoint_reader.saved_steps(folder):
-            time.sleep(0.05)
-        os.kill(processes_of(killed)[1], signal.SIGKILL)
-        finish(killed, 128 + signal.SIGKILL)
-        assert "resumes from step" in finish(launch(folder, 2, 1, **fields))
-        finish(launch(tmp_path, 2, 1, **fields))
-        assert computed_lines(folder / "metrics.jsonl") == computed_lines(tmp_path / "metrics.jsonl")
-        image = np.random.default_rng(0).integers(0, 256, (40, 48, 3), np.uint8)
-        np.testing.assert_array_equal(load(str(folder)).predict(image).mask, load(tmp_path).predict(image).mask)
+    bucket = served_bucket("s3")
+    for name, value in bucket.environment.items():
+        monkeypatch.setenv(name, value)
+    folder = as_path(f"{bucket.url}/runs/pair")
+    killed = launch(folder, 2, 1, **fields)
+    while killed.poll() is None and not checkpoint_reader.saved_steps(folder):
+        time.sleep(0.05)
+    os.kill(processes_of(killed)[1], signal.SIGKILL)
+    finish(killed, 128 + signal.SIGKILL)
+    assert "resumes from step" in finish(launch(folder, 2, 1, **fields))
+    finish(launch(tmp_path, 2, 1, **fields))
+    assert computed_lines(folder / "metrics.jsonl") == computed_lines(tmp_path / "metrics.jsonl")
+    image = np.random.default_rng(0).integers(0, 256, (40, 48, 3), np.uint8)
+    np.testing.assert_array_equal(load(str(folder)).predict(image).mask, load(tmp_path).predict(image).mask)
 
 
 @pytest.mark.slow

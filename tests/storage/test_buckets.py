@@ -1,7 +1,5 @@
 """Runs whose workdir and data are in a bucket, on emulators of GCS and S3."""
 
-import contextlib
-import functools
 import json
 import os
 import signal
@@ -12,7 +10,6 @@ import time
 import chex
 import numpy as np
 import pytest
-from buckets import serve_bucket
 from experiments import tiny_config
 from tiny_datasets import write_folder
 
@@ -33,17 +30,10 @@ pytestmark = [
 STEPS = 24
 
 
-@pytest.fixture(scope="module")
-def served():
-    """A function that serves one bucket of a kind for all tests: epath keeps its first connection to each kind."""
-    with contextlib.ExitStack() as stack:
-        yield functools.cache(lambda kind: stack.enter_context(serve_bucket(kind)))
-
-
 @pytest.fixture(params=["gs", "s3"])
-def bucket(request, served, monkeypatch):
+def bucket(request, served_bucket, monkeypatch):
     """A bucket of each kind, which this process finds too."""
-    bucket = served(request.param)
+    bucket = served_bucket(request.param)
     for name, value in bucket.environment.items():
         monkeypatch.setenv(name, value)
     bucket.refuse(0)

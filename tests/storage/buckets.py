@@ -79,7 +79,7 @@ class Front(http.server.BaseHTTPRequestHandler):
         status, headers, content = self._ask_emulator(self.path, body)
         if status == 200 and "alt=media" in self.path:
             # The emulator of GCS leaves out this header of objects. TensorStore needs it where it reads one again.
-            described = json.loads(self._ask_emulator(self.path.split("?")[0], b"")[2])
+            described = json.loads(self._ask_emulator(self.path.split("?")[0].removeprefix("/download"), b"")[2])
             headers["x-goog-generation"] = described["generation"]
         self._answer(status, headers, content)
 

@@ -37,7 +37,7 @@ def kernel_gradient_3x3(x: jax.Array, dy: jax.Array, padding: int) -> jax.Array:
         dy_block = lax.dynamic_slice(dy, start, (images, rows + 2, w, f))
         by_columns = jnp.concatenate([x_block[:, :, s : s + w] for s in range(3)], axis=-1)
         by_rows = jnp.concatenate([dy_block[:, 2 - r : 2 - r + rows] for r in range(3)], axis=-1)
-        return jnp.einsum("bhwf,bhwc->fc", by_rows, by_columns, preferred_element_type=jnp.float32)
+        return _sum_of_outer_products(by_rows, by_columns)
 
     total = _sum_over_blocks(product_of_block, b // images * blocks, (3 * f, 3 * c))
     return total.reshape(3, f, 3, c).transpose(0, 2, 3, 1).astype(x.dtype)
@@ -80,8 +80,8 @@ def kernel_gradient(
         dy_block = lax.dynamic_slice(dy, (image, row, 0, 0), (images, rows, w, f))
         x_windows = windows(x_block, size, stride, dilation)
         if dy_left:
-            return jnp.einsum("bhwf,bhwc->fc", dy_block, x_windows, preferred_element_type=jnp.float32).T
-        return jnp.einsum("bhwc,bhwf->cf", x_windows, dy_block, preferred_element_type=jnp.float32)
+            return _sum_of_outer_products(dy_block, x_windows).T
+        return _sum_of_outer_products(x_windows, dy_block)
 
     total = _sum_over_blocks(product_of_block, b // images * blocks, (size[0] * size[1] * c, f))
     return total.reshape(*size, c, f).astype(x.dtype)
@@ -152,6 +152,13 @@ def spread(x: jax.Array, stride: int, size: tuple[int, int]) -> jax.Array:
     rows, columns = (length - stride * (n - 1) - 1 for length, n in zip(size, x.shape[1:3], strict=True))
     zero = jnp.zeros((), x.dtype)
     return lax.pad(x, zero, [(0, 0, 0), (0, rows, stride - 1), (0, columns, stride - 1), (0, 0, 0)])
+
+
+def _sum_of_outer_products(left: jax.Array, right: jax.Array) -> jax.Array:
+    """Returns float32 ``[m, n]``, summed over the pixels of ``left [b, h, w, m]`` and ``right [b, h, w, n]``."""
+    # XLA's CPU compiler multiplies bfloat16 in float32, too, but fails on some products whose result is transposed.
+    left, right = left.astype(jnp.float32), right.astype(jnp.float32)
+    return jnp.einsum("bhwm,bhwn->mn", left, right)
 
 
 def _sum_over_blocks(product: Callable[[jax.Array | int], jax.Array], count: int, shape: tuple[int, int]) -> jax.Array:

@@ -178,3 +178,12 @@ def test_bfloat16_gradients_are_summed_in_float32(stride):
     assert gradient(x, dy).dtype == jnp.bfloat16
     exact = gradient(x.astype(jnp.float32), dy.astype(jnp.float32))
     chex.assert_trees_all_close(gradient(x, dy).astype(jnp.float32), exact, rtol=2**-8, atol=1e-3)
+
+
+@pytest.mark.parametrize("dy_left", [False, True])
+def test_bfloat16_gradients_of_few_channels_are_the_rounded_ones_of_float32(dy_left):
+    # XLA's CPU compiler once failed on this product of bfloat16 numbers, transposed.
+    x, dy = normal(2, 4, 4, 16).astype(jnp.bfloat16), normal(2, 4, 4, 16, seed=1).astype(jnp.bfloat16)
+    gradient = jax.jit(lambda x, dy: convolution_gradients.kernel_gradient(x, dy, (3, 3), 1, 1, 1, dy_left))
+    exact = gradient(x.astype(jnp.float32), dy.astype(jnp.float32)).astype(jnp.bfloat16)
+    chex.assert_trees_all_close(gradient(x, dy).astype(jnp.float32), exact.astype(jnp.float32), rtol=2**-8)

@@ -5,6 +5,7 @@ import functools
 import inspect
 import os
 import pathlib
+import re
 import tempfile
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -24,13 +25,15 @@ import pytest  # noqa: E402
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
+COMPARES_WITH_TORCH = re.compile(r"""importorskip\("torch|(import|from) (torch\b|torch_|torchvision|detector_oracle)""")
+
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks the tests of modules that speak of PyTorch as live, so that they can be run again where it is installed."""
+    """Marks the tests of modules that compare with PyTorch as live: they are run again where it is installed."""
     for item in items:
-        if "torch" in inspect.getsource(item.module):
+        if COMPARES_WITH_TORCH.search(inspect.getsource(item.module)):
             item.add_marker("live")
 
 

@@ -13,16 +13,11 @@ import jax
 import ml_collections
 import numpy as np
 
+from jaxseg.benchmarks.collectives import BETWEEN_SLICES, Collective, find_collectives, moved_activations
 from jaxseg.benchmarks.flops import count_flops
 from jaxseg.benchmarks.jaxseg_steps import as_predict_takes
 from jaxseg.benchmarks.machines import Machine, all_reduce_seconds
-from jaxseg.benchmarks.program_text import (
-    BETWEEN_SLICES,
-    Collective,
-    find_collectives,
-    moves_activations,
-    program_cost,
-)
+from jaxseg.benchmarks.program_text import program_cost
 from jaxseg.benchmarks.random_batches import image_sizes, random_batch, random_training_batch
 from jaxseg.config.resolution import microbatches
 from jaxseg.parallel import mesh as meshes
@@ -62,7 +57,7 @@ class StepPlan(NamedTuple):
       images: images per device.
       memory: what a device needs.
       collectives: communications of the program.
-      activations_moved: those of them that move feature maps.
+      activations_moved: the parts of them that move feature maps.
       estimate: seconds by the compiler's own cost model; None where it gives none.
       roofline: seconds that operations and bytes take at least.
       communication: seconds that the collectives take at least, without latency.
@@ -108,7 +103,7 @@ def plan_step(
     compiled = function.lower(*arguments).compile()
     seconds = time.perf_counter() - start
     text, chip, count = compiled.as_text(), machine.chip, len(devices)
-    collectives, cost = find_collectives(text), program_cost(text)
+    collectives, cost, sizes = find_collectives(text), program_cost(text), parameter_sizes(experiment)
     operations = count_flops(function, *arguments) / count
     return StepPlan(
         what=what,
@@ -116,7 +111,7 @@ def plan_step(
         images=images,
         memory=memory_of(compiled, experiment.steps.abstract_state, arguments[1:]),
         collectives=collectives,
-        activations_moved=[each for each in collectives if moves_activations(each, parameter_sizes(experiment))],
+        activations_moved=[moved for each in collectives if (moved := moved_activations(each, sizes))],
         estimate=cost.cycles / chip.clock if cost.cycles and chip.clock else None,
         roofline=max(operations / chip.flops, cost.moved / chip.bandwidth),
         communication=sum(communication_seconds(each, machine, count) for each in collectives),

@@ -1,4 +1,4 @@
-"""Reads the text of a compiled program: collectives, loops, kernels, bytes moved and the compiler's cycle estimates."""
+"""Reads the text of a compiled program: arrays, loops, kernels, bytes moved and the compiler's cycle estimates."""
 
 import math
 import re
@@ -7,31 +7,12 @@ from typing import NamedTuple
 
 SIZES = {"pred": 1, "s8": 1, "u8": 1, "bf16": 2, "f16": 2, "s16": 2, "u16": 2, "f32": 4, "s32": 4, "u32": 4, "f64": 8}
 _ARRAY = re.compile(rf"\b({'|'.join(SIZES)}|s64|u64)\[([\d,]*)\]")
-_COLLECTIVE = re.compile(r"= (.*?) (all-reduce|all-gather|reduce-scatter|collective-permute|all-to-all)(?:-start)?\(")
-# What a TPU slice sends to other slices over the network; only "ALL_REDUCE" and the like, no host transfers.
-_BETWEEN_SLICES = re.compile(r"= (.*?) send\(.*?megascale_transfer_type=\"(\w+)\"")
 _HEAD = re.compile(r"^(ENTRY )?%?([\w.\-]+) \(.*\) -> .* \{")
-_INSTRUCTION = re.compile(r"\s*(?:ROOT )?%?([\w.\-]+) = (.*?) ([\w\-]+)\((.*?)\)")
+INSTRUCTION = re.compile(r"\s*(?:ROOT )?%?([\w.\-]+) = (.*?) ([\w\-]+)\((.*?)\)")
 _WHILE = re.compile(r" while\(.*body=%?([\w.\-]+)")
 _TRIPS = re.compile(r'known_trip_count":\{"n":"(\d+)"')
 _CYCLES = re.compile(r'"estimated_cycles":"(\d+)"')
-BETWEEN_SLICES = " between slices"
 KERNELS = ("fusion", "custom-call", "copy", "sort", "scatter", "gather", "convolution", "dot")
-
-
-class Collective(NamedTuple):
-    """One communication between devices.
-
-    Attributes:
-      kind: "all-reduce", "all-gather", "reduce-scatter", "collective-permute" or "all-to-all"; with " between slices"
-        for what crosses the network that joins TPU slices.
-      shapes: of the arrays that each device receives.
-      size: bytes that each device receives.
-    """
-
-    kind: str
-    shapes: tuple[tuple[int, ...], ...]
-    size: int
 
 
 class Cost(NamedTuple):
@@ -62,34 +43,6 @@ def arrays_in(text: str) -> Iterator[tuple[tuple[int, ...], int]]:
         yield shape, SIZES.get(dtype, 8) * math.prod(shape)
 
 
-def find_collectives(program: str) -> list[Collective]:
-    """Returns the collectives of a compiled program, each once, however often its loop runs."""
-    found = []
-    for results, kind in _COLLECTIVE.findall(program):
-        arrays = list(arrays_in(results))
-        if kind in ("all-gather", "collective-permute") and results.startswith("(") and len(arrays) > 1:
-            # An asynchronous start returns its operands, its results and, on TPUs, two numbers.
-            arrays = [array for array in arrays if array[0]] or arrays
-            arrays = arrays[len(arrays) // 2 :]
-        found.append(Collective(kind, tuple(shape for shape, _ in arrays), sum(size for _, size in arrays)))
-    for results, kind in _BETWEEN_SLICES.findall(program):
-        shape, size = next(arrays_in(results))
-        found.append(Collective(kind.lower().replace("_", "-") + BETWEEN_SLICES, (shape,), size))
-    return found
-
-
-def moves_activations(collective: Collective, parameter_sizes: set[int]) -> bool:
-    """Returns whether a collective moves feature maps, rather than parameters, gradients or statistics.
-
-    Args:
-      collective: the communication.
-      parameter_sizes: number of elements of each parameter and of its part on a device.
-    """
-    if collective.kind == "all-reduce" + BETWEEN_SLICES:  # Sums of parts of gradients and statistics, padded to tiles.
-        return False
-    return any(len(shape) >= 3 and math.prod(shape) not in parameter_sizes for shape in collective.shapes)
-
-
 def program_cost(program: str) -> Cost:
     """Returns what the text of a compiled program says of its cost."""
     computations, entry = _computations(program)
@@ -97,7 +50,7 @@ def program_cost(program: str) -> Cost:
     shapes: dict[str, int] = {}
     kernels = moved = 0
     for line in lines:
-        if not (found := _INSTRUCTION.match(line)):
+        if not (found := INSTRUCTION.match(line)):
             continue
         name, result, operation, operands = found.groups()
         shapes[name] = sum(size for _, size in arrays_in(result))

@@ -156,7 +156,7 @@ def spread(x: jax.Array, stride: int, size: tuple[int, int]) -> jax.Array:
 
 def _sum_of_outer_products(left: jax.Array, right: jax.Array) -> jax.Array:
     """Returns float32 ``[m, n]``, summed over the pixels of ``left [b, h, w, m]`` and ``right [b, h, w, n]``."""
-    # XLA's CPU compiler multiplies bfloat16 in float32, too, but fails on some products whose result is transposed.
+    # XLA's CPU compiler multiplies bfloat16 in float32, too, but fails on some products with a transposed result.
     left, right = left.astype(jnp.float32), right.astype(jnp.float32)
     return jnp.einsum("bhwm,bhwn->mn", left, right)
 

@@ -67,7 +67,7 @@ def test_fsdp_gathers_a_kernel_for_each_pass_and_keeps_it_for_none():
     for precision in ("float32", "bfloat16"):
         config = on_mesh(tiny_config(model__features=16, precision=precision), (1, 8, 1))
         found = plan.plan_step(config, 4, machine, devices, images=1)
-        gathered = [shape for each in found.collectives if each.kind == "all-gather" for shape in each.shapes]
+        gathered = [shape for each in found.collectives if each.kind == "all-gather" for shape, *_ in each.arrays]
         assert gathered.count((3, 3, 32, 32)) == 2, precision
 
 

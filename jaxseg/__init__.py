@@ -91,24 +91,39 @@ def evaluate(
     return evaluate_run(chosen, folder, str(checkpoint), options=read_options(options or {}))
 
 
-def load(source: Any, weights: str | os.PathLike[str] | None = None, **options: Any) -> "Predictor":
+def load(
+    source: Any,
+    weights: str | os.PathLike[str] | None = None,
+    *,
+    checkpoint: str | int = "latest",
+    class_names: Any = None,
+    **changes: Any,
+) -> "Predictor":
     """Loads a trained model for predictions; ``jaxseg.inference.load`` describes the arguments.
 
     Args:
       source: the workdir of a run; or, with ``weights``, a config, its name or its path.
       weights: a ``.pth`` or ``.safetensors`` file, or torchvision's name of one.
-      **options: such as ``checkpoint="best"`` or ``class_names="names.txt"``.
+      checkpoint: which checkpoint of a run: "latest", "best" or a step.
+      class_names: for ``weights``: names, or a text file with a name per line.
+      **changes: values of fields of the config for this predictor: ``data={"resize": "none"}``, ``mesh={"spatial": 4}``.
+
+    Raises:
+      ValueError: there is no such run, config, field or file, or they do not fit each other.
 
     Example:
       >>> load("runs/unet_pets").predict("photo.jpg").class_names  # doctest: +SKIP
       >>> load("mask_rcnn_coco", weights="maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth")  # doctest: +SKIP
     """
-    from jaxseg.commands import process
+    from jaxseg.commands import process, settings
 
     process.prepare()
     from jaxseg.inference import load as load_model
 
-    return load_model(source, weights, **options)
+    def change(config: "ml_collections.ConfigDict") -> "ml_collections.ConfigDict":
+        return settings.with_changes(config, changes) if changes else config
+
+    return load_model(source, weights, checkpoint=checkpoint, class_names=class_names, change=change)
 
 
 class _CallableModule(ModuleType):

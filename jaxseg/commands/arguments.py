@@ -27,17 +27,19 @@ class Parser(argparse.ArgumentParser):
         self.doc = (doc or "").strip()
         self.takes_config = False
         self.requires_config = False
+        self.config_is_of_run = False
         self.add_argument("-h", "--help", action="store_true", help="Show this help. With a config, list its fields.")
         self.add_argument("--traceback", action="store_true", help="On an error, show where it came from.")
 
-    def add_config(self, *, required: bool = True, positional: bool = True) -> None:
+    def add_config(self, *, required: bool = True, positional: bool = True, of_run: bool = False) -> None:
         """Adds the config: ``CONFIG`` or ``--config CONFIG``, and ``--config.FIELD=VALUE``.
 
         Args:
           required: the command is refused without a config.
           positional: accept the config as first argument, without ``--config``.
+          of_run: without a config, accept changes of the config that a run has.
         """
-        self.takes_config, self.requires_config = True, required
+        self.takes_config, self.requires_config, self.config_is_of_run = True, required, of_run
         if positional:
             self.add_argument("page", nargs="?", metavar="CONFIG", help="The same as --config.")
         self.add_argument(
@@ -47,7 +49,9 @@ class Parser(argparse.ArgumentParser):
         )
 
     def parse(self, arguments: list[str]) -> argparse.Namespace:
-        """Returns the flags, with ``config`` (a ConfigDict or None) and ``config_name``.
+        """Returns the flags, with ``config`` (a ConfigDict or None), ``config_name`` and ``changes``.
+
+        ``changes`` has the names and values of ``--config.FIELD=VALUE`` that wait for the config of a run.
 
         Raises:
           UsageError: a flag, config or field that does not exist, or a value that does not fit.
@@ -70,8 +74,9 @@ class Parser(argparse.ArgumentParser):
             options.config = settings.change(pages.load(name), given, as_text=True) if name else None
             options.config_given = name or ""
             options.config_name = pages.page_name(name) if name else ""
-            if given and not name:
-                self.error(f"--config.{given[0][0]} changes a config, which is not given. Add --config CONFIG.")
+            options.changes = [] if name else given
+            if not self.config_is_of_run:
+                self.refuse_changes(options)
         if options.help:
             print(self.format_help())
             if options.config is not None:
@@ -80,6 +85,11 @@ class Parser(argparse.ArgumentParser):
         if self.requires_config and options.config is None:
             self.error(f"the config is missing. Give one of {', '.join(pages.page_names())}, or the path of a file.")
         return options
+
+    def refuse_changes(self, options: argparse.Namespace) -> None:
+        """Raises ``UsageError`` if a field is changed and there is neither a config nor a run."""
+        if options.changes:
+            self.error(f"--config.{options.changes[0][0]} changes a config, which is not given. Add --config CONFIG.")
 
     def _nearest(self, argument: str) -> str:
         """Returns a hint that names the flag that was probably meant."""

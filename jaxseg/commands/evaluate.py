@@ -8,14 +8,14 @@ jaxseg evaluate --model pets.jaxseg
 import argparse
 import json
 
-from jaxseg.commands import process, running, view_flags
+from jaxseg.commands import process, running, settings, view_flags
 from jaxseg.commands.arguments import Parser
 
 
 def main(arguments: list[str]) -> int:
     """Scores the checkpoint of the flags and prints the scores as JSON."""
     parser = Parser("evaluate", __doc__)
-    parser.add_config(required=False)
+    parser.add_config(required=False, of_run=True)
     parser.add_argument("--workdir", help="Folder of the run. Default: runs/ and the name of the config.")
     parser.add_argument("--checkpoint", default="latest", help="Checkpoint: latest, best or a step. Default: latest.")
     parser.add_argument("--report", action="store_true", help="Write WORKDIR/report.html, with examples and errors.")
@@ -28,6 +28,7 @@ def main(arguments: list[str]) -> int:
     if options.model:
         if options.workdir or options.report or options.tile or options.flips or options.scales != "1":
             parser.error("--model is given with --workdir, --report, --tile, --flips or --scales; expected it alone")
+        parser.refuse_changes(options)
         return evaluate_model(options)
     if options.config is None and not options.workdir:
         parser.error("--workdir is missing. Give the folder of a run, or a config.")
@@ -36,7 +37,7 @@ def main(arguments: list[str]) -> int:
     if options.config is None:
         from jaxseg.run import workdir
 
-        options.config = workdir.load(folder)[0]
+        options.config = settings.change(workdir.load(folder)[0], options.changes, as_text=True)
 
     def work() -> None:
         from jaxseg.evaluate import evaluate

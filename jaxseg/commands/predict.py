@@ -2,6 +2,7 @@
 
 jaxseg predict --workdir runs/unet_pets --input photo.jpg
 jaxseg predict --workdir runs/unet_pets --checkpoint best --input photo.jpg folder/ --output out/
+jaxseg predict --workdir runs/unet_pets --config.data.resize=none --input photo.jpg
 jaxseg predict --config mask_rcnn_coco --weights MaskRCNN_ResNet50_FPN_Weights.COCO_V1 --input photo.jpg
 """
 
@@ -17,7 +18,7 @@ from jaxseg.storage import as_path
 def main(arguments: list[str]) -> int:
     """Segments all images. Returns 1 if one of them could not be read."""
     parser = Parser("predict", __doc__)
-    parser.add_config(required=False, positional=False)
+    parser.add_config(required=False, positional=False, of_run=True)
     parser.add_argument("--workdir", help="Folder of a trained run, such as runs/unet_pets.")
     parser.add_argument(
         "--weights",
@@ -48,6 +49,8 @@ def main(arguments: list[str]) -> int:
     given = [bool(options.workdir), bool(options.weights), bool(options.model)]
     if sum(given) != 1 or bool(options.weights) != (options.config is not None):
         parser.error("give either --workdir, or --config and --weights, or --model")
+    if options.model:
+        parser.refuse_changes(options)
     process.prepare()
 
     from jaxseg.commands import prediction
@@ -56,7 +59,7 @@ def main(arguments: list[str]) -> int:
     if options.model:
         make = partial(prediction.of_export, options.model)
     elif options.workdir:
-        make = partial(prediction.of_run, as_path(options.workdir), options.checkpoint)
+        make = partial(prediction.of_run, as_path(options.workdir), options.checkpoint, options.changes)
     else:
         make = partial(prediction.of_weights, options.config, options.weights, options.class_names)
     output = pathlib.Path(options.output).expanduser()

@@ -4,8 +4,11 @@ import contextlib
 import pathlib
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
+
+from jaxseg.commands import settings
 
 if TYPE_CHECKING:
     from jaxseg.inference import Predictor
@@ -163,11 +166,17 @@ class Progress:
             self._bar.close()
 
 
-def of_run(folder: pathlib.Path, checkpoint: str) -> "Predictor":
-    """Returns the predictor of a run's checkpoint."""
+def of_run(folder: pathlib.Path, checkpoint: str, changes: Sequence[tuple[str, str]] = ()) -> "Predictor":
+    """Returns the predictor of a run's checkpoint.
+
+    Args:
+      folder: the workdir.
+      checkpoint: "latest", "best" or a step.
+      changes: names and values of fields of the run's config, as text of the command line.
+    """
     from jaxseg.inference import load
 
-    return load(folder, checkpoint=checkpoint)
+    return load(folder, checkpoint=checkpoint, change=partial(settings.change, given=list(changes), as_text=True))
 
 
 def of_weights(config: Any, weights: str, class_names: str | None = None) -> "Predictor":

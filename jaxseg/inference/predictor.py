@@ -10,7 +10,7 @@ result.show()
 
 import os
 import pathlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import ml_collections
@@ -27,6 +27,8 @@ from jaxseg.run import workdir
 from jaxseg.run.ensemble import members_of
 from jaxseg.run.state import eval_variables
 from jaxseg.storage import as_path
+
+Change = Callable[[ml_collections.ConfigDict], ml_collections.ConfigDict]
 
 ENGINES: dict[str, Callable[[TrainedModel, Options], Engine]] = {
     "semantic": semantic.make_engine,
@@ -110,13 +112,17 @@ class Predictor:
         return f"Predictor({name}, {self.task}, {len(self.class_names)} classes: {', '.join(self.class_names[:5])}...)"
 
 
+def _unchanged(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
+    return config
+
+
 def load(
     source: str | os.PathLike | ml_collections.ConfigDict,
     weights: str | os.PathLike | None = None,
     *,
     checkpoint: str | int = "latest",
     class_names: ClassNames | None = None,
-    mesh: Mapping[str, int] | None = None,
+    change: Change = _unchanged,
 ) -> Predictor:
     """Loads a trained model.
 
@@ -126,7 +132,7 @@ def load(
       weights: a ``.pth`` or ``.safetensors`` file of torchvision's FCN or Mask R-CNN, or torchvision's name of one.
       checkpoint: which checkpoint of a run: "latest", "best" or a step.
       class_names: for ``weights``: names, or a text file with a name per line.
-      mesh: sizes of ``config.mesh`` for this predictor, such as ``{"spatial": 4}``; None uses the run's.
+      change: returns the config with changes for this predictor, such as another ``data.resize`` or mesh.
 
     Raises:
       ValueError: there is no such run, config or file, or they do not fit each other.
@@ -135,16 +141,16 @@ def load(
       ``load("runs/unet_pets")``, ``load("mask_rcnn_coco", weights="maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth")``
     """
     if weights is not None:
-        trained, notes = load_weights(_find_config(source), os.fspath(weights), class_names)
+        trained, notes = load_weights(change(_find_config(source)), os.fspath(weights), class_names)
         return Predictor(trained, notes)
     if isinstance(source, ml_collections.ConfigDict):
         raise ValueError("weights is None; expected a file of weights for a config. Give the workdir of a run instead.")
     folder = as_path(source)
-    members = [load_run(member, str(checkpoint), mesh) for member in members_of(folder)]
-    return Predictor(join_models(members) if members else load_run(folder, str(checkpoint), mesh))
+    members = [load_run(member, str(checkpoint), change) for member in members_of(folder)]
+    return Predictor(join_models(members) if members else load_run(folder, str(checkpoint), change))
 
 
-def load_run(folder: pathlib.Path, checkpoint: str = "latest", mesh: Mapping[str, int] | None = None) -> TrainedModel:
+def load_run(folder: pathlib.Path, checkpoint: str = "latest", change: Change = _unchanged) -> TrainedModel:
     """Returns the model of a run's checkpoint, see ``load``.
 
     Raises:
@@ -154,9 +160,7 @@ def load_run(folder: pathlib.Path, checkpoint: str = "latest", mesh: Mapping[str
     from jaxseg.run.experiment import build
 
     config, class_names, palette = workdir.load(folder)
-    if mesh:
-        with config.unlocked():
-            config.mesh.update(dict(mesh))
+    config = change(config)
     experiment = build(config, class_names, palette)
     best_metric = experiment.config.train.best_metric
     state = load_checkpoint(folder, experiment.steps.abstract_state, checkpoint, best_metric)

@@ -69,6 +69,17 @@ def test_fields_need_a_config():
         parse("--config.train.steps=3", required=False)
 
 
+def test_changes_of_a_runs_config_wait_for_it():
+    parser = Parser("predict", "Predicts.")
+    parser.add_config(required=False, of_run=True)
+    options = parser.parse(["--config.data.resize=none", "--config.seed", "3"])
+    assert options.config is None
+    assert options.changes == [("data.resize", "none"), ("seed", "3")]
+    assert parser.parse(["unet_shapes", "--config.seed=3"]).changes == []
+    with pytest.raises(UsageError, match="--config.data.resize changes a config, which is not given"):
+        parser.refuse_changes(options)
+
+
 def test_home_folders_are_expanded(monkeypatch):
     monkeypatch.setenv("HOME", "/somewhere")
     assert parse("unet_shapes", "--config.data.dir=~/data").config.data.dir == "/somewhere/data"

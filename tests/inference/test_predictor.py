@@ -10,6 +10,8 @@ import pytest
 from experiments import tiny_config, tiny_experiment
 from PIL import Image
 
+import jaxseg
+from jaxseg.commands import predict
 from jaxseg.data.coco import rle
 from jaxseg.inference import InstanceResult, Predictor, SemanticResult, load
 from jaxseg.inference.engine import TrainedModel
@@ -47,6 +49,22 @@ def test_a_mask_is_the_argmax_of_the_resized_logits(predictor, experiment_and_st
     mask = predictor.predict(image).mask
     assert mask.dtype == np.uint8
     assert (mask != expected.argmax(-1)).mean() < 1e-3  # Ties are rounded in another order.
+
+
+def test_fields_of_a_runs_config_are_changed_for_a_prediction(trained, tmp_path):
+    image = noise(48, 80, 3)
+    run, _ = trained
+    stretched, native = jaxseg.load(run), jaxseg.load(run, data={"resize": "none"})
+    assert stretched.trained.config.data.resize == "stretch"
+    assert native.trained.config.data.resize == "none"
+    assert (stretched.predict(image).mask != native.predict(image).mask).any()
+    Image.fromarray(image).save(tmp_path / "image.png")
+    command = ["--workdir", str(run), "--input", str(tmp_path / "image.png")]
+    assert predict.main([*command, "--output", str(tmp_path / "out"), "--config.data.resize=none"]) == 0
+    written = np.asarray(Image.open(tmp_path / "out/image_mask.png"))
+    np.testing.assert_array_equal(written, native.predict(image).mask)
+    with pytest.raises(ValueError, match="data.resize is 'fill'; expected"):
+        jaxseg.load(run, data={"resize": "fill"}).predict(image)
 
 
 def test_a_run_is_loaded_and_its_images_are_of_any_size(trained, tmp_path):

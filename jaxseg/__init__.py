@@ -106,7 +106,7 @@ def load(
       weights: a ``.pth`` or ``.safetensors`` file, or torchvision's name of one.
       checkpoint: which checkpoint of a run: "latest", "best" or a step.
       class_names: for ``weights``: names, or a text file with a name per line.
-      **changes: values of fields of the config for this predictor: ``data={"resize": "none"}``, ``mesh={"spatial": 4}``.
+      **changes: values of fields of the config, for this predictor: ``data={"resize": "none"}``.
 
     Raises:
       ValueError: there is no such run, config, field or file, or they do not fit each other.

@@ -2,8 +2,9 @@
 
 jaxseg predict --workdir runs/unet_pets --input photo.jpg
 jaxseg predict --workdir runs/unet_pets --checkpoint best --input photo.jpg folder/ --output out/
-jaxseg predict --workdir runs/unet_pets --config.data.resize=none --input photo.jpg
 jaxseg predict --config mask_rcnn_coco --weights MaskRCNN_ResNet50_FPN_Weights.COCO_V1 --input photo.jpg
+
+``--config.data.resize=none`` changes a field of the run's config, for this prediction.
 """
 
 import argparse

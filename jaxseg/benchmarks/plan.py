@@ -17,39 +17,18 @@ from jaxseg.benchmarks.collectives import BETWEEN_SLICES, Collective, find_colle
 from jaxseg.benchmarks.flops import count_flops
 from jaxseg.benchmarks.jaxseg_steps import as_predict_takes
 from jaxseg.benchmarks.machines import Machine, all_reduce_seconds
+from jaxseg.benchmarks.plan_memory import Memory, memory_of, state_memory
 from jaxseg.benchmarks.program_text import program_cost
 from jaxseg.benchmarks.random_batches import image_sizes, random_batch, random_training_batch
 from jaxseg.config.resolution import microbatches
 from jaxseg.parallel import mesh as meshes
+from jaxseg.run.errors import is_out_of_memory
 from jaxseg.run.experiment import Experiment, build, resolve
 from jaxseg.run.memory import held_bytes, largest_that_fits
 
 
-class Memory(NamedTuple):
-    """Bytes that one device needs at once.
-
-    Attributes:
-      parameters: parameters and running statistics, with their averages where the run keeps them.
-      optimizer: state of the optimizer.
-      batch: images, labels and other inputs.
-      activations: everything between inputs and results.
-      program: machine code.
-    """
-
-    parameters: int
-    optimizer: int
-    batch: int
-    activations: int
-    program: int
-
-    @property
-    def total(self) -> int:
-        """Returns the sum of all kinds."""
-        return sum(self)
-
-
 class StepPlan(NamedTuple):
-    """One compiled step on one machine.
+    """One compiled step on one machine. A step that the compiler refuses has infinite memory and no collectives.
 
     Attributes:
       what: "train" or "predict".
@@ -99,17 +78,26 @@ def plan_step(
     """
     experiment = build_on(config, classes, devices, images)
     function, arguments = _STEPS[what](experiment)
+    mesh = tuple(experiment.mesh.shape[axis] for axis in meshes.AXES)
+    state = experiment.steps.abstract_state
     start = time.perf_counter()
-    compiled = function.lower(*arguments).compile()
+    try:
+        compiled = function.lower(*arguments).compile()
+    except jax.errors.JaxRuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        # The compiler for TPUs refuses a step that needs more than a chip has.
+        memory = state_memory(state)._replace(batch=held_bytes(arguments[1:]), activations=math.inf)
+        return StepPlan(what, mesh, images, memory, [], [], None, math.nan, 0.0, time.perf_counter() - start)
     seconds = time.perf_counter() - start
     text, chip, count = compiled.as_text(), machine.chip, len(devices)
     collectives, cost, sizes = find_collectives(text), program_cost(text), parameter_sizes(experiment)
     operations = count_flops(function, *arguments) / count
     return StepPlan(
         what=what,
-        mesh=tuple(experiment.mesh.shape[axis] for axis in meshes.AXES),
+        mesh=mesh,
         images=images,
-        memory=memory_of(compiled, experiment.steps.abstract_state, arguments[1:]),
+        memory=memory_of(compiled, state, arguments[1:]),
         collectives=collectives,
         activations_moved=[moved for each in collectives if (moved := moved_activations(each, sizes))],
         estimate=cost.cycles / chip.clock if cost.cycles and chip.clock else None,
@@ -137,30 +125,6 @@ def build_on(config: ml_collections.ConfigDict, classes: int, devices: Sequence[
     return build(resolve(config, None), names, palette, devices)
 
 
-def memory_of(compiled: Any, state: Any, inputs: Sequence[Any]) -> Memory:
-    """Returns the memory of a compiled step by kind.
-
-    Args:
-      compiled: the program.
-      state: abstract arrays of the state, with shardings.
-      inputs: abstract arrays of the other arguments.
-    """
-    analysis = compiled.memory_analysis()
-    parameters = held_bytes((state.params, state.batch_stats, state.ema))
-    optimizer = held_bytes((state.opt_state, state.step))
-    arguments = analysis.argument_size_in_bytes
-    results = analysis.output_size_in_bytes - analysis.alias_size_in_bytes
-    batch = min(held_bytes(inputs), arguments)
-    unused = parameters + optimizer + batch > arguments  # Predictions do not take the state of the optimizer.
-    return Memory(
-        parameters=parameters,
-        optimizer=0 if unused else optimizer,
-        batch=batch,
-        activations=analysis.temp_size_in_bytes + max(results, 0),
-        program=analysis.generated_code_size_in_bytes,
-    )
-
-
 def parameter_sizes(experiment: Experiment) -> set[int]:
     """Returns the number of elements of each parameter and of its part on a device."""
     leaves = jax.tree.leaves(experiment.steps.abstract_state.params)
@@ -168,23 +132,28 @@ def parameter_sizes(experiment: Experiment) -> set[int]:
     return parts | {leaf.size for leaf in leaves}
 
 
-def largest_batch(step: Callable[[int], StepPlan], limit: float) -> StepPlan | None:
+def largest_batch(step: Callable[[int], StepPlan], limit: float, first: StepPlan) -> StepPlan | None:
     """Searches the largest number of images per device that fits, by compiling.
+
+    The first plan and the memory of no images at all, its state and its program, say where to look. Where memory grows
+    in proportion to the images, two more are compiled: the largest that fits, and the next, which does not.
 
     Args:
       step: compiles the step for a number of images.
       limit: bytes of a device.
+      first: a plan of the step for any number of images.
 
     Returns:
       The largest plan that fits, or None where not even one image does.
     """
-    plans: dict[int, StepPlan] = {}
+    plans = {first.images: first}
 
-    def needed(count: int) -> int:
+    def needed(count: int) -> float:
         plans[count] = step(count)
         return plans[count].memory.total
 
-    return plans.get(largest_that_fits(needed, limit))
+    known = {0: sum(first.memory._replace(batch=0, activations=0)), first.images: first.memory.total}
+    return plans.get(largest_that_fits(needed, limit, known, trials=math.inf))
 
 
 def mesh_shapes(count: int, *, semantic: bool) -> list[tuple[int, int, int]]:

@@ -4,6 +4,7 @@ import json
 import math
 import pathlib
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import ml_collections
@@ -40,6 +41,8 @@ def make_plans(config: ml_collections.ConfigDict, machine: Machine, request: Req
     Raises:
       ValueError: nothing can be compiled for the machine, or the config does not fit it.
     """
+    if request.search_largest and not math.isfinite(machine.chip.memory):
+        raise ValueError(f"--largest is set for {machine.name}; expected a machine with known memory, such as v5e:2x4.")
     devices = topology_devices(machine)
     classes = request.classes or class_count(config)
     shape = make_mesh(config.mesh, devices).shape
@@ -56,7 +59,8 @@ def make_plans(config: ml_collections.ConfigDict, machine: Machine, request: Req
         return plans
     plans = [plan_step(config, classes, machine, devices, images, what) for what in ("train", "predict")]
     if request.search_largest:
-        found = largest_batch(lambda count: plan_step(config, classes, machine, devices, count), machine.chip.memory)
+        train = partial(plan_step, config, classes, machine, devices)
+        found = largest_batch(train, machine.chip.memory, plans[0])
         plans += [found] if found else []
     return plans
 
@@ -81,7 +85,7 @@ def rows_of(plans: Sequence[StepPlan], machine: Machine, name: str) -> list[dict
             "what": plan.what,
             "mesh": dict(zip(AXES, plan.mesh, strict=True)),
             "images_per_device": plan.images,
-            "memory": plan.memory._asdict() | {"total": plan.memory.total, "device": _finite(machine.chip.memory)},
+            "memory": {kind: _finite(size) for kind, size in _memory_by_kind(plan, machine).items()},
             "fits": plan.memory.total <= machine.chip.memory,
             "collectives": _by_kind(plan.collectives),
             "activations_moved": _by_kind(plan.activations_moved),
@@ -119,6 +123,8 @@ def print_plans(plans: Sequence[StepPlan], machine: Machine, name: str) -> None:
     widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
     for line in lines:
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+    if any(math.isinf(plan.memory.total) for plan in plans):
+        print("\nrefused: by the compiler, since the step needs more memory than a device has")
     if len({plan.mesh for plan in plans}) > 1:
         best = recommended(plans, machine)
         print(f"\nrecommended: mesh {_mesh(best)}" if best else "\nno mesh fits: take fewer images per device")
@@ -131,23 +137,28 @@ def write_plans(path: pathlib.Path, plans: Sequence[StepPlan], machine: Machine,
 
 def _cells(plan: StepPlan, machine: Machine) -> tuple[str, ...]:
     memory = plan.memory
+    refused = not math.isfinite(memory.total)  # Only the state is known then.
     milliseconds = "-" if plan.estimate is None else f"{plan.estimate * 1e3:.1f} ms"
     roofline = f"{plan.roofline * 1e3:.1f} ms" if math.isfinite(plan.roofline) else "-"
     return (
         plan.what,
         _mesh(plan),
         str(plan.images),
-        f"{memory.total / GB:.2f} GB",
+        "refused" if refused else f"{memory.total / GB:.2f} GB",
         f"{(memory.parameters + memory.optimizer) / GB:.2f} GB",
-        f"{memory.activations / GB:.2f} GB",
-        f"{memory.program / 1e6:.0f} MB",
+        "-" if refused else f"{memory.activations / GB:.2f} GB",
+        "-" if refused else f"{memory.program / 1e6:.0f} MB",
         "yes" if memory.total <= machine.chip.memory else "NO",
         milliseconds,
         roofline,
-        _summary(plan.collectives),
-        _summary(plan.activations_moved),
+        "-" if refused else _summary(plan.collectives),
+        "-" if refused else _summary(plan.activations_moved),
         f"{plan.compile_seconds:.0f} s",
     )
+
+
+def _memory_by_kind(plan: StepPlan, machine: Machine) -> dict[str, float]:
+    return plan.memory._asdict() | {"total": plan.memory.total, "device": machine.chip.memory}
 
 
 def _mesh(plan: StepPlan) -> str:

@@ -4,6 +4,7 @@ The training step and the evaluation are compiled for the largest batches that o
 need, and the run keeps them.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -125,9 +126,8 @@ def explain_misfit(
     """Returns what to do about a batch that does not fit; compiles to find the largest that does."""
     config = experiment.config.train
     unit = _shares(experiment) * config.accumulate
-    most = largest_that_fits(
-        lambda count: compiled(count * unit, config.accumulate).needed, limit, config.batch_size // unit
-    ) if config.batch_size > unit else 0  # fmt: skip
+    known = {config.batch_size // unit: fitted.needed or math.inf}
+    most = largest_that_fits(lambda count: compiled(count * unit, config.accumulate).needed, limit, known)
     told = f"train.batch_size is {config.batch_size}, which needs {describe_share(fitted.needed, limit)}"
     if not most:
         return f"{told}; no smaller batch fits. {REMEDIES}."

@@ -2,7 +2,7 @@
 
 import math
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -56,34 +56,60 @@ def held_bytes(tree: Any) -> int:
     return sum(math.prod(leaf.sharding.shard_shape(leaf.shape)) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
 
 
-def largest_that_fits(needed: Callable[[int], float], limit: float, fails: float = math.inf) -> int:
+def largest_that_fits(
+    needed: Callable[[int], float],
+    limit: float,
+    known: Mapping[int, float] | None = None,
+    trials: float = MOST_TRIALS,
+) -> int:
     """Searches the largest number of images that fits, by compiling; 0 where not even one does.
 
-    Memory grows nearly in proportion to the images. So the next trial is where a straight line through the last two
-    trials reaches the limit.
+    Memory grows nearly in proportion to the images. So the next trial is where a straight line through two known
+    numbers reaches the limit. Where lines are wrong or halve the range too slowly, the middle is tried.
 
     Args:
-      needed: compiles for a number of images and returns bytes.
+      needed: compiles for a number of images and returns bytes; infinity where the compiler refuses them.
       limit: bytes of a device.
-      fails: a number that is known not to fit.
+      known: bytes of numbers of images that need no trial. 0 images need what does not depend on the batch.
+      trials: how often ``needed`` may be called, after the first time. Infinity searches to the end.
+
+    Example:
+      >>> tried = []
+      >>> largest_that_fits(lambda count: tried.append(count) or 100 + 10 * count, 1000, known={0: 100, 8: 180})
+      90
+      >>> tried
+      [90, 91]
     """
-    known = {1: needed(1)}
-    if known[1] > limit:
-        return 0
-    fits, trial = 1, 2
-    for _ in range(MOST_TRIALS):
-        if fails - fits <= 1:
-            break
+    known, widths, step, count = dict(known or {}), [math.inf] * 3, 1, 0
+    while True:
+        fits = max((images for images, size in known.items() if size <= limit), default=0)
+        fails = min((images for images, size in known.items() if size > limit), default=math.inf)
+        if fails - fits <= 1 or count > trials:
+            return fits
+        trial = _next_trial(known, limit, fits, fails)
+        wrong = trial >= fails
+        if trial <= fits:  # The line says that no more fit. If one more does, the line is wrong.
+            trial, wrong, step = fits + step, step > 1, 2 * step
+        if fails < math.inf and (wrong or fails - fits > widths[-3] / 2):
+            trial = (fits + int(fails)) // 2
+        widths.append(fails - fits)
         known[trial] = needed(trial)
-        if known[trial] <= limit:
-            fits = trial
-        else:
-            fails = trial
-        other = max(count for count in known if count != trial)
-        slope = (known[trial] - known[other]) / (trial - other)
-        guess = int(trial + (limit - known[trial]) / slope) if slope > 0 else 2 * trial
-        trial = int(min(max(guess, fits + 1), fails - 1, 64 * fits))
-    return fits
+        step = step if known[trial] <= limit else 1
+        count += 1
+
+
+def _next_trial(known: Mapping[int, float], limit: float, fits: int, fails: float) -> int:
+    """Returns the number of images at which a line through the two known numbers next to the limit reaches it."""
+    points = [images for images, size in known.items() if size < math.inf]
+    points = sorted(points, key=lambda images: (abs(known[images] - limit), -images))
+    if fits and fails in points:
+        points = [fits, int(fails)]
+    if len(points) < 2:
+        return 2 * fits or 1
+    low, high = sorted(points[:2])
+    slope = (known[high] - known[low]) / (high - low)
+    guess = low + (limit - known[low]) / slope if slope > 0 else fits
+    return int(min(guess, fails, 64 * fits if fits and fails == math.inf else math.inf))
 
 
 def memory_limit(given: float) -> float | None:

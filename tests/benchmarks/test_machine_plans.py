@@ -2,13 +2,13 @@
 
 import json
 import math
+import re
 
 import pytest
 
-from jaxseg.benchmarks import machines, plan, program_text
+from jaxseg.benchmarks import machines, plan, plan_report, program_text
 from jaxseg.benchmarks.classes import class_count
 from jaxseg.benchmarks.plan import Memory, StepPlan
-from jaxseg.run import memory
 
 PROGRAM = """HloModule step
 
@@ -60,25 +60,57 @@ def test_a_programs_cost_counts_loops_as_often_as_they_run():
     assert cost.moved == 3 * 8 * 4 * 4  # one result and two operands
 
 
-def fake_plan(images: int) -> StepPlan:
-    need = Memory(parameters=100, optimizer=100, batch=10 * images, activations=90 * images, program=50)
+def fake_plan(images: int, refused_above: float = math.inf) -> StepPlan:
+    activations = 90 * images if images <= refused_above else math.inf
+    need = Memory(parameters=100, optimizer=100, batch=10 * images, activations=activations, program=50)
     return StepPlan("train", (1, 1, 1), images, need, [], [], None, 1.0, 0.0, 0.0)
 
 
+@pytest.mark.parametrize("refused_above", [math.inf, 70], ids=["told", "refused"])
+@pytest.mark.parametrize("first", [1, 8, 64, 500])
 @pytest.mark.parametrize(("limit", "images"), [(350, 1), (449, 1), (450, 2), (1250, 10), (7349, 70)])
-def test_the_largest_batch_is_the_last_that_fits(limit, images):
-    trials = []
+def test_the_largest_batch_is_the_last_that_fits(limit, images, first, refused_above):
+    compiled = [first]
 
     def step(count):
-        trials.append(count)
-        return fake_plan(count)
+        compiled.append(count)
+        return fake_plan(count, refused_above)
 
-    assert plan.largest_batch(step, limit).images == images
-    assert len(trials) <= memory.MOST_TRIALS + 1
+    found = plan.largest_batch(step, limit, fake_plan(first, refused_above))
+    assert found.images == images
+    assert {images, images + 1} <= set(compiled)
+    assert len(compiled) == len(set(compiled)) <= 4
 
 
 def test_no_batch_fits_where_the_state_does_not():
-    assert plan.largest_batch(fake_plan, 349) is None
+    assert plan.largest_batch(fake_plan, 349, fake_plan(5)) is None
+
+
+def test_the_largest_batch_needs_a_limit():
+    request = plan_report.Request(search_largest=True)
+    with pytest.raises(ValueError, match="--largest is set for cpu:2; expected a machine with known memory"):
+        plan_report.make_plans(None, machines.parse_machine("cpu:2"), request)
+
+
+def test_a_step_that_the_compiler_refuses_is_a_row_that_does_not_fit(capsys, monkeypatch):
+    """The compiler for TPUs raises an error where a step needs more than a chip has."""
+    import jax
+    from experiments import tiny_config
+
+    class Refused:
+        def lower(self, *arguments):
+            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Ran out of memory on HBM")
+
+    monkeypatch.setitem(plan._STEPS, "train", lambda experiment: (Refused(), (experiment.steps.abstract_state,)))
+    machine = machines.parse_machine("v5e:2x2")
+    found = plan.plan_step(tiny_config(), 4, machine, jax.devices()[:1], images=2)
+    assert found.memory.parameters > 0
+    (row,) = plan_report.rows_of([found], machine, "tiny")
+    assert (row["fits"], row["memory"]["total"], row["roofline_seconds"]) == (False, None, None)
+    json.dumps(row, allow_nan=False)
+    plan_report.print_plans([found], machine, "tiny")
+    assert re.search(r"refused .* NO ", capsys.readouterr().out)
+    assert plan_report.recommended([found], machine) is None
 
 
 def test_meshes_use_all_devices_and_detectors_keep_images_whole():

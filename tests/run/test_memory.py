@@ -1,5 +1,6 @@
 """Memory: what a program needs is compared with what there is, and a run does not hold much more than it needs."""
 
+import math
 import os
 import subprocess
 import sys
@@ -44,6 +45,50 @@ def test_the_devices_of_a_cpu_share_its_memory(monkeypatch):
     assert memory.memory_limit(2.5) == 2.5e9
     monkeypatch.setattr(memory, "available_memory", lambda: None)
     assert memory.memory_limit(0.0) is None
+
+
+def last_that_fits(size, limit):
+    """The answer, by trying every number of images."""
+    count = 0
+    while size(count + 1) <= limit:
+        count += 1
+    return count
+
+
+MEMORIES = {
+    "in_proportion": lambda images: 500 + 90 * images,
+    "in_steps": lambda images: 500 + 720 * math.ceil(images / 8),
+    "with_a_floor": lambda images: 500 + max(3000, 90 * images),
+    "faster": lambda images: 500 + 80 * images + 0.05 * images**2,
+    "uneven": lambda images: 500 + 90 * images + 400 * (images % 7 > 3) + 400 * (images // 7),
+    "refused": lambda images: 500 + 90 * images if images <= 37 else math.inf,
+}
+
+
+@pytest.mark.parametrize("known", [(), (0, 1), (0, 8), (300,), (0, 300)], ids=str)
+@pytest.mark.parametrize("form", MEMORIES)
+def test_the_search_finds_what_trying_all_numbers_does(form, known):
+    size = MEMORIES[form]
+    for limit in (590, 1300, 3700, 16000):
+        tried = []
+        found = memory.largest_that_fits(
+            lambda count, tried=tried: tried.append(count) or size(count),
+            limit,
+            {count: size(count) for count in known},
+            trials=math.inf,
+        )
+        assert found == last_that_fits(size, limit), limit
+        assert found == 0 or found in (*tried, *known)  # What fits was compiled.
+        assert len(set(tried)) == len(tried) <= 18
+        if form == "in_proportion" and len(known) == 2:
+            assert len(tried) <= 3
+
+
+def test_the_search_stops_after_its_trials_with_what_fits():
+    tried = []
+    found = memory.largest_that_fits(lambda count: tried.append(count) or math.ceil(count / 100), 50.0, trials=3)
+    assert len(tried) == 4
+    assert found == max(count for count in tried if count <= 5000)
 
 
 def machine(folder, group, files):

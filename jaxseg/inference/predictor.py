@@ -13,6 +13,7 @@ import pathlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+import jax
 import ml_collections
 import numpy as np
 
@@ -25,7 +26,7 @@ from jaxseg.inference.pretrained import ClassNames, load_weights
 from jaxseg.inference.results import Result
 from jaxseg.run import workdir
 from jaxseg.run.ensemble import members_of
-from jaxseg.run.state import eval_variables
+from jaxseg.run.state import TrainState, eval_variables
 from jaxseg.storage import as_path
 
 Change = Callable[[ml_collections.ConfigDict], ml_collections.ConfigDict]
@@ -154,19 +155,35 @@ def load_run(folder: pathlib.Path, checkpoint: str = "latest", change: Change = 
     """Returns the model of a run's checkpoint, see ``load``.
 
     Raises:
-      ValueError: there is no such run or checkpoint.
+      ValueError: there is no such run or checkpoint, or a changed model has other parameters.
     """
     from jaxseg.run.checkpoint_reader import load_checkpoint
     from jaxseg.run.experiment import build
 
-    config, class_names, palette = workdir.load(folder)
-    config = change(config)
+    own, class_names, palette = workdir.load(folder)
+    config = change(own.copy_and_resolve_references())
     experiment = build(config, class_names, palette)
+    if config.model != own.model:
+        _check_parameters(build(own, class_names, palette).steps.abstract_state, experiment.steps.abstract_state)
     best_metric = experiment.config.train.best_metric
     state = load_checkpoint(folder, experiment.steps.abstract_state, checkpoint, best_metric)
     variables = eval_variables(state)
     ids = tuple(workdir.category_ids(folder))
     return TrainedModel(config, experiment.task.model.module, variables, class_names, palette, ids, experiment.mesh)
+
+
+def _check_parameters(own: TrainState, changed: TrainState) -> None:
+    """Raises ``ValueError`` if a run and its changed model have different parameters."""
+    of_run, of_model = (
+        {jax.tree_util.keystr(path): leaf.shape for path, leaf in jax.tree_util.tree_leaves_with_path(state.params)}
+        for state in (own, changed)
+    )
+    for name in of_run | of_model:
+        if of_run.get(name) != of_model.get(name):
+            raise ValueError(
+                f"the changed model has the parameter {name} of shape {of_model.get(name, 'none')}, and the run of shape "
+                f"{of_run.get(name, 'none')}. Change only fields that leave the parameters as they are, such as data.resize."
+            )
 
 
 def _find_config(source: Any) -> ml_collections.ConfigDict:

@@ -64,7 +64,9 @@ def test_fields_of_a_runs_config_are_changed_for_a_prediction(trained, tmp_path)
     written = np.asarray(Image.open(tmp_path / "out/image_mask.png"))
     np.testing.assert_array_equal(written, native.predict(image).mask)
     with pytest.raises(ValueError, match="data.resize is 'fill'; expected"):
-        jaxseg.load(run, data={"resize": "fill"}).predict(image)
+        jaxseg.load(run, data={"resize": "fill"})
+    with pytest.raises(ValueError, match="the changed model has the parameter .* Change only fields that leave"):
+        jaxseg.load(run, model={"features": 3})
 
 
 def test_a_run_is_loaded_and_its_images_are_of_any_size(trained, tmp_path):

@@ -179,10 +179,11 @@ def _check_parameters(own: TrainState, changed: TrainState) -> None:
         for state in (own, changed)
     )
     for name in of_run | of_model:
-        if of_run.get(name) != of_model.get(name):
+        before, now = of_run.get(name, "none"), of_model.get(name, "none")
+        if before != now:
             raise ValueError(
-                f"the changed model has the parameter {name} of shape {of_model.get(name, 'none')}, and the run of shape "
-                f"{of_run.get(name, 'none')}. Change only fields that leave the parameters as they are, such as data.resize."
+                f"the shape of the parameter {name} is {now} in the changed model and {before} in the run; expected the "
+                "same. Change only fields that leave the parameters as they are, such as data.resize."
             )
 
 

@@ -182,8 +182,8 @@ def _check_parameters(own: TrainState, changed: TrainState) -> None:
         before, now = of_run.get(name, "none"), of_model.get(name, "none")
         if before != now:
             raise ValueError(
-                f"the shape of the parameter {name} is {now} in the changed model and {before} in the run; expected the "
-                "same. Change only fields that leave the parameters as they are, such as data.resize."
+                f"the shape of the parameter {name} is {now} in the changed model and {before} in the run; expected "
+                "the same. Change only fields that leave the parameters as they are, such as data.resize."
             )
 
 

@@ -80,22 +80,25 @@ def largest_that_fits(
       >>> tried
       [90, 91]
     """
-    known, widths, step, count = dict(known or {}), [math.inf] * 3, 1, 0
+    known, widths, step, tried = dict(known or {}), [math.inf] * 3, 1, 0
     while True:
         fits = max((images for images, size in known.items() if size <= limit), default=0)
         fails = min((images for images, size in known.items() if size > limit), default=math.inf)
-        if fails - fits <= 1 or count > trials:
+        if fails - fits <= 1 or tried > trials:
             return fits
         trial = _next_trial(known, limit, fits, fails)
         wrong = trial >= fails
-        if trial <= fits:  # The line says that no more fit. If one more does, the line is wrong.
+        if trial <= fits:  # The line says that no more fit. One more tells whether it is right.
             trial, wrong, step = fits + step, step > 1, 2 * step
+            if wrong:
+                longest = {count: known[count] for count in (min(known), fits)}
+                trial = max(trial, _next_trial(longest, limit, fits, fails))
         if fails < math.inf and (wrong or fails - fits > widths[-3] / 2):
             trial = (fits + int(fails)) // 2
         widths.append(fails - fits)
         known[trial] = needed(trial)
         step = step if known[trial] <= limit else 1
-        count += 1
+        tried += 1
 
 
 def _next_trial(known: Mapping[int, float], limit: float, fits: int, fails: float) -> int:

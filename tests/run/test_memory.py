@@ -60,6 +60,7 @@ MEMORIES = {
     "in_steps": lambda images: 500 + 720 * math.ceil(images / 8),
     "with_a_floor": lambda images: 500 + max(3000, 90 * images),
     "faster": lambda images: 500 + 80 * images + 0.05 * images**2,
+    "slower": lambda images: 500 + 90 * images if images < 40 else 500 + max(3600, 60 * images),
     "uneven": lambda images: 500 + 90 * images + 400 * (images % 7 > 3) + 400 * (images // 7),
     "refused": lambda images: 500 + 90 * images if images <= 37 else math.inf,
 }

@@ -11,17 +11,26 @@ binary, so the constants are exact.
 
 The transforms of kernels and outputs are matrix products too. Those of inputs are sums of shifted maps, because a
 product would need a copy of every 6x6 patch.
+
+Large kernels are transformed in blocks of channels, one after another. That saves memory in two ways: a transform is 4
+times as large as its kernel, and XLA would compute all transforms of a backward pass before the first one is needed.
+It would also keep the transformed inputs of each forward pass for the kernel's gradient.
 """
 
-from collections.abc import Callable
+import math
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
 TILE = 4
 P, Q = 5 / 8, 3 / 2
 _P2, _Q2 = P**2, Q**2
+
+# Products of the two numbers of channels. benchmarks/README.md says what blocks save and cost.
+MIN_BLOCKED_KERNEL = 2**16  # 2 blocks from here on
+MAX_KERNEL_BLOCK = 2**18  # its transform takes 36 MiB in float32
 
 
 def _kernel_row() -> np.ndarray:
@@ -52,66 +61,142 @@ def convolve(x: jax.Array, kernel: jax.Array, padding: int, dilation: int = 1) -
       padding: rows and columns of zeros on each side of the map; equal to the dilation where that is above 1.
       dilation: distance of two neighboring pixels in a window.
     """
-    kernels = _transform_kernel(kernel, KERNEL_TRANSFORM)
-    return _undilated(lambda x, padding: _convolve(x, kernels, padding), x, padding, dilation)
+    return _convolve(x, kernel, padding, dilation, 2)
 
 
 def input_gradient(dy: jax.Array, kernel: jax.Array, padding: int, dilation: int = 1) -> jax.Array:
     """Returns the gradient ``[b, h, w, c]`` of the input: a convolution with the kernel turned by 180 degrees."""
-    kernels = _transform_kernel(kernel, KERNEL_TRANSFORM[:, ::-1]).swapaxes(1, 2)
-    return _undilated(lambda dy, padding: _convolve(dy, kernels, 2 - padding), dy, padding, dilation)
+    return _convolve(dy, kernel, padding if dilation > 1 else 2 - padding, dilation, 3)
 
 
 def kernel_gradient(x: jax.Array, dy: jax.Array, padding: int, dilation: int = 1) -> jax.Array:
     """Returns the gradient ``[3, 3, c, f]`` of the kernel."""
-    if dilation > 1:
-        return kernel_gradient(_to_phases(x, dilation), _to_phases(dy, dilation), 1)
     c, f = x.shape[3], dy.shape[3]
-    products = jnp.einsum("ntc,ntf->ncf", _input_tiles(x, padding), _gradient_tiles(dy))
     transposed = jnp.asarray(KERNEL_TRANSFORM.T, x.dtype)
-    return (transposed @ products.reshape(36, c * f)).reshape(3, 3, c, f)
+    gradient_tiles = _gradient_tiles(_to_phases(dy, dilation))
+
+    def gradient_of_block(x):
+        tiles = _input_tiles(_to_phases(x, dilation), padding if dilation == 1 else 1)
+        products = jnp.einsum("ntc,ntf->ncf", tiles, gradient_tiles)
+        return (transposed @ products.reshape(36, -1)).reshape(3, 3, -1, f)
+
+    count = _block_count(c, f, c)
+    if count == 1:
+        return gradient_of_block(x)
+
+    def insert_block(i, gradient):
+        return _insert(gradient, gradient_of_block(_block(x, i, count, 3)), i, 2)
+
+    return lax.fori_loop(0, count, insert_block, _zeros_after(dy, (3, 3, c, f)))
 
 
-def _undilated(convolve: Callable[[jax.Array, int], jax.Array], x: jax.Array, padding: int, dilation: int) -> jax.Array:
-    """Applies ``convolve(x, padding)`` to every ``dilation``-th pixel: a window never leaves its phase."""
-    if dilation == 1:
-        return convolve(x, padding)
-    return _from_phases(convolve(_to_phases(x, dilation), 1), dilation, x.shape)
+def _convolve(x: jax.Array, kernel: jax.Array, padding: int, dilation: int, axis: int) -> jax.Array:
+    """Convolves with a kernel as it is, or turned by 180 degrees.
+
+    Args:
+      x: the feature maps.
+      kernel: ``[3, 3, c, f]``.
+      padding: rows and columns of zeros on each side of the map; equal to the dilation where that is above 1.
+      dilation: distance of two neighboring pixels in a window. A window never leaves its phase, see ``_to_phases``.
+      axis: the axis of the kernel that meets the channels of x: 2, or 3 for the turned kernel.
+    """
+    c, f, shape = kernel.shape[axis], kernel.shape[5 - axis], x.shape
+    size = _output_size(x, padding) if dilation == 1 else shape[1:3]
+    x, padding = _to_phases(x, dilation), padding if dilation == 1 else 1
+
+    def maps_of(products):
+        return _from_phases(_output_maps(products, x, padding), dilation, size)
+
+    if (count := _block_count(c, f, max(c, f))) == 1:
+        return maps_of(_input_tiles(x, padding) @ _transform_kernel(kernel, axis))
+    if c > f:
+        # The transforms of x are larger than the products, so the products are summed over blocks of its channels.
+        def add_block(i, products):
+            tiles = _input_tiles(_block(x, i, count, 3), padding)
+            return products + tiles @ _transform_kernel(_block(kernel, i, count, axis), axis)
+
+        tile_count = x.shape[0] * math.prod(_tile_counts(x, padding))
+        return maps_of(lax.fori_loop(0, count, add_block, _zeros_after(x, (36, tile_count, f))))
+
+    tiles = _input_tiles(x, padding)
+
+    def insert_block(i, y):
+        return _insert(y, maps_of(tiles @ _transform_kernel(_block(kernel, i, count, 5 - axis), axis)), i, 3)
+
+    return lax.fori_loop(0, count, insert_block, _zeros_after(x, (shape[0], *size, f)))
+
+
+def _block_count(c: int, f: int, channels: int) -> int:
+    """Returns into how many blocks the given channels of a kernel ``[3, 3, c, f]`` are divided."""
+    count = max(2, c * f // MAX_KERNEL_BLOCK) if c * f >= MIN_BLOCKED_KERNEL else 1
+    return 1 if channels % count else count
+
+
+def _block(x: jax.Array, i: jax.Array, count: int, axis: int) -> jax.Array:
+    """Returns the block with number i of an axis that is divided into ``count`` blocks."""
+    size = x.shape[axis] // count
+    return lax.dynamic_slice_in_dim(x, i * size, size, axis)
+
+
+def _insert(x: jax.Array, block: jax.Array, i: jax.Array, axis: int) -> jax.Array:
+    """Returns x with its block number i replaced."""
+    return lax.dynamic_update_slice_in_dim(x, block, i * block.shape[axis], axis)
+
+
+def _zeros_after(x: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+    """Returns zeros that XLA cannot compute before x: it would compute constants first and hold them until used."""
+    return jnp.broadcast_to((x[0, 0, 0, 0] > jnp.inf).astype(x.dtype), shape)
 
 
 def _to_phases(x: jax.Array, dilation: int) -> jax.Array:
     """Splits ``[b, h, w, c]`` by phase: ``[dilation**2 b, ceil(h / dilation), ceil(w / dilation), c]``, zero-padded."""
+    if dilation == 1:
+        return x
     b, h, w, c = x.shape
     x = jnp.pad(x, ((0, 0), (0, -h % dilation), (0, -w % dilation), (0, 0)))
     x = x.reshape(b, -(-h // dilation), dilation, -(-w // dilation), dilation, c).transpose(2, 4, 0, 1, 3, 5)
     return x.reshape(dilation * dilation * b, *x.shape[3:])
 
 
-def _from_phases(y: jax.Array, dilation: int, shape: tuple[int, ...]) -> jax.Array:
+def _from_phases(y: jax.Array, dilation: int, size: tuple[int, int]) -> jax.Array:
     """Reverses ``_to_phases`` for a map of this height and width."""
-    b, h, w = shape[:3]
-    y = y.reshape(dilation, dilation, b, *y.shape[1:]).transpose(2, 3, 0, 4, 1, 5)
-    return y.reshape(b, dilation * y.shape[1], dilation * y.shape[3], -1)[:, :h, :w]
+    if dilation == 1:
+        return y
+    (h, w), f = size, y.shape[3]
+    y = y.reshape(dilation, dilation, -1, *y.shape[1:]).transpose(2, 3, 0, 4, 1, 5)
+    return y.reshape(-1, dilation * y.shape[1], dilation * y.shape[3], f)[:, :h, :w]
 
 
-def _convolve(x: jax.Array, kernels: jax.Array, padding: int) -> jax.Array:
-    """Convolves with a kernel in its transformed form ``[36, c, f]``."""
-    b, h, w = x.shape[0], x.shape[1] + 2 * padding - 2, x.shape[2] + 2 * padding - 2
-    products = _input_tiles(x, padding) @ kernels
+def _output_size(x: jax.Array, padding: int) -> tuple[int, int]:
+    """Returns height and width of a convolution of ``x [b, h, w, c]``."""
+    return x.shape[1] + 2 * padding - 2, x.shape[2] + 2 * padding - 2
+
+
+def _tile_counts(x: jax.Array, padding: int) -> tuple[int, int]:
+    """Returns the number of rows and of columns of tiles that cover a convolution of ``x [b, h, w, c]``."""
+    h, w = _output_size(x, padding)
+    return -(-h // TILE), -(-w // TILE)
+
+
+def _output_maps(products: jax.Array, x: jax.Array, padding: int) -> jax.Array:
+    """Transforms products ``[36, tiles, f]`` back to a convolution of x, ``[b, h', w', f]``."""
+    (h, w), (rows, columns), f = _output_size(x, padding), _tile_counts(x, padding), products.shape[2]
     outputs = jnp.asarray(OUTPUT_TRANSFORM, x.dtype) @ products.reshape(36, -1)
-    y = outputs.reshape(TILE, TILE, b, -(-h // TILE), -(-w // TILE), -1).transpose(2, 3, 0, 4, 1, 5)
-    return y.reshape(b, h + -h % TILE, w + -w % TILE, -1)[:, :h, :w]
+    y = outputs.reshape(TILE, TILE, x.shape[0], rows, columns, f).transpose(2, 3, 0, 4, 1, 5)
+    return y.reshape(x.shape[0], TILE * rows, TILE * columns, f)[:, :h, :w]
 
 
-def _transform_kernel(kernel: jax.Array, transform: np.ndarray) -> jax.Array:
-    """Transforms a kernel ``[3, 3, c, f]`` to 36 matrices ``[36, c, f]``."""
+def _transform_kernel(kernel: jax.Array, axis: int) -> jax.Array:
+    """Transforms a kernel ``[3, 3, c, f]``: ``[36, c, f]``, or turned ``[36, f, c]`` if the axis is 3."""
     _, _, c, f = kernel.shape
-    return (jnp.asarray(transform, kernel.dtype) @ kernel.reshape(9, c * f)).reshape(36, c, f)
+    transform = KERNEL_TRANSFORM if axis == 2 else KERNEL_TRANSFORM[:, ::-1]
+    kernels = (jnp.asarray(transform, kernel.dtype) @ kernel.reshape(9, c * f)).reshape(36, c, f)
+    return kernels if axis == 2 else kernels.swapaxes(1, 2)
 
 
 def _input_tiles(x: jax.Array, padding: int) -> jax.Array:
     """Transforms all tiles of ``[b, h, w, c]``: ``[36, tiles, c]``."""
-    h, w, c = x.shape[1] + 2 * padding - 2, x.shape[2] + 2 * padding - 2, x.shape[3]
+    (h, w), c = _output_size(x, padding), x.shape[3]
     x = jnp.pad(x, ((0, 0), (padding, padding + -h % TILE), (padding, padding + -w % TILE), (0, 0)))
     rows = _inputs([x[:, p : p + h + -h % TILE : TILE] for p in range(6)])
     entries = [entry for row in rows for entry in _inputs([row[:, :, q : q + w + -w % TILE : TILE] for q in range(6)])]

@@ -127,6 +127,23 @@ def test_a_3x3_kernel_of_many_channels_takes_winograds_algorithm_if_the_map_fits
     assert convolves_by_winograd(x, kernel, padding=1)
 
 
+@pytest.fixture
+def small_blocks(few_channels_suffice, monkeypatch):
+    """Divides kernels of 24 products of channels into 3 blocks, and smaller ones not at all."""
+    monkeypatch.setattr(winograd, "MIN_BLOCKED_KERNEL", 24)
+    monkeypatch.setattr(winograd, "MAX_KERNEL_BLOCK", 8)
+
+
+@pytest.mark.parametrize("few_channels_suffice", ["winograd"], indirect=True)
+@pytest.mark.parametrize(("channels", "dilation"), [((6, 4), 1), ((3, 9), 2)])
+def test_blocks_of_a_large_kernel_change_nothing(small_blocks, channels, dilation):
+    """The channels of the input or those of the output, whichever are more, are divided into 3 blocks."""
+    x, kernel = normal(2, 9, 7, channels[0]), normal(3, 3, *channels, seed=1)
+    geometry = Geometry(1, dilation, dilation)
+    same_in_both_forms(x, kernel, geometry)
+    assert value_and_gradients.lower(x, kernel, geometry, True).as_text().count("stablehlo.while") == 3
+
+
 def test_winograd_loses_no_more_than_a_few_roundings():
     """Against float64, with the channels of a real layer."""
     x, kernel = normal(1, 20, 20, 64), normal(3, 3, 64, 128, seed=1) / 24

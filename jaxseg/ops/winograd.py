@@ -28,9 +28,11 @@ TILE = 4
 P, Q = 5 / 8, 3 / 2
 _P2, _Q2 = P**2, Q**2
 
-# Products of the two numbers of channels. benchmarks/README.md says what blocks save and cost.
+# Both are products of the two numbers of channels. benchmarks/README.md says what blocks save and cost.
 MIN_BLOCKED_KERNEL = 2**16  # 2 blocks from here on
 MAX_KERNEL_BLOCK = 2**18  # its transform takes 36 MiB in float32
+# Blocks save little if the transforms of the map are much larger than those of the kernel. Then they cost up to 10 %.
+MAX_TILES_PER_CHANNEL = 4
 
 
 def _kernel_row() -> np.ndarray:
@@ -80,7 +82,7 @@ def kernel_gradient(x: jax.Array, dy: jax.Array, padding: int, dilation: int = 1
         products = jnp.einsum("ntc,ntf->ncf", tiles, gradient_tiles)
         return (transposed @ products.reshape(36, -1)).reshape(3, 3, -1, f)
 
-    count = _block_count(c, f, c)
+    count = _block_count(c, f, gradient_tiles.shape[1], c)
     if count == 1:
         return gradient_of_block(x)
 
@@ -107,7 +109,8 @@ def _convolve(x: jax.Array, kernel: jax.Array, padding: int, dilation: int, axis
     def maps_of(products):
         return _from_phases(_output_maps(products, x, padding), dilation, size)
 
-    if (count := _block_count(c, f, max(c, f))) == 1:
+    tile_count = x.shape[0] * math.prod(_tile_counts(x, padding))
+    if (count := _block_count(c, f, tile_count, max(c, f))) == 1:
         return maps_of(_input_tiles(x, padding) @ _transform_kernel(kernel, axis))
     if c > f:
         # The transforms of x are larger than the products, so the products are summed over blocks of its channels.
@@ -115,7 +118,6 @@ def _convolve(x: jax.Array, kernel: jax.Array, padding: int, dilation: int, axis
             tiles = _input_tiles(_block(x, i, count, 3), padding)
             return products + tiles @ _transform_kernel(_block(kernel, i, count, axis), axis)
 
-        tile_count = x.shape[0] * math.prod(_tile_counts(x, padding))
         return maps_of(lax.fori_loop(0, count, add_block, _zeros_after(x, (36, tile_count, f))))
 
     tiles = _input_tiles(x, padding)
@@ -126,9 +128,10 @@ def _convolve(x: jax.Array, kernel: jax.Array, padding: int, dilation: int, axis
     return lax.fori_loop(0, count, insert_block, _zeros_after(x, (shape[0], *size, f)))
 
 
-def _block_count(c: int, f: int, channels: int) -> int:
+def _block_count(c: int, f: int, tiles: int, channels: int) -> int:
     """Returns into how many blocks the given channels of a kernel ``[3, 3, c, f]`` are divided."""
-    count = max(2, c * f // MAX_KERNEL_BLOCK) if c * f >= MIN_BLOCKED_KERNEL else 1
+    large = c * f >= MIN_BLOCKED_KERNEL and tiles <= MAX_TILES_PER_CHANNEL * min(c, f)
+    count = max(2, c * f // MAX_KERNEL_BLOCK) if large else 1
     return 1 if channels % count else count
 
 

@@ -132,16 +132,32 @@ def small_blocks(few_channels_suffice, monkeypatch):
     """Divides kernels of 24 products of channels into 3 blocks, and smaller ones not at all."""
     monkeypatch.setattr(winograd, "MIN_BLOCKED_KERNEL", 24)
     monkeypatch.setattr(winograd, "MAX_KERNEL_BLOCK", 8)
+    monkeypatch.setattr(winograd, "MAX_TILES_PER_CHANNEL", 100)
 
 
 @pytest.mark.parametrize("few_channels_suffice", ["winograd"], indirect=True)
-@pytest.mark.parametrize(("channels", "dilation"), [((6, 4), 1), ((3, 9), 2)])
+@pytest.mark.parametrize(("channels", "dilation"), [pytest.param((6, 4), 1, marks=pytest.mark.slow), ((3, 9), 2)])
 def test_blocks_of_a_large_kernel_change_nothing(small_blocks, channels, dilation):
     """The channels of the input or those of the output, whichever are more, are divided into 3 blocks."""
     x, kernel = normal(2, 9, 7, channels[0]), normal(3, 3, *channels, seed=1)
     geometry = Geometry(1, dilation, dilation)
     same_in_both_forms(x, kernel, geometry)
     assert value_and_gradients.lower(x, kernel, geometry, True).as_text().count("stablehlo.while") == 3
+
+
+@pytest.mark.parametrize(
+    ("kernel", "tiles", "blocks"),
+    [
+        ((2048, 512), 450, 4),  # the head of FCN-ResNet50
+        ((512, 512), 512, 2),
+        ((256, 256), 512, 2),
+        ((256, 256), 2184, 1),  # the RPN of Mask R-CNN on P2
+        ((128, 256), 450, 1),
+    ],
+)
+def test_a_large_kernel_on_a_small_map_has_blocks(kernel, tiles, blocks):
+    assert winograd._block_count(*kernel, tiles, max(kernel)) == blocks
+    assert winograd._block_count(*kernel, tiles, 257) == 1, "blocks divide the channels"
 
 
 def test_winograd_loses_no_more_than_a_few_roundings():

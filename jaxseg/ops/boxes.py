@@ -58,10 +58,12 @@ def pairwise_iou(boxes: jax.Array, others: jax.Array) -> jax.Array:
       [[0.5], [0.0]]
     """
     chex.assert_shape([boxes, others], (None, 4))
-    top_left = jnp.maximum(boxes[:, None, :2], others[None, :, :2])
-    bottom_right = jnp.minimum(boxes[:, None, 2:], others[None, :, 2:])
-    overlap = jnp.maximum(bottom_right - top_left, 0)
-    intersection = rounding.product(overlap[..., 0], overlap[..., 1])
+    # One array per coordinate: TPUs pad a last axis of 2, so the compiler would reorder large arrays.
+    x1, y1, x2, y2 = (boxes[:, None, i] for i in range(4))
+    other_x1, other_y1, other_x2, other_y2 = (others[None, :, i] for i in range(4))
+    width = jnp.maximum(jnp.minimum(x2, other_x2) - jnp.maximum(x1, other_x1), 0)
+    height = jnp.maximum(jnp.minimum(y2, other_y2) - jnp.maximum(y1, other_y1), 0)
+    intersection = rounding.product(width, height)
     union = area(boxes)[:, None] + area(others)[None, :] - intersection
     return jnp.where(union > 0, intersection / jnp.where(union > 0, union, 1), 0)
 

@@ -89,7 +89,8 @@ class Parser(argparse.ArgumentParser):
     def refuse_changes(self, options: argparse.Namespace) -> None:
         """Raises ``UsageError`` if a field is changed and there is neither a config nor a run."""
         if options.changes:
-            self.error(f"--config.{options.changes[0][0]} changes a config, which is not given. Add --config CONFIG.")
+            field = options.changes[0][0]
+            self.error(f"--config.{field} changes a config, which is not given. Add --config CONFIG, or leave it out.")
 
     def _nearest(self, argument: str) -> str:
         """Returns a hint that names the flag that was probably meant."""

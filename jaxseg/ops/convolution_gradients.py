@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jax import lax
 
 BLOCK_PIXELS = 1600  # long enough for a matrix product; copies of few channels fit a second-level cache
+FEW_CHANNELS_BLOCK_PIXELS = 400  # whole windows of up to 96 channels fit a second-level cache
 
 
 def kernel_gradient_3x3(x: jax.Array, dy: jax.Array, padding: int) -> jax.Array:
@@ -28,7 +29,7 @@ def kernel_gradient_3x3(x: jax.Array, dy: jax.Array, padding: int) -> jax.Array:
     b, _, w, f = dy.shape
     x = jnp.pad(x, ((0, 0), (0, 0), (padding, padding), (0, 0)))
     dy = jnp.pad(dy, ((0, 0), (2 - padding, 2 - padding), (0, 0), (0, 0)))
-    images, rows = _block(b, h, w)
+    images, rows = _block(b, h, w, BLOCK_PIXELS)
     blocks = h // rows
 
     def product_of_block(i):
@@ -64,13 +65,13 @@ def kernel_gradient(
       stride: distance of two neighboring windows, in pixels.
       padding: rows and columns of zeros on each side of the map.
       dilation: distance of two neighboring pixels in a window.
-      dy_left: whether dy is the left factor of the product. XLA copies the left one, which takes long if dy has few
-        channels and the windows are the left one.
+      dy_left: whether dy is the left factor of the product, for maps of few channels. XLA transposes the left one,
+        which takes long for windows. The sum is transposed once at the end; XLA would swap the factors otherwise.
     """
     b, h, w, f = dy.shape
     c = x.shape[3]
     x = jnp.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
-    images, rows = _block(b, h, w)
+    images, rows = _block(b, h, w, FEW_CHANNELS_BLOCK_PIXELS if dy_left else BLOCK_PIXELS)
     blocks = h // rows
 
     def product_of_block(i):
@@ -79,12 +80,11 @@ def kernel_gradient(
         x_block = lax.dynamic_slice(x, (image, stride * row, 0, 0), (images, x_rows, x.shape[2], c))
         dy_block = lax.dynamic_slice(dy, (image, row, 0, 0), (images, rows, w, f))
         x_windows = windows(x_block, size, stride, dilation)
-        if dy_left:
-            return _sum_of_outer_products(dy_block, x_windows).T
-        return _sum_of_outer_products(x_windows, dy_block)
+        return _sum_of_outer_products(*((dy_block, x_windows) if dy_left else (x_windows, dy_block)))
 
-    total = _sum_over_blocks(product_of_block, b // images * blocks, (size[0] * size[1] * c, f))
-    return total.reshape(*size, c, f).astype(x.dtype)
+    shape = (size[0] * size[1] * c, f)
+    total = _sum_over_blocks(product_of_block, b // images * blocks, shape[::-1] if dy_left else shape)
+    return (total.T if dy_left else total).reshape(*size, c, f).astype(x.dtype)
 
 
 def windows(x: jax.Array, size: tuple[int, int], stride: int, dilation: int) -> jax.Array:
@@ -169,10 +169,10 @@ def _sum_over_blocks(product: Callable[[jax.Array | int], jax.Array], count: int
     return total
 
 
-def _block(images: int, height: int, width: int) -> tuple[int, int]:
-    """Returns the images and rows of a block of at most ``BLOCK_PIXELS``, or one row; several images if whole."""
-    rows = _largest_divisor(height, BLOCK_PIXELS // width)
-    return (_largest_divisor(images, BLOCK_PIXELS // (height * width)) if rows == height else 1), rows
+def _block(images: int, height: int, width: int, pixels: int) -> tuple[int, int]:
+    """Returns the images and rows of a block of at most ``pixels``, or one row; several images if whole."""
+    rows = _largest_divisor(height, pixels // width)
+    return (_largest_divisor(images, pixels // (height * width)) if rows == height else 1), rows
 
 
 def _largest_divisor(number: int, most: int) -> int:

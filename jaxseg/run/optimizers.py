@@ -69,13 +69,29 @@ def make_optimizer(
     optimizer = _choose(optimizers, config.name, "optimizer.name")()
     parts = []
     if config.clip_norm:
-        parts.append(optax.clip_by_global_norm(config.clip_norm))
+        parts.append(clip_by_global_norm(config.clip_norm))
     if config.weight_decay and config.name != "adamw":
         parts.append(optax.add_decayed_weights(config.weight_decay, mask=kernels))
     parts.append(optimizer)
     if frozen or config.factors:
         parts.append(scale_by_name(tuple(config.factors), tuple(frozen)))
     return optax.chain(*parts), schedule
+
+
+def clip_by_global_norm(max_norm: float) -> optax.GradientTransformation:
+    """Scales gradients so that their norm over all parameters is at most ``max_norm``.
+
+    It is optax's, except that it multiplies by one number instead of dividing every gradient. XLA computes a product
+    again in each use of a gradient, but it writes quotients to memory. On a CPU this is a fourth of an optimizer step.
+    """
+
+    def scaled(grads: Any, params: Any) -> Any:
+        del params
+        norm = optax.tree.norm(grads)
+        factor = jnp.where(norm < max_norm, 1.0, max_norm / norm)
+        return jax.tree.map(lambda grad: grad * factor.astype(grad.dtype), grads)
+
+    return optax.stateless(scaled)
 
 
 def scale_by_name(factors: Sequence[tuple[str, float]], frozen: tuple[str, ...]) -> optax.GradientTransformation:

@@ -185,17 +185,19 @@ def test_a_frozen_kernel_has_no_gradient_to_compute():
 def test_the_gradient_does_not_depend_on_the_blocks(monkeypatch, pixels, stride):
     """One row, several rows, and a whole image."""
     monkeypatch.setattr(convolution_gradients, "BLOCK_PIXELS", pixels)
+    monkeypatch.setattr(convolution_gradients, "FEW_CHANNELS_BLOCK_PIXELS", pixels)
     x, dy = normal(2, 8, 6, 3), normal(2, 8 // stride, 6 // stride, 4, seed=1)
     _, expected = jax.vjp(lambda kernel: convolve(x, kernel, stride=stride, padding=1), jnp.zeros((3, 3, 3, 4)))
     general = convolution_gradients.kernel_gradient(x, dy, (3, 3), stride, 1, 1)
     chex.assert_trees_all_close(general, expected(dy)[0], atol=2e-5)
+    dy_left = convolution_gradients.kernel_gradient(x, dy, (3, 3), stride, 1, 1, dy_left=True)
+    chex.assert_trees_all_close(dy_left, expected(dy)[0], atol=2e-5)
     if stride == 1:
         chex.assert_trees_all_close(convolution_gradients.kernel_gradient_3x3(x, dy, 1), expected(dy)[0], atol=2e-5)
 
 
-def test_blocks_divide_the_rows_or_else_the_images(monkeypatch):
-    monkeypatch.setattr(convolution_gradients, "BLOCK_PIXELS", 100)
-    block = convolution_gradients._block
+def test_blocks_divide_the_rows_or_else_the_images():
+    block = partial(convolution_gradients._block, pixels=100)
     assert [block(1, 12, width) for width in (10, 20, 30, 51, 1000)] == [(1, 6), (1, 4), (1, 3), (1, 1), (1, 1)]
     assert block(1, 7, 20) == (1, 1)  # a prime number of rows
     assert block(8, 5, 5) == (4, 5)

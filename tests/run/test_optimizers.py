@@ -78,6 +78,16 @@ def test_the_gradients_norm_is_clipped_over_all_parameters():
     )
 
 
+@pytest.mark.parametrize("length", [0.5, 4.0])
+def test_clipping_is_optaxs(length):
+    """Below the largest norm to the bit, above it up to rounding; the state of old checkpoints stays the same."""
+    grads = {"a": jnp.array([length * 0.6]), "b": jnp.array([0.0, -length * 0.8])}
+    ours, optaxs = optimizers.clip_by_global_norm(1.0), optax.clip_by_global_norm(1.0)
+    (clipped, state), (expected, same) = (clip.update(grads, clip.init(grads)) for clip in (ours, optaxs))
+    chex.assert_trees_all_close(clipped, expected, rtol=0 if length < 1 else 1e-6)
+    assert type(state) is type(same) is type(ours.init(grads))
+
+
 def test_steps_fall_at_shares_of_the_run_and_the_warm_up_is_part_of_it():
     fields = {"learning_rate": 2.0, "schedule": "steps", "milestones": (0.5, 0.8), "gamma": 0.1, "warmup_steps": 4}
     values = rates(20, **fields)

@@ -15,6 +15,7 @@ Result: with 16 features, trained on 300 trainval images of three breeds, on the
     data.resize=short_side it is 0.424, since a crop of 128x128 shows less of a pet.
 """
 
+from jaxseg import config as defaults
 from jaxseg.configs import unet_pets
 
 
@@ -37,7 +38,7 @@ def get_config():
     config.model.norm_momentum = 0.9
     config.loss.dice = 0.5
     config.optimizer.name = "adamw"
-    config.optimizer.learning_rate = 3e-3
+    config.optimizer.learning_rate = defaults.rate_for_width(3e-3, at=16, width=config.model.get_ref("features"))
     config.optimizer.schedule = "cosine"
     config.optimizer.warmup_steps = 50
     config.optimizer.weight_decay = 1e-2

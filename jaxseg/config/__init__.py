@@ -11,7 +11,7 @@ A page starts from ``semantic()`` or ``detector()`` and changes what its experim
         return config
 """
 
-from jaxseg.config.defaults import detector, semantic
+from jaxseg.config.defaults import detector, rate_for_width, semantic
 from jaxseg.config.pages import load, page_names
 
-__all__ = ["detector", "load", "page_names", "semantic"]
+__all__ = ["detector", "load", "page_names", "rate_for_width", "semantic"]

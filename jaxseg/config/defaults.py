@@ -84,6 +84,26 @@ def detector() -> ml_collections.ConfigDict:
     return config
 
 
+def rate_for_width(rate: float, *, at: int, width: FieldReference) -> FieldReference:
+    """Returns a learning rate that falls as one over the width of a model.
+
+    Adam changes each weight by about the rate. A sum over ``width`` inputs then changes by ``width`` times as much,
+    so a wider model needs a lower rate (Yang et al. 2021, "Tensor Programs V").
+
+    Args:
+      rate: the rate of a model of width ``at``.
+      at: that width.
+      width: a reference to the field of the width.
+
+    Returns:
+      A value for ``optimizer.learning_rate``. It follows later changes of the width. A rate that is set replaces it.
+
+    Example:
+      config.optimizer.learning_rate = rate_for_width(3e-3, at=16, width=config.model.get_ref("features"))
+    """
+    return FieldReference(rate * at) / width
+
+
 def _size(size: tuple[int, ...]) -> FieldReference:
     """Returns a field that is a pair (height, width) or one number."""
     return FieldReference(size, field_type=object)
@@ -170,7 +190,7 @@ def _add_training(config: ml_collections.ConfigDict) -> None:
     }
     config.optimizer = {
         "name": "adamw",  # "adam", "adamw", "rmsprop" or "sgd".
-        "learning_rate": 1e-3,  # Peak learning rate.
+        "learning_rate": FieldReference(1e-3),  # Peak learning rate.
         "schedule": "constant",  # "constant", "cosine", "poly" or "steps".
         "milestones": (),  # For the schedule "steps": shares of the run after which the rate drops.
         "gamma": 0.1,  # For the schedule "steps": factor of each drop.

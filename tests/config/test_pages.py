@@ -1,10 +1,13 @@
 """Pages by name and by path, shipped and of one's own."""
 
+import json
+import pickle
+
 import pytest
 
 from jaxseg import config as defaults
 from jaxseg.config import pages
-from jaxseg.config.changes import field_names
+from jaxseg.config.changes import field_names, set_text
 
 OWN = """
 from configs import base
@@ -35,6 +38,20 @@ def test_a_page_of_ones_own_imports_shipped_pages_and_its_neighbors(tmp_path, mo
     monkeypatch.chdir(tmp_path)
     config = pages.load("own/mine.py")
     assert (config.train.steps, config.data.image_size) == (7, 96)
+
+
+def test_the_rate_of_a_page_follows_the_width_of_its_model_until_it_is_set():
+    config = pages.load("unet_pets_strong")
+    for width, rate in ((64, 7.5e-4), (32, 1.5e-3), (16, 3e-3)):
+        set_text(config, "model.features", str(width))
+        assert config.optimizer.learning_rate == pytest.approx(rate)
+    copied = pickle.loads(pickle.dumps(config))  # as for worker processes
+    copied.model.features = 48
+    assert (copied.optimizer.learning_rate, config.optimizer.learning_rate) == (1e-3, 3e-3)
+    assert json.loads(config.to_json())["optimizer"]["learning_rate"] == 3e-3
+    set_text(config, "optimizer.learning_rate", "0.01")
+    set_text(config, "model.features", "64")
+    assert config.optimizer.learning_rate == 0.01
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,9 @@ Result: with 16 features, trained on 300 trainval images of three breeds, on the
     data.resize=short_side it is 0.424, since a crop of 128x128 shows less of a pet.
 """
 
-from jaxseg import config as defaults
 from jaxseg.configs import unet_pets
+
+from jaxseg import config as defaults
 
 
 def get_config():

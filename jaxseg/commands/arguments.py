@@ -48,6 +48,10 @@ class Parser(argparse.ArgumentParser):
             "Change a field with --config.train.steps=100.",
         )
 
+    def add_changes(self) -> None:
+        """Accepts ``--config.FIELD=VALUE`` without ``--config``, as changes of the config that a run has."""
+        self.config_is_of_run = True
+
     def parse(self, arguments: list[str]) -> argparse.Namespace:
         """Returns the flags, with ``config`` (a ConfigDict or None), ``config_name`` and ``changes``.
 
@@ -62,9 +66,9 @@ class Parser(argparse.ArgumentParser):
         if unknown:
             self.error(f"unrecognized arguments: {' '.join(unknown)}{self._nearest(unknown[0])}")
         if not self.takes_config:
-            if given:
+            if given and not self.config_is_of_run:
                 self.error(f"unexpected argument --config.{given[0][0]}")
-            options.config = None
+            options.config, options.changes = None, given
         else:
             name = options.config or getattr(options, "page", None)
             if options.config and getattr(options, "page", None):

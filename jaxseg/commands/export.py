@@ -4,6 +4,7 @@ jaxseg export runs/unet_pets --output pets.jaxseg
 jaxseg export runs/mask_rcnn --format onnx --size 480,640 --output mask_rcnn.onnx
 jaxseg export runs/mask_rcnn --format torchvision --output mask_rcnn.pth
 
+``--config.data.resize=none`` changes a field of the run's config, for this export.
 ``jaxseg predict --model pets.jaxseg --input photo.jpg`` runs the file. So do jax and numpy alone, on CPUs, CUDA GPUs
 and TPUs; jaxseg/inference/stablehlo.py shows the ten lines. onnxruntime runs an ONNX file, see
 jaxseg/inference/onnx_files.py. The file is written only if it answers as the run does on ten images.
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from jaxseg.commands import process
 from jaxseg.commands.arguments import Parser
+from jaxseg.storage import as_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +30,7 @@ LIMITS = {"pixels": 0.01, "missing": 0.02, "score": 0.02}
 def main(arguments: list[str]) -> None:
     """Exports a run, compares the export with it, and writes the file."""
     parser = Parser("export", __doc__)
-    parser.add_config(required=False, positional=False)
+    parser.add_config(required=False, positional=False, of_run=True)
     parser.add_argument("run", nargs="?", metavar="RUN", help="Folder of a trained run, such as runs/unet_pets.")
     parser.add_argument("--workdir", help="The same as RUN.")
     parser.add_argument("--weights", help="Weights for --config, instead of a run, such as model.pth.")
@@ -57,10 +59,13 @@ def main(arguments: list[str]) -> None:
     size = _pair(parser, options.size)
     process.prepare()
 
-    from jaxseg.inference import load
+    from jaxseg.commands import prediction
 
     output = pathlib.Path(options.output).expanduser()
-    model = load(folder, checkpoint=options.checkpoint) if folder else load(options.config, weights=options.weights)
+    if folder:
+        model = prediction.of_run(as_path(folder), options.checkpoint, options.changes)
+    else:
+        model = prediction.of_weights(options.config, options.weights)
     if options.format == "torchvision":
         from jaxseg.inference.export import export_torchvision
 

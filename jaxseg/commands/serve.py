@@ -4,6 +4,7 @@ jaxseg serve runs/unet_pets
 jaxseg serve runs/unet_pets --checkpoint best --port 9000
 jaxseg serve --model pets.jaxseg
 
+``--config.data.resize=none`` changes a field of the run's config, for this page.
 ``curl --data-binary @photo.jpg http://127.0.0.1:8000/predict`` returns JSON; /openapi.json describes it. Everybody who
 reaches the address can use it: there are no passwords. Only this machine reaches the default address.
 """
@@ -36,9 +37,12 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--max_bytes", type=int, default=20_000_000, help="Largest upload. Default: 20000000.")
     parser.add_argument("--max_pixels", type=int, default=25_000_000, help="Largest image. Default: 25000000.")
     parser.add_argument("--timeout", type=float, default=60, help="Seconds per upload and per answer. Default: 60.")
+    parser.add_changes()
     options = parser.parse(arguments)
     if sum(map(bool, (options.run, options.workdir, options.model))) != 1:
         parser.error("give either the folder of a run or --model")
+    if options.model:
+        parser.refuse_changes(options)
     for flag in ("batch", "waiting", "max_bytes", "max_pixels", "timeout"):
         if not getattr(options, flag) > 0:
             parser.error(f"--{flag} is {getattr(options, flag)}; expected more than 0")
@@ -64,7 +68,7 @@ def serve(options: argparse.Namespace, listener: socket.socket) -> None:
         predictor = prediction.of_export(options.model)
     else:
         folder = as_path(options.run or options.workdir)
-        predictor = prediction.of_run(folder, options.checkpoint)
+        predictor = prediction.of_run(folder, options.checkpoint, options.changes)
     examples, origin = trial_images(predictor.trained.config.data)
     limits = Limits(options.max_bytes, options.max_pixels, options.waiting, options.batch, options.timeout)
     hosts = LOOPBACK if options.host in LOOPBACK else ("*",)

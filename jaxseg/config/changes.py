@@ -52,7 +52,7 @@ def set_text(config: ml_collections.ConfigDict, field: str, text: str) -> None:
 
 
 def set_value(config: ml_collections.ConfigDict, field: str, value: Any) -> None:
-    """Sets a field from a Python value. A mapping changes the fields of a section.
+    """Sets a field from a Python value. A mapping changes the fields of a section; one number may be a size.
 
     Raises:
       ValueError: there is no such field, or the value does not fit it.
@@ -66,6 +66,8 @@ def set_value(config: ml_collections.ConfigDict, field: str, value: Any) -> None
         with section.ignore_type():
             section[name] = value
         return
+    if section.get_type(name) is tuple and type(value) in (int, float):
+        value = (value,)
     try:
         section[name] = tuple(value) if isinstance(value, list) else value
     except TypeError:

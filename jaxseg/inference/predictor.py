@@ -17,6 +17,7 @@ import jax
 import ml_collections
 import numpy as np
 
+from jaxseg.config.resolution import fill_sizes
 from jaxseg.data.images import read_options as image_options
 from jaxseg.inference import instances, semantic
 from jaxseg.inference.engine import Engine, Options, TrainedModel, read_options
@@ -162,6 +163,8 @@ def load_run(folder: pathlib.Path, checkpoint: str = "latest", change: Change = 
 
     own, class_names, palette = workdir.load(folder)
     config = change(own.copy_and_resolve_references())
+    with config.unlocked():
+        fill_sizes(config.data)  # A changed size may be one number.
     experiment = build(config, class_names, palette)
     if config.model != own.model:
         _check_parameters(build(own, class_names, palette).steps.abstract_state, experiment.steps.abstract_state)

@@ -103,7 +103,7 @@ def make_function(trained: TrainedModel, size: tuple[int, int] | None = None) ->
     if getattr(trained.config.data, "resize", "stretch") != "stretch":
         raise ValueError(
             f"data.resize is {trained.config.data.resize!r}; expected 'stretch' for an export. Train with "
-            "--config.data.resize=stretch."
+            "--config.data.resize=stretch, or add it here, which changes the predictions."
         )
     return _FUNCTIONS[trained.config.task](_portable(trained), size)
 

@@ -78,6 +78,9 @@ def test_changes_of_a_runs_config_wait_for_it():
     assert parser.parse(["unet_shapes", "--config.seed=3"]).changes == []
     with pytest.raises(UsageError, match="--config.data.resize changes a config, which is not given"):
         parser.refuse_changes(options)
+    served = Parser("serve", "Serves.")
+    served.add_changes()
+    assert served.parse(["--config.data.resize=none"]).changes == [("data.resize", "none")]
 
 
 def test_home_folders_are_expanded(monkeypatch):

@@ -63,6 +63,7 @@ def test_fields_of_a_runs_config_are_changed_for_a_prediction(trained, tmp_path)
     assert predict.main([*command, "--output", str(tmp_path / "out"), "--config.data.resize=none"]) == 0
     written = np.asarray(Image.open(tmp_path / "out/image_mask.png"))
     np.testing.assert_array_equal(written, native.predict(image).mask)
+    assert jaxseg.load(run, data={"image_size": 16}).trained.config.data.image_size == (16, 16)
     with pytest.raises(ValueError, match="data.resize is 'fill'; expected"):
         jaxseg.load(run, data={"resize": "fill"})
     with pytest.raises(ValueError, match="the shape of the parameter .* in the changed model .* Change only fields"):

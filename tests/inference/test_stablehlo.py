@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from export_checks import check_scores, tiny_exported
 
+import jaxseg
 from jaxseg.commands import run
 from jaxseg.inference import load
 from jaxseg.inference import stablehlo as export
@@ -46,6 +47,19 @@ def test_the_command_writes_a_file_that_answers_as_the_run_does(trained, exporte
     differences = json.loads(zipfile.ZipFile(path).read("model.json"))["differences"]
     assert differences["images"] == "10 images of shapes"
     assert differences["pixels"] <= 0.01
+
+
+def test_fields_of_the_runs_config_are_changed_for_an_export(trained, exported, tmp_path, photo):
+    path, photo = tmp_path / "shifted.jaxseg", photo[:32, :32]
+    assert run(["export", str(trained[0]), "--output", str(path), "--config.data.mean=0.9,0.5,0.1"]) == 0
+    expected, found = jaxseg.load(trained[0], data={"mean": (0.9, 0.5, 0.1)}).predict(photo), load_export(path)
+    assert np.mean(expected.mask != found.predict(photo).mask) <= 0.001
+    assert np.mean(expected.mask != load_export(exported).predict(photo).mask) > 0.01
+
+
+def test_a_file_has_no_fields_to_change(capsys):
+    assert run(["serve", "--model", "model.jaxseg", "--config.data.resize=none"]) == 2
+    assert "--config.data.resize changes a config, which is not given" in capsys.readouterr().err
 
 
 def test_a_file_has_the_scores_of_its_run(trained, exported, capsys):

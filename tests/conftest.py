@@ -10,18 +10,18 @@ import tempfile
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from xla_flags import XLA_FLAGS
+
 os.environ["JAX_PLATFORMS"] = "cpu"
-# Tests compile more than they compute: the machine code need not be the fastest, and what one test has compiled
-# serves the others, those in processes of their own among them.
-FLAGS = "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0"
-os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {FLAGS}"
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=8 {XLA_FLAGS}"
+# What one test has compiled serves the others, those in processes of their own among them.
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # workers have the folder of the process that starts them
     COMPILED = tempfile.TemporaryDirectory(prefix="jaxseg-compiled-")
     os.environ["JAX_COMPILATION_CACHE_DIR"] = COMPILED.name
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 
-import jax  # noqa: E402, after the switches that it reads
-import pytest  # noqa: E402
+import jax
+import pytest
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 

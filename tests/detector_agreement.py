@@ -154,14 +154,14 @@ def matched(found, i, result):
     return pairs
 
 
-def agreement(torchvision, version, **fields):
-    """All differences, the largest over the sets of photographs."""
+def agreement(torchvision, version, sets=SETS, **fields):
+    """Returns all differences, the largest over these sets of photographs."""
     model, shapes = detector(version, **fields)
     theirs, variables = lively_pair(torchvision, model, shapes, photographs(1, skip=10)[0], MIN_SIZE, MAX_SIZE)
     ours = Ours(model, jax.tree.map(jnp.asarray, variables))
-    every = {i: photographs(1, skip=i)[0] for i in {i for chosen in SETS.values() for i in chosen}}
+    every = {i: photographs(1, skip=i)[0] for i in {i for name in sets for i in SETS[name]}}
     worst = {}
-    for chosen in SETS.values():
+    for chosen in (SETS[name] for name in sets):
         images = [every[i] for i in chosen]
         differences = stage_differences(torchvision, theirs, ours, images)
         differences |= final_differences(torchvision, theirs, ours, images)

@@ -7,14 +7,16 @@ import sys
 
 import object_folders
 import pytest
+from xla_flags import XLA_FLAGS
 
 import jaxseg
 from jaxseg.reporting.log import computed_lines
 
 SMALL = (
-    *("depth=18", "width=8", "channels=16", "hidden=32", "norm=batch", "trainable_layers=5"),
-    *("proposal.pre_nms_top_n=50", "proposal.post_nms_top_n=20"),
-    *("training_proposal.pre_nms_top_n=50", "training_proposal.post_nms_top_n=20"),
+    *("depth=18", "width=4", "channels=8", "hidden=8", "norm=batch", "trainable_layers=5"),
+    *("proposal.pre_nms_top_n=20", "proposal.post_nms_top_n=12", "detection.max_detections=5"),
+    *("training_proposal.pre_nms_top_n=20", "training_proposal.post_nms_top_n=12"),
+    *("rpn_sampling.batch_size_per_image=16", "box_sampling.batch_size_per_image=8"),
 )
 
 
@@ -30,7 +32,7 @@ def test_a_folder_of_objects_trains_in_one_command(root, tmp_path, kind):
     ]
     command = [sys.executable, "-m", "jaxseg.main", "--config", "configs/mask_rcnn_folder.py"]
     command += ["--workdir", str(tmp_path / "run"), *(f"--config.{field}" for field in fields)]
-    environment = os.environ | {"PYTHONPATH": str(root), "XLA_FLAGS": "--xla_backend_optimization_level=0"}
+    environment = os.environ | {"PYTHONPATH": str(root), "XLA_FLAGS": XLA_FLAGS}
     done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
     lines = computed_lines(tmp_path / "run/metrics.jsonl")

@@ -269,13 +269,13 @@ def test_the_reference_evaluation_of_torchvision_small(fcn8s, tmp_path):
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:__array__ implementation")
 def test_the_reference_evaluation_of_torchvision_on_photographs(shared_data):
-    """Fifty photographs at 520 pixels through torchvision's own FCN-ResNet50, an eighth as wide."""
+    """Sixteen photographs at 520 pixels through torchvision's own FCN-ResNet50, an eighth as wide."""
     torchvision = load_torchvision()
     config = coco_config(shared_data / "coco_tiny")
-    config.data.select.first = 50
+    config.data.select.first = 16
     config.model.width = 8
     source, coco = opened(config, "val")
-    assert len(source.records) == 50
+    assert len(source.records) == 16
     experiment = build_on(config, source)
     state, variables = lively(experiment)
     network = torchvision.models.get_model("fcn_resnet50", weights=None, weights_backbone=None, aux_loss=True)

@@ -14,6 +14,7 @@ import pytest
 from experiments import tiny_detector
 from PIL import Image
 from report_tables import Tables
+from xla_flags import XLA_FLAGS
 
 import jaxseg.train as training
 from jaxseg import predict
@@ -85,13 +86,13 @@ def test_its_predictions_are_cocos(trained_detector, tmp_path):
 def start(folder):
     """The run of a narrow detector in a process of its own."""
     fields = {"data.select.first": 8, "data.min_size": 64, "data.max_size": 64, "model.width": 4, "model.channels": 8,
-              "model.hidden": 8, "train.batch_size": 4, "train.steps": 40, "train.evaluate_every": 0,
+              "model.hidden": 8, "train.batch_size": 4, "train.steps": 20, "train.evaluate_every": 0,
               "train.checkpoint_every": 5, "optimizer.warmup_steps": 2}  # fmt: skip
     command = [sys.executable, "-m", "jaxseg.main", "--config", "configs/mask_rcnn_shapes.py", "--workdir", str(folder)]
     return subprocess.Popen(
         [*command, *(f"--config.{name}={value}" for name, value in fields.items())],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=os.getcwd(),
-        env=os.environ | {"XLA_FLAGS": "--xla_backend_optimization_level=0"},  # one device is enough
+        env=os.environ | {"XLA_FLAGS": XLA_FLAGS},  # one device is enough
     )  # fmt: skip
 
 

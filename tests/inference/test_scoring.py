@@ -15,6 +15,7 @@ import pytest
 from drawn_objects import drawn_source
 from experiments import tiny_config
 from report_tables import Tables
+from xla_flags import XLA_FLAGS
 
 from jaxseg.data.sources import open_source
 from jaxseg.evaluate import evaluate, load_state
@@ -150,7 +151,7 @@ def test_two_processes_score_each_image_once_and_write_one_report(trained, tmp_p
     settings = ["--config", "tests/experiments.py", "--config.data.select.first=7"]
     command = [sys.executable, "-m", "jaxseg", "evaluate", *settings, "--tile", "96", "--overlap", "0.4", "--report"]
     environment = os.environ | {"PYTHONPATH": f"{root}{os.pathsep}{root / 'tests'}", "JAX_NUM_CPU_DEVICES": "1"}
-    environment["XLA_FLAGS"] = "--xla_backend_optimization_level=0"
+    environment["XLA_FLAGS"] = XLA_FLAGS
 
     def start(folder, *flags):
         whole = [*command, "--workdir", str(folder), *flags]

@@ -9,6 +9,7 @@ import sys
 import time
 
 import pytest
+from xla_flags import XLA_FLAGS
 
 from jaxseg.reporting.log import read_lines
 from jaxseg.storage import is_bucket
@@ -41,22 +42,26 @@ exec sleep 60
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("killed", [(0,), (1,), (0, 1, 2)], ids=str)
-def test_a_local_run_ends_as_its_first_process_that_is_killed(root, tmp_path, killed):
-    started, python = tmp_path / "started", tmp_path / "python"
+def test_a_local_run_ends_as_its_first_process_that_is_killed(root, tmp_path):
+    """The runs share their time: each mostly waits for the processes that were not killed."""
+    python, runs = tmp_path / "python", []
     python.write_text(SLEEPER.format(python=sys.executable))
     python.chmod(0o755)
-    run = subprocess.Popen(
-        ["bash", root / "launch" / "local.sh", "--processes=3"],
-        env=os.environ | {"PYTHON": str(python), "STARTED": str(started)}, stderr=subprocess.PIPE,
-    )  # fmt: skip
-    until(lambda: started.exists() and len(started.read_text().split()) == 3, 60)
-    numbers = [int(number) for number in started.read_text().split()]
-    for index in killed:
-        os.kill(numbers[index], signal.SIGKILL)
-    said = run.communicate(timeout=60)[1]
-    assert run.returncode == 128 + signal.SIGKILL, said
-    assert not any(os.path.exists(f"/proc/{number}") for number in numbers)
+    for killed in ((0,), (1,), (0, 1, 2)):
+        started = tmp_path / f"started {killed}"
+        run = subprocess.Popen(
+            ["bash", root / "launch" / "local.sh", "--processes=3"],
+            env=os.environ | {"PYTHON": str(python), "STARTED": str(started)}, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        until(lambda path=started: path.exists() and len(path.read_text().split()) == 3, 60)
+        numbers = [int(number) for number in started.read_text().split()]
+        for index in killed:
+            os.kill(numbers[index], signal.SIGKILL)
+        runs.append((killed, run, numbers))
+    for killed, run, numbers in runs:
+        said = run.communicate(timeout=60)[1]
+        assert run.returncode == 128 + signal.SIGKILL, (killed, said)
+        assert not any(os.path.exists(f"/proc/{number}") for number in numbers), killed
 
 
 def objects(root):
@@ -170,6 +175,7 @@ ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 MpiDefault=none
 SelectType=select/cons_tres
+SchedulerParameters=sched_interval=1,bf_interval=1
 ReturnToService=2
 NodeName={host} NodeAddr=127.0.0.1 CPUs=2
 PartitionName=all Nodes=ALL Default=YES State=UP
@@ -192,7 +198,7 @@ def slurm(root, tmp_path):
         "SLURM_CONF": str(folder / "slurm.conf"),
         "PYTHON": sys.executable,
         "PYTHONPATH": str(root),
-        "XLA_FLAGS": "--xla_backend_optimization_level=0",
+        "XLA_FLAGS": XLA_FLAGS,
     }
     files = {
         "socket": "munge.socket",

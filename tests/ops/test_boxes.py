@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from jax.test_util import check_grads
 from torchvision_oracle import load_torchvision
+from xla_flags import AS_USERS_COMPILE
 
 from jaxseg.ops import boxes as box_ops
 
@@ -14,8 +15,8 @@ HEAD_WEIGHTS = (10.0, 10.0, 5.0, 5.0)
 DEGENERATE = np.array(
     [[5, 5, 5, 5], [5, 5, 5, 9], [9, 5, 5, 9], [9, 9, 5, 5], [0, 0, 0, 0], [-3, -3, -3, 7], [1, 1, 4, 3]], np.float32
 )
-# Optimised as outside the tests, since that is where a compiler might change the last bit.
-pairwise_iou = jax.jit(box_ops.pairwise_iou, compiler_options={"xla_backend_optimization_level": 3})
+# Optimized, since that is where a compiler might change the last bit.
+pairwise_iou = jax.jit(box_ops.pairwise_iou, compiler_options=AS_USERS_COMPILE)
 
 
 def random_boxes(seed, count, extent=100.0):

@@ -5,6 +5,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
+from xla_flags import AS_USERS_COMPILE
 
 from jaxseg.ops import rounding
 
@@ -12,8 +13,8 @@ RANDOM = np.random.default_rng(0)
 A, B, C = RANDOM.uniform(-100, 100, (3, 2000)).astype(np.float32)
 
 
-# As programs are compiled outside the tests: with less optimisation nothing is contracted anyway.
-optimised = partial(jax.jit, compiler_options={"xla_backend_optimization_level": 3})
+# With less optimization nothing is contracted anyway.
+optimised = partial(jax.jit, compiler_options=AS_USERS_COMPILE)
 
 
 def test_a_product_rounds_before_the_sum():

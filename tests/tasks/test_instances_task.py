@@ -93,25 +93,30 @@ def test_what_images_are_padded_with_and_how_far_makes_no_difference(task, varia
     chex.assert_trees_all_close(alone.boxes, dark.boxes, atol=1e-2)
 
 
+def two_steps(devices, **fields):
+    """Returns the parameters, the logs and the scores of detections after two steps of eight images."""
+    config = tiny_detector(train__batch_size=8, **fields)
+    experiment, source = tiny_experiment(config, devices)
+    state, logs = experiment.steps.init(), []
+    with experiment.task.data.train_batches(source, config.data, batch_size=8, seed=0, start_step=0) as batches:
+        for _ in range(2):
+            batch = next(batches)
+            state, log = experiment.steps.train(state, experiment.steps.place(batch))
+            logs.append(log)
+    _, found = experiment.steps.fetch(experiment.steps.evaluate(state, experiment.steps.place(batch)))
+    return jax.device_get((state.params, logs, found.scores))
+
+
+@pytest.fixture(scope="module")
+def on_one_device():
+    return two_steps(jax.devices()[:1])
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("fields", [{"train__accumulate": 2}, {"parallel": "pmap"}, {"mesh__fsdp": 2}], ids=str)
-def test_microbatches_and_devices_take_the_steps_of_one_device(source, fields):
-    def states(fields, devices):
-        config = tiny_detector(**fields)
-        experiment, source = tiny_experiment(config, devices)
-        state, logs = experiment.steps.init(), []
-        with experiment.task.data.train_batches(source, config.data, batch_size=8, seed=0, start_step=0) as batches:
-            for _ in range(2):
-                batch = next(batches)
-                state, log = experiment.steps.train(state, experiment.steps.place(batch))
-                logs.append(log)
-        _, found = experiment.steps.fetch(experiment.steps.evaluate(state, experiment.steps.place(batch)))
-        return jax.device_get((state.params, logs, found.scores))
-
-    eight = {"train__batch_size": 8}
-    single = states(eight, jax.devices()[:1])
-    several = states(eight | fields, None if "parallel" in fields else jax.devices()[:2])
-    chex.assert_trees_all_close(several, single, rtol=1e-3, atol=1e-4)
+def test_microbatches_and_devices_take_the_steps_of_one_device(on_one_device, fields):
+    several = two_steps(None if "parallel" in fields else jax.devices()[:2], **fields)
+    chex.assert_trees_all_close(several, on_one_device, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.slow

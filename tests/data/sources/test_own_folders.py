@@ -1,11 +1,13 @@
 """Six folders with masks as people have them: read in full, and each trained by one command."""
 
+import os
 import subprocess
 import sys
 
 import numpy as np
 import own_folders
 import pytest
+from xla_flags import XLA_FLAGS
 
 from jaxseg.data.images import read_image
 from jaxseg.data.sources import open_source
@@ -76,6 +78,7 @@ def test_a_folder_trains_in_one_command(written, files, tmp_path, root):
         capture_output=True,
         text=True,
         cwd=root,
+        env=os.environ | {"XLA_FLAGS": XLA_FLAGS},  # one device is enough
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-BLOCK_PIXELS = 1600  # long enough for a matrix product; copies of few channels fit a second-level cache
-FEW_CHANNELS_BLOCK_PIXELS = 400  # whole windows of up to 96 channels fit a second-level cache
+BLOCK_PIXELS = 400  # long enough for a matrix product; copies of few channels fit a second-level cache
+MANY_CHANNELS_BLOCK_PIXELS = 1600  # fewer sums of large gradients
 
 
 def kernel_gradient_3x3(x: jax.Array, dy: jax.Array, padding: int) -> jax.Array:
@@ -71,7 +71,7 @@ def kernel_gradient(
     b, h, w, f = dy.shape
     c = x.shape[3]
     x = jnp.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
-    images, rows = _block(b, h, w, FEW_CHANNELS_BLOCK_PIXELS if dy_left else BLOCK_PIXELS)
+    images, rows = _block(b, h, w, BLOCK_PIXELS if dy_left else MANY_CHANNELS_BLOCK_PIXELS)
     blocks = h // rows
 
     def product_of_block(i):

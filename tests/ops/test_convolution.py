@@ -185,7 +185,7 @@ def test_a_frozen_kernel_has_no_gradient_to_compute():
 def test_the_gradient_does_not_depend_on_the_blocks(monkeypatch, pixels, stride):
     """One row, several rows, and a whole image."""
     monkeypatch.setattr(convolution_gradients, "BLOCK_PIXELS", pixels)
-    monkeypatch.setattr(convolution_gradients, "FEW_CHANNELS_BLOCK_PIXELS", pixels)
+    monkeypatch.setattr(convolution_gradients, "MANY_CHANNELS_BLOCK_PIXELS", pixels)
     x, dy = normal(2, 8, 6, 3), normal(2, 8 // stride, 6 // stride, 4, seed=1)
     _, expected = jax.vjp(lambda kernel: convolve(x, kernel, stride=stride, padding=1), jnp.zeros((3, 3, 3, 4)))
     general = convolution_gradients.kernel_gradient(x, dy, (3, 3), stride, 1, 1)

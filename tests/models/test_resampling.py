@@ -37,6 +37,14 @@ def test_max_pool_and_its_gradient_are_linens(size):
     chex.assert_trees_all_equal(pooled_and_gradient(max_pool_2x2, x), pooled_and_gradient(of_linen, x))
 
 
+def test_of_equal_numbers_one_has_the_whole_gradient_and_nan_is_kept():
+    x = np.array([[2.0, 2.0, 0.0, np.nan], [2.0, 2.0, 1.0, 3.0]], np.float32)[None, :, :, None]
+    pooled, pull = jax.vjp(max_pool_2x2, x)
+    np.testing.assert_array_equal(pooled.ravel(), [2.0, np.nan])
+    (gradient,) = pull(jnp.array([5.0, 7.0]).reshape(1, 1, 2, 1))
+    np.testing.assert_array_equal(gradient[0, :, :, 0], [[5.0, 0.0, 0.0, 7.0], [0.0, 0.0, 0.0, 0.0]])
+
+
 @pytest.mark.parametrize("cpu_kernels", [False, True])
 def test_up_convolution_stamps_the_kernel_on_every_pixel(cpu_kernels):
     x = _normal(2, 3, 4, 5)

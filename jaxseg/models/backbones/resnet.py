@@ -15,6 +15,7 @@ from flax.typing import Dtype
 
 from jaxseg.models.layers import Conv
 from jaxseg.models.norms import norm_layer
+from jaxseg.models.resampling import larger
 from jaxseg.ops.padding import valid_mask, zero_padding
 
 LAYERS = ("layer1", "layer2", "layer3", "layer4")
@@ -199,5 +200,5 @@ def max_pool_3x3(x: jax.Array) -> jax.Array:
     """
     rows, columns = (x.shape[1] + 1) // 2 * 2, (x.shape[2] + 1) // 2 * 2
     x = jnp.pad(x, ((0, 0), (1, rows - x.shape[1]), (1, columns - x.shape[2]), (0, 0)))
-    x = jnp.maximum(jnp.maximum(x[:, 0:rows:2], x[:, 1 : rows + 1 : 2]), x[:, 2 : rows + 1 : 2])
-    return jnp.maximum(jnp.maximum(x[:, :, 0:columns:2], x[:, :, 1 : columns + 1 : 2]), x[:, :, 2 : columns + 1 : 2])
+    x = larger(larger(x[:, 0:rows:2], x[:, 1 : rows + 1 : 2]), x[:, 2 : rows + 1 : 2])
+    return larger(larger(x[:, :, 0:columns:2], x[:, :, 1 : columns + 1 : 2]), x[:, :, 2 : columns + 1 : 2])

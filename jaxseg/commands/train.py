@@ -47,6 +47,7 @@ def main(arguments: list[str]) -> int:
     folder = running.folder_of(options)
 
     def work() -> None:
+        """Trains one run, or several together."""
         from jaxseg.parallel.processes import is_main_process
         from jaxseg.train import train
 

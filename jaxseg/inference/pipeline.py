@@ -104,6 +104,7 @@ def _compute(
     groups: dict[Any, list[tuple[_Read, Future]]] = {}
 
     def start(bucket: Any) -> None:
+        """Computes the waiting images of a bucket, and hands their results to the writers."""
         group = groups.pop(bucket)
         try:
             pending = engine.compute([image.prepared for image, _ in group])

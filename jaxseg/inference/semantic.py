@@ -97,6 +97,7 @@ def compile_forward(trained: TrainedModel, options: Options) -> Callable[..., ja
     data = config.data
 
     def forward(variables: dict, image: jax.Array, sizes: jax.Array | None = None) -> jax.Array:
+        """Returns class scores for the pixels of a batch."""
         variables = whole_variables(trained.mesh, variables)
 
         def logits(x: jax.Array, seen: jax.Array | None) -> jax.Array:

@@ -215,6 +215,7 @@ def _semantic(trained: TrainedModel, size: tuple[int, int] | None) -> Callable[[
     height, width = image_size(data)
 
     def answer(image: jax.Array) -> Outputs:
+        """Returns a class per pixel of each image."""
         own = image.shape[1:3]
         # Images are resized as uint8 in training, so that the resized pixels are whole numbers here too.
         x = jnp.rint(_resize(image.astype(jnp.float32), (height, width), (height, width)))
@@ -237,6 +238,7 @@ def _instances(trained: TrainedModel, size: tuple[int, int] | None) -> Callable[
         canvas = rounded_up(resized_size(size, data.min_size, data.max_size))
 
     def answer(image: jax.Array) -> Outputs:
+        """Returns the objects of each image."""
         sizes = _detector_sizes(image.shape[1:3], data.min_size, data.max_size, image.shape[0])
         x = normalize(image.astype(jnp.float32), data.mean, data.std, data.scale)
         x = _resize(x, canvas, (sizes[0, 0], sizes[0, 1]))

@@ -168,6 +168,7 @@ def forget_whole(function: Callable[..., Any]) -> Callable[..., Any]:
     """
 
     def without_whole(params: Any, *arguments: Any) -> Any:
+        """Calls the function so that whole parameters are gathered again in the backward pass."""
         shapes = {leaf.shape for leaf in jax.tree.leaves(params)}
 
         def keeps(primitive: Any, *operands: Any, **_: Any) -> bool:

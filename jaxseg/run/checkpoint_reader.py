@@ -145,6 +145,7 @@ def read_newest(workdir: pathlib.Path) -> dict[str, Any]:
     teach_orbax_s3(workdir)
 
     def read(step: int) -> tuple[dict[str, Any] | None, str]:
+        """Returns the checkpoint of a step, or None and why it cannot be read."""
         directory = absolute(workdir / FOLDER / str(step) / "default")
         try:
             with ocp.StandardCheckpointer() as checkpointer:

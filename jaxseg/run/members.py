@@ -91,6 +91,7 @@ def compile_members(experiment: Experiment, seeds: Sequence[int]) -> MemberSteps
         return states.create(unflatten_dict(variables | given), optimizer, bool(config.optimizer.ema))
 
     def step(seed: jax.Array, state: TrainState, batch: Any) -> tuple[TrainState, dict]:
+        """Takes a training step of one member."""
         return train_step(
             state,
             batch,

@@ -13,7 +13,7 @@ import jaxseg
 # Imports PyTorch, which takes seconds.
 SLOW_TO_IMPORT = ("jaxseg.benchmarks.against_torch",)
 # Their examples compile for seconds.
-DETECTOR_PARTS = ("rpn", "roi_heads", "postprocessing", "training")
+DETECTOR_PARTS = ("rpn", "roi_heads", "postprocessing", "targets")
 # Parts of other operations, which nobody calls alone.
 INTERNAL = ("bins", "convolution", "convolution_gradients", "winograd", "coco_evaluation")
 

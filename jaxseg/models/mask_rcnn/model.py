@@ -15,14 +15,19 @@ import jax.numpy as jnp
 from flax.typing import Dtype
 
 from jaxseg.models.backbones.resnet import LAYERS, ResNet
-from jaxseg.models.mask_rcnn import postprocessing, roi_heads, rpn
-from jaxseg.models.mask_rcnn import training as targets
+from jaxseg.models.mask_rcnn import postprocessing, roi_heads, rpn, targets
 from jaxseg.models.mask_rcnn.detections import Instances
 from jaxseg.models.mask_rcnn.fpn import FPN
 from jaxseg.models.mask_rcnn.postprocessing import DetectionConfig
 from jaxseg.models.mask_rcnn.roi_heads import BOX_BINS, MASK_BINS, BoxHead, MaskHead
 from jaxseg.models.mask_rcnn.rpn import ProposalConfig, Proposals, RPNHead
-from jaxseg.models.mask_rcnn.training import GroundTruth, SamplingConfig, TrainingOutputs
+from jaxseg.models.mask_rcnn.training import (
+    BOX_SAMPLING,
+    RPN_SAMPLING,
+    GroundTruth,
+    SamplingConfig,
+    TrainingOutputs,
+)
 from jaxseg.models.norms import norm_layer
 from jaxseg.ops.sampling import Samples
 
@@ -97,8 +102,8 @@ class MaskRCNN(nn.Module):
     anchor_ratios: Sequence[float] = (0.5, 1.0, 2.0)
     proposal: ProposalConfig = rpn.TEST_PROPOSALS
     training_proposal: ProposalConfig = rpn.TRAINING_PROPOSALS
-    rpn_sampling: SamplingConfig = targets.RPN_SAMPLING
-    box_sampling: SamplingConfig = targets.BOX_SAMPLING
+    rpn_sampling: SamplingConfig = RPN_SAMPLING
+    box_sampling: SamplingConfig = BOX_SAMPLING
     detection: DetectionConfig = DetectionConfig()
     roi_align: str = "gather"
     mask_padding: bool = False

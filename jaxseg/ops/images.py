@@ -1,4 +1,4 @@
-"""Images and label maps on the device: normalization and counts."""
+"""Images and label maps on the device: normalization, rounding and counts."""
 
 import jax
 import jax.numpy as jnp
@@ -28,6 +28,16 @@ def normalize(
     offset = -jnp.asarray(mean, jnp.float32) / jnp.asarray(std, jnp.float32)
     shape = (1,) * (image.ndim - 1) + (-1,)
     return (image.astype(jnp.float32) * factor.reshape(shape) + offset.reshape(shape)).astype(dtype)
+
+
+def to_uint8(values: jax.Array) -> jax.Array:
+    """Rounds gray levels to whole numbers from 0 to 255. Halves are rounded to even numbers.
+
+    Example:
+      >>> to_uint8(jnp.array([-3.0, 0.5, 1.5, 300.0])).tolist()
+      [0, 0, 2, 255]
+    """
+    return jnp.clip(jnp.rint(values), 0, 255).astype(jnp.uint8)
 
 
 def confusion_matrices(label: jax.Array, prediction: jax.Array, classes: int) -> jax.Array:

@@ -14,7 +14,8 @@ from jaxseg.data.augment.noise import random_bits, standard_normal
 from jaxseg.data.semantic.planned_batches import stack_planned
 from jaxseg.data.semantic.transforms import crop_size, mean_color
 from jaxseg.ops import augmentation
-from jaxseg.ops.augmentation import augment_batch, sample_by_gathers, sample_by_products
+from jaxseg.ops.augmentation import augment_batch
+from jaxseg.ops.grid_sampling import sample_by_products
 from jaxseg.types import Example
 
 COUNT = 24
@@ -128,14 +129,3 @@ def test_all_together_are_equal_within_one_gray_level_but_for_one_pixel_in_ten_t
     difference = on_both(fields)
     assert difference.max() <= 3
     assert (difference > 1).mean() < 1e-4
-
-
-@pytest.mark.parametrize("sample", [sample_by_gathers, sample_by_products])
-@pytest.mark.parametrize(("padded", "last"), [(True, 255), (False, 5)])
-def test_labels_between_two_pixels_round_to_even_as_in_opencv(sample, padded, last):
-    label, rows = np.arange(6, dtype=np.uint8)[None], np.zeros(1, np.float32)
-    columns = np.array([0.5, 1.5, 2.5, -0.5, 5.5], np.float32)
-    _, found = jax.jit(partial(sample, fill=(0.0, 0.0, 0.0)))(
-        label[..., None].repeat(3, 2), label, rows, columns, padded
-    )
-    np.testing.assert_array_equal(found, [[0, 2, 2, 0, last]])

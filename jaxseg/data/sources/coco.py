@@ -5,7 +5,8 @@ import ml_collections
 from jaxseg.data.coco.annotations import AnnotationFile, read_annotations
 from jaxseg.data.coco.files import ORIGIN, annotation_files, image_folders
 from jaxseg.data.images import read_options
-from jaxseg.data.instances.annotated import AnnotatedImage, classes_of, open_annotated
+from jaxseg.data.instances.annotated import classes_of, open_annotated
+from jaxseg.data.instances.annotated_records import AnnotatedImage
 from jaxseg.data.instances.locating import ImageEntry, check_sizes, locate
 from jaxseg.data.instances.splits import choose, find_part, names_of
 from jaxseg.data.report import Notices

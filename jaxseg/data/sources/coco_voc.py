@@ -11,7 +11,7 @@ import numpy as np
 
 from jaxseg.data.coco import rle
 from jaxseg.data.coco.classes import CLASS_NAMES
-from jaxseg.data.instances.annotated import AnnotatedRecords
+from jaxseg.data.instances.annotated_records import AnnotatedRecords
 from jaxseg.data.sources import coco
 from jaxseg.data.sources.voc import VOC
 from jaxseg.types import IGNORE, Record, Source

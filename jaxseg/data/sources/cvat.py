@@ -12,7 +12,8 @@ from jaxseg.data.coco import rle
 from jaxseg.data.coco.annotations import normal_name
 from jaxseg.data.coco.reading import Annotation, AnnotationReader
 from jaxseg.data.images import read_options
-from jaxseg.data.instances.annotated import AnnotatedImage, classes_of, open_annotated
+from jaxseg.data.instances.annotated import classes_of, open_annotated
+from jaxseg.data.instances.annotated_records import AnnotatedImage
 from jaxseg.data.instances.locating import ImageEntry, check_sizes, locate
 from jaxseg.data.instances.splits import ALL, choose, find_part, names_of
 from jaxseg.data.report import Notices

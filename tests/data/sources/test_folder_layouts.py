@@ -8,7 +8,7 @@ from PIL import Image
 from tiny_datasets import draw, save, voc_palette
 
 from jaxseg.data.images import DEFAULTS, read_header
-from jaxseg.data.instances.annotated import AnnotatedImage, AnnotatedRecords
+from jaxseg.data.instances.annotated_records import AnnotatedImage, AnnotatedRecords
 from jaxseg.data.semantic.batches import eval_batches
 from jaxseg.data.sources import open_source
 from jaxseg.inference.images import to_image

@@ -55,7 +55,7 @@ def main(arguments: list[str]) -> int:
     process.prepare()
 
     from jaxseg.commands import prediction
-    from jaxseg.inference.formats import Outputs
+    from jaxseg.inference.result_writer import Outputs
 
     if options.model:
         make = partial(prediction.of_export, options.model)

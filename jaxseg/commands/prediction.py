@@ -84,7 +84,7 @@ def predict_videos(
     Raises:
       ValueError: files are asked for that are written for images only, or a video cannot be read.
     """
-    from jaxseg.inference.formats import DEFAULT_OUTPUTS
+    from jaxseg.inference.result_writer import DEFAULT_OUTPUTS
     from jaxseg.inference.video import predict_video
 
     outputs = options.pop("outputs", DEFAULT_OUTPUTS)

@@ -7,11 +7,11 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from jaxseg.inference.files import printable
-from jaxseg.inference.formats import DEFAULT_OUTPUTS, Outputs, Writer, check_outputs
 from jaxseg.inference.image_files import PREDICTIONS, list_images
 from jaxseg.inference.json_files import JsonList
 from jaxseg.inference.pipeline import Outcome, run_pipeline
 from jaxseg.inference.predictor import Predictor
+from jaxseg.inference.result_writer import DEFAULT_OUTPUTS, Outputs, Writer, check_outputs
 from jaxseg.inference.results import Result
 
 

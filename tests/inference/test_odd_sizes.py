@@ -13,8 +13,8 @@ from test_tiles import Brightness, trained_model
 
 from jaxseg.inference import Predictor
 from jaxseg.inference.engine import TrainedModel
-from jaxseg.inference.formats import Outputs
 from jaxseg.inference.predict_files import predict_files
+from jaxseg.inference.result_writer import Outputs
 from jaxseg.models.mask_rcnn.detections import Instances
 from jaxseg.models.mask_rcnn.postprocessing import DetectionConfig
 

@@ -9,7 +9,7 @@ from test_predict_files import Thresholder
 
 from jaxseg.commands.prediction import predict
 from jaxseg.inference import video
-from jaxseg.inference.formats import Outputs
+from jaxseg.inference.result_writer import Outputs
 from jaxseg.inference.video import open_video, predict_video, read_frames
 
 

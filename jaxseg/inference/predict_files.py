@@ -1,32 +1,17 @@
 """Files and folders of images into masks, overlays and one ``predictions.json``."""
 
+import contextlib
 import itertools
 import pathlib
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, NamedTuple
 
-from jaxseg.inference.files import printable
-from jaxseg.inference.image_files import PREDICTIONS, list_images
-from jaxseg.inference.json_files import JsonList
+from jaxseg.inference.image_files import list_images
 from jaxseg.inference.pipeline import Outcome, run_pipeline
 from jaxseg.inference.predictor import Predictor
-from jaxseg.inference.result_writer import DEFAULT_OUTPUTS, Outputs, Writer, check_outputs
-from jaxseg.inference.results import Result
-
-
-class Job(NamedTuple):
-    """One image of a run.
-
-    Attributes:
-      number: its ``image_id``, from 1.
-      path: the file.
-      name: the first part of the names of its outputs.
-    """
-
-    number: int
-    path: pathlib.Path
-    name: str
+from jaxseg.inference.result_folder import Job, ResultFolder
+from jaxseg.inference.result_writer import DEFAULT_OUTPUTS, Outputs, check_outputs
 
 
 class Summary(NamedTuple):
@@ -78,36 +63,15 @@ def predict_files(
     model = predictor()
     wanted = {"confidence": outputs.confidence, "probabilities": bool(outputs.probabilities)}
     engine = model.engine(**options, **wanted)
-    output.mkdir(parents=True, exist_ok=True)
-    predictions = JsonList(output / PREDICTIONS)
-    writer = Writer(output, outputs, model.class_names, model.trained.category_ids)
-    begin(len(listing.paths), listing.note)
-    names = output_names(listing.paths)
-    jobs = [Job(number, *pair) for number, pair in enumerate(zip(listing.paths, names, strict=True), start=1)]
-
+    jobs = make_jobs(listing.paths)
+    results = ResultFolder(output, outputs, model)
+    begin(len(jobs), listing.note)
     read = partial(_read_unless_stopped, model, stopped)
-    write = partial(_write_result, writer, output)
-    failed: list[str] = []
-    done = 0
-    try:
-        for outcome in run_pipeline(engine, jobs, read, options.get("batch", 1), write):
-            if isinstance(outcome.error, Stopped):
-                continue
-            if isinstance(outcome.error, WriteError):
-                raise outcome.error.reason
-            if outcome.error is not None:
-                failed.append(describe_error(outcome.item.path, outcome.error))
-                outcome = outcome._replace(value=failed[-1])
-            else:
-                entries, summary = outcome.value
-                predictions.add(entries)
-                done += 1
-                outcome = outcome._replace(value=summary)
-            say(outcome)
-    finally:
-        predictions.write()
-        writer.close()
-    return Summary(len(jobs), done, failed, stopped())
+    with contextlib.closing(results):
+        for outcome in run_pipeline(engine, jobs, read, options.get("batch", 1), results.write):
+            if not isinstance(outcome.error, Stopped):
+                say(results.record(outcome))
+    return Summary(len(jobs), results.done, results.failed, stopped())
 
 
 def _read_unless_stopped(model: Predictor, stopped: Callable[[], bool], job: Job) -> tuple[Any, str | None]:
@@ -121,41 +85,17 @@ def _read_unless_stopped(model: Predictor, stopped: Callable[[], bool], job: Job
     return model.read(job.path)
 
 
-def _write_result(writer: Writer, output: pathlib.Path, job: Job, result: Result) -> tuple[list[dict], str]:
-    """Writes the files of a result; returns its entries in ``predictions.json`` and its summary.
-
-    Raises:
-      WriteError: a file cannot be written.
-    """
-    try:
-        files = writer.write(result, job.name, job.number)
-    except OSError as error:
-        raise WriteError(error) from error
-    named = {f"{kind}_file": str(path.relative_to(output)) for kind, path in files.items()}
-    first = {"image_id": job.number, "file_name": str(job.path)}
-    return [{**first, **entry, **named} for entry in result.entries()], result.summary
-
-
 class Stopped(Exception):
     """The reason why an image is not read: the run was asked to stop."""
 
 
-class WriteError(Exception):
-    """An output that could not be written, which ends the run, unlike an image that could not be read."""
+def make_jobs(paths: list[pathlib.Path]) -> list[Job]:
+    """Returns a numbered job per image, with a name for its outputs.
 
-    def __init__(self, reason: OSError):
-        super().__init__(str(reason))
-        self.reason = reason
-
-
-def describe_error(path: pathlib.Path, error: Exception) -> str:
-    """Returns what went wrong with a file in one line that names the file."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    name = printable(path)
-    if name in text:
-        return text
-    kind = "" if isinstance(error, ValueError | OSError) else f"{type(error).__name__}: "
-    return f"{name} cannot be segmented: {kind}{text}"
+    >>> [(job.number, job.name) for job in make_jobs([pathlib.Path("a/cat.jpg"), pathlib.Path("b/cat.jpg")])]
+    [(1, 'cat'), (2, 'cat_2')]
+    """
+    return [Job(number, *pair) for number, pair in enumerate(zip(paths, output_names(paths), strict=True), start=1)]
 
 
 def output_names(paths: list[pathlib.Path]) -> list[str]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from jaxseg.inference import Predictor
     from jaxseg.inference.stablehlo import Export
 
-# Largest differences between a run and its export that are accepted, see inference.stablehlo.compare_results.
+# Largest differences between a run and its export that are accepted, see inference.export_comparison.
 LIMITS = {"pixels": 0.01, "missing": 0.02, "score": 0.02}
 
 
@@ -95,8 +95,8 @@ def write_checked(
     Raises:
       ValueError: their answers differ by more than ``LIMITS``.
     """
+    from jaxseg.inference.export_comparison import compare_results
     from jaxseg.inference.exported import ExportedPredictor
-    from jaxseg.inference.stablehlo import compare_results
     from jaxseg.inference.trial_images import trial_images
 
     exported = ExportedPredictor(export)

@@ -10,9 +10,10 @@ from jax.extend.core import jaxpr_as_fun
 
 from jaxseg.data.semantic.transforms import image_size
 from jaxseg.inference.engine import TrainedModel
+from jaxseg.inference.export_function import make_function
 from jaxseg.inference.onnx_adapters import compact_constants, faster_check, narrow_constants, replace_bool_where
 from jaxseg.inference.onnx_files import INPUT, OnnxProgram, check_libraries
-from jaxseg.inference.stablehlo import Export, describe_export, make_function
+from jaxseg.inference.stablehlo import Export, describe_export
 
 LARGEST = 2**31 - 2**20  # bytes of an ONNX file; the format is limited to 2 GiB
 

@@ -171,8 +171,8 @@ def test_a_semantic_model_answers_as_its_run(trained, tmp_path, capsys):
 @pytest.mark.slow
 def test_a_detector_answers_as_its_run(tmp_path, capsys):
     pytest.importorskip("jax2onnx")
+    from jaxseg.inference.export_function import make_function
     from jaxseg.inference.onnx_export import export_onnx
-    from jaxseg.inference.stablehlo import make_function
 
     trained = tiny_exported()
     image = np.random.default_rng(0).integers(0, 256, (1, 160, 160, 3), np.uint8)

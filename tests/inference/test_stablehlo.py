@@ -107,14 +107,6 @@ def test_jax_and_numpy_run_a_file_on_batches_of_any_size(exported, photo):
     np.testing.assert_array_equal(one[0], load_export(exported).predict(photo[:33, :20]).mask)
 
 
-def test_images_are_resized_as_in_training_within_one_gray_level(photo):
-    resized = np.asarray(export._resize(photo[None].astype(np.float32), (32, 32), (32, 32)))[0]
-    expected = cv2.resize(photo, (32, 32), interpolation=cv2.INTER_LINEAR)
-    np.testing.assert_allclose(np.rint(resized), expected, atol=1)
-    double = np.asarray(export._resize(np.array([0.0, 4.0])[None, :, None, None], (4, 1), (4, 1)))
-    np.testing.assert_allclose(double.ravel(), [0, 1, 3, 4])  # half-pixel centers
-
-
 def test_files_that_are_no_exports_are_named(tmp_path):
     path = tmp_path / "model.jaxseg"
     with pytest.raises(ValueError, match="does not exist"):
@@ -129,17 +121,6 @@ def test_an_exported_model_refuses_options_of_runs(exported):
         load_export(exported).predict(np.zeros((32, 32, 3), np.uint8), flips=True)
 
 
-@pytest.mark.parametrize(
-    ("size", "expected"), [((600, 800), (800, 1066)), ((300, 900), (444, 1333)), ((1000, 1000), (800, 800))]
-)
-def test_detectors_resize_in_whole_numbers_as_in_training(size, expected):
-    from jaxseg.data.resize import resized_size
-
-    sizes = np.asarray(export._detector_sizes(size, 800, 1333, 2))
-    assert sizes.tolist() == [list(expected)] * 2
-    assert resized_size(size, 800, 1333) == expected
-
-
 @pytest.mark.slow
 def test_a_detectors_file_finds_what_the_run_finds_and_has_its_scores(photo, tmp_path, capsys):
     trained = tiny_exported()
@@ -150,23 +131,3 @@ def test_a_detectors_file_finds_what_the_run_finds_and_has_its_scores(photo, tmp
     np.testing.assert_allclose(np.sort(found.scores), np.sort(expected.scores), atol=2e-3)
     assert len(found.boxes) == len(expected.boxes) > 0
     check_scores(trained, path, capsys)
-
-
-def test_box_iou_of_halves_is_a_third():
-    assert export.box_iou(np.array([0, 0, 2, 2]), np.array([1, 0, 3, 2])) == pytest.approx(1 / 3)
-
-
-def test_detections_are_compared_even_where_the_model_is_sure_of_nothing():
-    from jaxseg.inference.instance_result import InstanceResult
-
-    def result(score):
-        arrays = (
-            np.array([[0, 0, 4, 4]], np.float32),
-            np.array([score], np.float32),
-            np.array([1]),
-            np.ones((1, 28, 28)),
-        )
-        return InstanceResult(np.zeros((8, 8, 3), np.uint8), *arrays, ("background", "cat"))
-
-    found = export.compare_results([result(0.25)], [result(0.125)])
-    assert found == {"missing": 0, "score": 0.125}

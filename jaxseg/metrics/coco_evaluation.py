@@ -13,8 +13,9 @@ import numpy as np
 from jaxseg.data.coco.format import categories, ground_truth
 from jaxseg.data.naming import named_errors
 from jaxseg.data.workers import begin_work
-from jaxseg.metrics.average_precision import KINDS, Matches, curves_by_kind, match, mean_curve, summarize
+from jaxseg.metrics.average_precision import curves_by_kind, mean_curve, summarize
 from jaxseg.metrics.calibration import calibration, sum_cases
+from jaxseg.metrics.coco_matching import KINDS, Matches, match
 from jaxseg.metrics.details import Curve, Details, ImageScore
 from jaxseg.metrics.detection_errors import RIGHT, error_costs
 from jaxseg.metrics.detections import to_coco_results

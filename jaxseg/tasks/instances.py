@@ -14,7 +14,7 @@ from jaxseg.losses import mask_rcnn as losses
 from jaxseg.losses.mask_rcnn import Mean
 from jaxseg.metrics import average_precision
 from jaxseg.metrics import coco_evaluation as metrics
-from jaxseg.metrics.average_precision import Matches
+from jaxseg.metrics.coco_matching import Matches
 from jaxseg.metrics.details import Details
 from jaxseg.models.backbones.resnet import frozen_modules
 from jaxseg.models.mask_rcnn.detections import in_original_pixels

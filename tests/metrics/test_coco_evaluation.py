@@ -21,7 +21,8 @@ from jaxseg.data.coco import rle
 from jaxseg.data.coco.format import ground_truth
 from jaxseg.data.sources import open_source
 from jaxseg.metrics import coco_evaluation as metrics
-from jaxseg.metrics.average_precision import KINDS, NUMBERS, SCORES, match, summarize
+from jaxseg.metrics.average_precision import NUMBERS, SCORES, summarize
+from jaxseg.metrics.coco_matching import KINDS, match
 from jaxseg.metrics.detections import paste_mask, to_coco_results
 from jaxseg.models.mask_rcnn.detections import Instances
 from jaxseg.ops import masks as mask_ops

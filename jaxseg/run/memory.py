@@ -9,6 +9,8 @@ import jax
 
 GB = 1e9
 MOST_TRIALS = 6  # Compilations that the search for the largest batch may take, after the first.
+FLAT_GROWTH = 8  # Factor from what fits to the next trial of that search, where memory does not grow with the images.
+MOST_GROWTH = 64  # Largest factor from what fits to the next trial.
 REMEDIES = (
     "Lower train.batch_size, or set train.accumulate=auto, which computes the same batch in parts; or set remat=True "
     "or precision=bfloat16, or raise mesh.fsdp"
@@ -64,8 +66,9 @@ def largest_that_fits(
 ) -> int:
     """Searches the largest number of images that fits, by compiling; 0 where not even one does.
 
-    Memory grows nearly in proportion to the images. So the next trial is where a straight line through two known
-    numbers reaches the limit. Where lines are wrong or halve the range too slowly, the middle is tried.
+    Each trial lies between the largest number that fits and the smallest that fails. Memory grows nearly in proportion
+    to the images, so the trial is where a straight line through two known numbers reaches the limit. A line can be
+    wrong: if two trials leave more than half of the range, the middle is next.
 
     Args:
       needed: compiles for a number of images and returns bytes; infinity where the compiler refuses them.
@@ -80,39 +83,32 @@ def largest_that_fits(
       >>> tried
       [90, 91]
     """
-    known, widths, step, tried = dict(known or {}), [math.inf] * 3, 1, 0
+    known = known or {}
+    sizes = dict(known)
+    ranges = [math.inf, math.inf]  # The distance from what fits to what fails, before each trial.
     while True:
-        fits = max((images for images, size in known.items() if size <= limit), default=0)
-        fails = min((images for images, size in known.items() if size > limit), default=math.inf)
-        if fails - fits <= 1 or tried > trials:
+        fits = max((images for images, size in sizes.items() if size <= limit), default=0)
+        fails = min((images for images, size in sizes.items() if size > limit), default=math.inf)
+        if fails - fits <= 1 or len(sizes) - len(known) > trials:
             return fits
-        trial = _next_trial(known, limit, fits, fails)
-        wrong = trial >= fails
-        if trial <= fits:  # The line says that no more fit. One more tells whether it is right.
-            trial, wrong, step = fits + step, step > 1, 2 * step
-            if wrong:
-                longest = {count: known[count] for count in (min(known), fits)}
-                trial = max(trial, _next_trial(longest, limit, fits, fails))
-        if fails < math.inf and (wrong or fails - fits > widths[-3] / 2):
-            trial = (fits + int(fails)) // 2
-        widths.append(fails - fits)
-        known[trial] = needed(trial)
-        step = step if known[trial] <= limit else 1
-        tried += 1
+        if fits not in sizes:
+            guess = 1.0
+        elif fails == math.inf:
+            line = _crossing(sizes, min(sizes), fits, limit)
+            guess = FLAT_GROWTH * fits if line == math.inf else min(line, MOST_GROWTH * fits)
+        elif sizes[int(fails)] == math.inf or fails - fits > ranges[-2] / 2:
+            guess = (fits + fails) / 2
+        else:
+            guess = _crossing(sizes, fits, int(fails), limit)
+        trial = int(min(max(guess, fits + 1), fails - 1))
+        sizes[trial] = needed(trial)
+        ranges.append(fails - fits)
 
 
-def _next_trial(known: Mapping[int, float], limit: float, fits: int, fails: float) -> int:
-    """Returns the number of images at which a line through the two known numbers next to the limit reaches it."""
-    points = [images for images, size in known.items() if size < math.inf]
-    points = sorted(points, key=lambda images: (abs(known[images] - limit), -images))
-    if fits and fails in points:
-        points = [fits, int(fails)]
-    if len(points) < 2:
-        return 2 * fits or 1
-    low, high = sorted(points[:2])
-    slope = (known[high] - known[low]) / (high - low)
-    guess = low + (limit - known[low]) / slope if slope > 0 else fits
-    return int(min(guess, fails, 64 * fits if fits and fails == math.inf else math.inf))
+def _crossing(sizes: Mapping[int, float], low: int, high: int, limit: float) -> float:
+    """Returns the number of images at which a line through two known ones reaches the limit; infinity if it is flat."""
+    rise = sizes[high] - sizes[low]
+    return low + (limit - sizes[low]) * (high - low) / rise if rise > 0 else math.inf
 
 
 def memory_limit(given: float) -> float | None:

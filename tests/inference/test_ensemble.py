@@ -1,0 +1,44 @@
+"""Several runs as one model: what is changed for a prediction is changed in each of them."""
+
+import json
+import shutil
+
+import pytest
+
+from jaxseg.commands import prediction
+from jaxseg.inference import predictor
+from jaxseg.inference.ensemble import join_models
+
+
+@pytest.fixture(scope="module")
+def runs(trained, tmp_path_factory):
+    """The folder of two runs that were trained together; they are equal but for the seeds in their configs."""
+    folder = tmp_path_factory.mktemp("runs")
+    for seed in range(2):
+        shutil.copytree(trained[0], folder / f"seed_{seed}")
+        path = folder / f"seed_{seed}" / "config.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"seed": seed}))
+    (folder / "ensemble.json").write_text(json.dumps({"members": ["seed_0", "seed_1"]}))
+    return folder
+
+
+def test_changed_fields_are_changed_in_each_member_of_an_ensemble(runs, monkeypatch):
+    members = []
+
+    def note_members(models):
+        members.extend(models)
+        return join_models(models)
+
+    monkeypatch.setattr(predictor, "join_models", note_members)
+    # Commands that predict, export and serve a run load it by this function.
+    joined = prediction.of_run(runs, "latest", [("data.mean", "0.9,0.5,0.1"), ("model.norm_momentum", "0.5")]).trained
+    assert [member.config.seed for member in members] == [0, 1]
+    assert [config.data.mean for config in (joined.config, *(member.config for member in members))] == [
+        (0.9, 0.5, 0.1)
+    ] * 3
+    assert [model.norm_momentum for model in (joined.model.member, *(member.model for member in members))] == [0.5] * 3
+
+
+def test_a_change_that_does_not_fit_the_parameters_of_an_ensemble_is_named(runs):
+    with pytest.raises(ValueError, match=r"the shape of the parameter .* in the changed model and .* in the run"):
+        prediction.of_run(runs, "latest", [("model.features", "2")])

@@ -22,7 +22,6 @@ import numpy as np
 from jaxseg.data.decoding import (
     END_OF_JPEG,
     END_OF_PNG,
-    MAX_PIXELS,
     ReadOptions,
     bit_depth,
     check_size,
@@ -55,16 +54,12 @@ class Header(NamedTuple):
 
 
 def read_options(data_config: ml_collections.ConfigDict) -> ReadOptions:
-    """Reads and checks the options in ``config.data``; configs of older runs have none and get the defaults.
+    """Reads and checks the options in ``config.data``.
 
     Raises:
       ValueError: an option is out of range.
     """
-    options = ReadOptions(
-        _value_range(data_config.get("value_range", "auto")),
-        data_config.get("page", 0),
-        data_config.get("max_pixels", MAX_PIXELS),
-    )
+    options = ReadOptions(_value_range(data_config.value_range), data_config.page, data_config.max_pixels)
     for field, least in (("page", 0), ("max_pixels", 1)):
         if getattr(options, field) < least:
             raise ValueError(f"config.data.{field} is {getattr(options, field)}; expected {least} or more")

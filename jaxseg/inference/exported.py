@@ -15,6 +15,7 @@ from jaxseg.inference.predictor import Predictor
 from jaxseg.inference.results import Result
 from jaxseg.inference.semantic_result import SemanticResult
 from jaxseg.inference.stablehlo import Export, read_export
+from jaxseg.run.upgrade import upgrade
 from jaxseg.run.workdir import as_tuples
 
 
@@ -35,7 +36,7 @@ class ExportedPredictor(Predictor):
         content = export.description
         size = content.get("size")
         self.size: tuple[int, int] | None = None if size is None else (size[0], size[1])
-        config = ml_collections.ConfigDict(as_tuples(content["config"]))
+        config = ml_collections.ConfigDict(upgrade(as_tuples(content["config"])))
         palette = np.array(content["palette"], np.uint8)
         ids = tuple(content["category_ids"])
         super().__init__(TrainedModel(config, None, {}, tuple(content["class_names"]), palette, ids))

@@ -57,7 +57,7 @@ def make_engine(trained: TrainedModel, options: Options) -> Engine:
     kept = options.confidence, options.probabilities
 
     def prepare(image: np.ndarray) -> Prepared:
-        inputs = see_whole(data, image) if data.get("resize", "stretch") == "stretch" else see_padded(data, image)
+        inputs = see_whole(data, image) if data.resize == "stretch" else see_padded(data, image)
         return Prepared(image, inputs, inputs[0].shape)
 
     def compute(prepared: Sequence[Prepared]) -> list[Any]:

@@ -57,7 +57,7 @@ def inspect_config(config: ml_collections.ConfigDict, folder: pathlib.Path) -> I
     problems = {where: notices for where, notices in problems.items() if notices}
     folder.mkdir(parents=True, exist_ok=True)
     annotated = draw_annotated(sources[kinds[0]], folder)
-    title = f"{config.data.name}: {config.data.get('source_dir') or 'generated'}"
+    title = f"{config.data.name}: {config.data.source_dir or 'generated'}"
     page = folder / "index.html"
     page.write_text(make_page(title, splits, problems, annotated, draw_augmented(config, sources)), encoding="utf-8")
     content = {kind: dict(to_json(one)) for kind, one in found.items()}

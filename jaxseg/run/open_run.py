@@ -112,7 +112,7 @@ def prepare(config: ml_collections.ConfigDict, folder: pathlib.Path, like: Exper
     Raises:
       ValueError: the config contradicts itself, the data, the devices, the workdir or the initial weights.
     """
-    check_trackers(config.get("trackers", ("tensorboard",)))
+    check_trackers(config.trackers)
     with main_process_first():
         source = open_source(config.data, config.data.train)
         scored = {
@@ -175,7 +175,7 @@ def start_run(
             config.train.batch_size,
             speaks=is_main_process(),
             console=console,
-            trackers=config.get("trackers", ("tensorboard",)),
+            trackers=config.trackers,
             config=flatten(config.to_dict()),
             shares=watch.clock.shares,
         )

@@ -90,7 +90,7 @@ def check_native(model: nn.Module, config: Any) -> None:
       ValueError: it cannot.
     """
     native, original = not read_sizing(config.data).stretches, scores_original(config.data)
-    field = f"resize is {config.data.get('resize')!r}" if native else "score_at is 'original'"
+    field = f"resize is {config.data.resize!r}" if native else "score_at is 'original'"
     if native and config.mesh.spatial != 1:
         raise ValueError(f"mesh.spatial is {config.mesh.spatial}; expected 1, since data.{field}.")
     if not (native or original) or not isinstance(model, UNet):

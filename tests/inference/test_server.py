@@ -11,13 +11,13 @@ import types
 import warnings
 
 import cv2
-import ml_collections
 import numpy as np
 import pytest
 from PIL import Image
 from served import serve_in_thread
 
 from jaxseg.commands import run, serve
+from jaxseg.config import defaults
 from jaxseg.inference.engine import Engine, Options, Prepared
 from jaxseg.inference.instance_result import InstanceResult
 from jaxseg.inference.semantic_result import SemanticResult
@@ -41,7 +41,8 @@ class BrightPredictor:
     task, class_names = "semantic", NAMES
 
     def __init__(self):
-        config = ml_collections.ConfigDict({"data": {}, "model": {"name": "bright"}})
+        config = defaults.semantic()
+        config.model.name = "bright"
         self.trained = types.SimpleNamespace(config=config)
         self.gate, self.batches, self.options = threading.Event(), [], []
         self.gate.set()

@@ -4,12 +4,17 @@ import json
 import shutil
 
 import jax
+import ml_collections
 import numpy as np
 import pytest
 from experiments import tiny_config
 
 from jaxseg.config import defaults
 from jaxseg.config.renamed import MODEL
+from jaxseg.data.augment import read_pipeline
+from jaxseg.data.decoding import ReadOptions
+from jaxseg.data.images import read_options
+from jaxseg.data.semantic.sizing import read_sizing, scores_original
 from jaxseg.evaluate import evaluate
 from jaxseg.reporting.log import read_lines
 from jaxseg.run import workdir
@@ -61,6 +66,19 @@ def test_a_config_without_any_optional_field_gets_what_its_code_did(task):
     saved = {"task": task, "model": {"name": "any"}, "train": {"batch_size": 7}, "remat": True}
     assert upgrade(saved)["train"]["batch_size"] == 7
     assert upgrade(saved)["remat"] is True
+
+
+def test_a_saved_config_without_fields_of_the_data_reads_their_defaults():
+    """Code that uses a field has no default of its own."""
+    semantic, detector = (
+        ml_collections.ConfigDict(upgrade({"task": task, "model": {"name": "any"}, "data": {"min_size": 48}})).data
+        for task in ("semantic", "instances")
+    )
+    assert read_pipeline(semantic, "semantic").options["flip"].flip is False
+    assert read_pipeline(detector, "instances").options["resize"].choices == (48,)
+    assert read_options(semantic) == read_options(detector) == ReadOptions()
+    assert read_sizing(semantic).stretches
+    assert not scores_original(semantic)
 
 
 def test_every_renamed_field_of_a_detector_goes_to_a_field_of_today():

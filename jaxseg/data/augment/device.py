@@ -69,7 +69,7 @@ def read_place(data_config: ml_collections.ConfigDict) -> str:
     Raises:
       ValueError: it is unknown.
     """
-    place = data_config.get("augment_on", "host")
+    place = data_config.augment_on
     if place not in PLACES:
         raise ValueError(f"config.data.augment_on is {place!r}; expected one of {', '.join(PLACES)}.")
     return place

@@ -6,11 +6,8 @@ import ml_collections
 
 
 def read_fields(options: Any, data_config: ml_collections.ConfigDict) -> dict[str, Any]:
-    """Returns the fields of ``config.data.augment`` that a class of options has, by name; lists are tuples.
-
-    The config of an older run may lack a field. It then has the default of the class.
-    """
-    given = {field: data_config.augment.get(field, default) for field, default in options._field_defaults.items()}
+    """Returns the fields of ``config.data.augment`` that a class of options has, by name; lists are tuples."""
+    given = {field: data_config.augment[field] for field in options._field_defaults}
     return {field: tuple(value) if isinstance(value, list | tuple) else value for field, value in given.items()}
 
 

@@ -49,7 +49,7 @@ class Scale(NamedTuple):
                 f"config.data.augment.scale is {scale}; expected (1.0, 1.0), since config.data.resize is 'stretch'. "
                 "Set config.data.augment.crop_scale, or another config.data.resize."
             )
-        rotation = data_config.augment.get("rotation", 0.0)
+        rotation = data_config.augment.rotation
         return cls(sizing, transforms.crop_size(data_config), transforms.mean_color(data_config), rotation, scale)
 
     def apply(self, rng: np.random.Generator, example: Example) -> Example:

@@ -51,7 +51,7 @@ def locate(
     Raises:
       ValueError: a file is missing, and ``config.data.missing`` is "error".
     """
-    chosen = data_config.get("missing", "error")
+    chosen = data_config.missing
     if chosen not in WAYS:
         raise ValueError(f"config.data.missing is {chosen!r}; expected one of {', '.join(WAYS)}.")
     listed: dict[Path, set[str]] = {}

@@ -64,12 +64,12 @@ class Sizing(NamedTuple):
 
 
 def read_sizing(data_config: ml_collections.ConfigDict) -> Sizing:
-    """Reads and checks ``config.data.resize``; configs of older runs have none and stretch images.
+    """Reads and checks ``config.data.resize``.
 
     Raises:
       ValueError: it is unknown, or a size is not positive.
     """
-    resize, longest = data_config.get("resize", "stretch"), data_config.get("max_size", 1333)
+    resize, longest = data_config.resize, data_config.max_size
     if resize not in RESIZES:
         raise ValueError(f"config.data.resize is {resize!r}; expected one of {', '.join(RESIZES)}.")
     size = image_size(data_config)
@@ -87,7 +87,7 @@ def scores_original(data_config: ml_collections.ConfigDict) -> bool:
     Raises:
       ValueError: ``config.data.score_at`` is unknown.
     """
-    score_at = data_config.get("score_at", "network")
+    score_at = data_config.score_at
     if score_at not in SCORED:
         raise ValueError(f"config.data.score_at is {score_at!r}; expected one of {', '.join(SCORED)}.")
     return score_at == "original" and read_sizing(data_config).resize != "none"

@@ -73,10 +73,10 @@ def open_split(data_config: ml_collections.ConfigDict, split: str) -> Source:
     chosen = _choose(folder, files, data_config, split, notices)
     checked = _checked_pairs(files, data_config)
     own = [checked[name] for name in chosen if name in checked]
-    own = leave_out_bad(own, data_config.get("bad_files", "error"), notices)
+    own = leave_out_bad(own, data_config.bad_files, notices)
     if not own:
         raise ValueError(f"{printable(folder)} has no image with a mask in the split {split!r}. {ORIGIN}")
-    tolerance = data_config.get("tolerate_size_difference", 0)
+    tolerance = data_config.tolerate_size_difference
     check_sizes(own, tolerance, notices)
     note_images(own, notices)
     every = [pair for pair in checked.values() if pair.mask_summary is not None and not pair.mask_summary.error]
@@ -107,7 +107,7 @@ def find_files(folder: Path, data_config: ml_collections.ConfigDict, notices: No
     Raises:
       ValueError: there is no known layout, or nothing matches.
     """
-    layout = find_layout(folder, data_config.get("images", ""), data_config.get("annotations", ""), notices)
+    layout = find_layout(folder, data_config.images, data_config.annotations, notices)
     if layout is None:
         inside = ", ".join(sorted(path.name for path in folder.iterdir())[:12]) or "nothing"
         raise ValueError(f"{printable(folder)} has {inside}; expected a folder of images and one of masks. {ORIGIN}")
@@ -135,7 +135,7 @@ def _choose(
     folder: Path, files: Files, data_config: ml_collections.ConfigDict, split: str, notices: Notices
 ) -> list[str]:
     """Returns the names of the images of a split that are trained on or scored, and counts the others."""
-    unlabeled = data_config.get("unlabeled", "skip")
+    unlabeled = data_config.unlabeled
     names = {
         part: [name for name in own if unlabeled == "background" or name in files.pairs]
         for part, own in files.names.items()
@@ -154,7 +154,7 @@ def _checked_pairs(files: Files, data_config: ml_collections.ConfigDict) -> dict
     """Returns all images with what was seen of them and of their masks, by name."""
     cache = Path(data_config.dir).expanduser() / "cache"
     images = {name: image for name, (image, _) in files.pairs.items()}
-    if data_config.get("unlabeled", "skip") == "background":
+    if data_config.unlabeled == "background":
         images |= files.unlabeled
     headers = scan_images(list(images.values()), read_options(data_config), cache)
     masks = dict(zip(files.pairs, scan_masks([mask for _, mask in files.pairs.values()], cache), strict=True))
@@ -171,7 +171,7 @@ def _are_instances(
     notices: Notices,
     masks: Sequence[Path],
 ) -> bool:
-    choice = data_config.get("masks", "auto")
+    choice = data_config.masks
     if choice not in CHOICES:
         raise ValueError(f"config.data.masks is {choice!r}; expected one of {', '.join(CHOICES)}")
     if choice != "auto":

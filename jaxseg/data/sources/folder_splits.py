@@ -131,7 +131,7 @@ def _listed(
     read = {part: read_names(path, known) for part, path in lists.items()}
     _check_overlap({part: own for part, (own, _) in read.items()}, lists, data_config, notices)
     own, unknown = read[wanted]
-    if unknown and data_config.get("bad_files", "error") == "skip":
+    if unknown and data_config.bad_files == "skip":
         notices.add("have no image and are left out", f"names in {lists[wanted].name}", unknown[0], count=len(unknown))
     elif unknown:
         raise ValueError(
@@ -157,7 +157,7 @@ def _check_overlap(
             both = sorted(set(names[first]) & set(names[second]))
             if not both:
                 continue
-            if not data_config.get("allow_overlap", False):
+            if not data_config.allow_overlap:
                 raise ValueError(
                     f"{both[0]}, the first of {len(both)} image(s), is in {printable(lists[first])} and in "
                     f"{printable(lists[second])}; expected every image in one split. Correct the lists, or set "

@@ -121,13 +121,6 @@ def test_fields_of_no_augmentation_are_named(data):
         read_pipeline(data, "semantic")
 
 
-def test_configs_of_older_runs_lack_fields_of_newer_augmentations(data):
-    with data.unlocked():
-        del data.augment["elastic"], data.augment["flip"], data.augment["min_sizes"]
-    assert pipeline(data).options["flip"].flip is False
-    assert pipeline(data, "instances").options["resize"].choices == (48,)
-
-
 def test_each_field_of_the_config_belongs_to_one_augmentation(data):
     fields = [field for entry in AUGMENTATIONS.values() for field in entry.options._field_defaults]
     assert len(set(fields)) == len(fields)

@@ -24,6 +24,10 @@ class Ensemble(NamedTuple):
         """Returns the stride of the coarsest feature map."""
         return self.member.coarsest_stride
 
+    def clone(self, **fields: Any) -> "Ensemble":
+        """Returns the ensemble with other values of fields of its members, as modules do."""
+        return Ensemble(self.member.clone(**fields))
+
     def apply(self, variables: dict[str, Any], image: jax.Array, **options: Any) -> dict[str, jax.Array]:
         """Returns the logarithm of the mean probabilities as logits: ``log(mean_i softmax(logits_i))``."""
 

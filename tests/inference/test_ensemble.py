@@ -1,13 +1,16 @@
-"""Several runs as one model: what is changed for a prediction is changed in each of them."""
+"""Several runs as one model: changed fields are changed in each of them, and they are exported as one."""
 
 import json
 import shutil
 
+import jax
+import jax.numpy as jnp
 import pytest
 
-from jaxseg.commands import prediction
+from jaxseg.commands import prediction, run
 from jaxseg.inference import predictor
 from jaxseg.inference.ensemble import join_models
+from jaxseg.inference.export_function import make_function
 
 
 @pytest.fixture(scope="module")
@@ -42,3 +45,15 @@ def test_changed_fields_are_changed_in_each_member_of_an_ensemble(runs, monkeypa
 def test_a_change_that_does_not_fit_the_parameters_of_an_ensemble_is_named(runs):
     with pytest.raises(ValueError, match=r"the shape of the parameter .* in the changed model and .* in the run"):
         prediction.of_run(runs, "latest", [("model.features", "2")])
+
+
+def test_an_ensemble_has_an_exported_function(runs):
+    function = make_function(predictor.load(runs).trained)
+    outputs = jax.eval_shape(function, jax.ShapeDtypeStruct((2, 40, 48, 3), jnp.uint8))
+    assert outputs["label"].shape == (2, 40, 48)
+
+
+@pytest.mark.slow
+def test_an_exported_ensemble_answers_as_its_runs_do(runs, tmp_path):
+    """The command compares them on ten images."""
+    assert run(["export", str(runs), "--output", str(tmp_path / "model.jaxseg")]) == 0

@@ -1,13 +1,11 @@
 """Runs a command: ``jaxseg COMMAND`` and ``python -m jaxseg COMMAND``."""
 
-import sys
-
-from jaxseg.commands import run
+from jaxseg.commands import start
 
 
 def main() -> None:
     """Runs the command of the command line and exits with its status."""
-    sys.exit(run(sys.argv[1:]))
+    start()
 
 
 if __name__ == "__main__":

@@ -4,9 +4,7 @@ It is the same as ``jaxseg train unet_shapes``. Worker processes for data loadin
 imports nothing heavy.
 """
 
-import sys
-
-from jaxseg.commands import run_command
+from jaxseg.commands import start
 
 if __name__ == "__main__":
-    sys.exit(run_command("train", sys.argv[1:]))
+    start("train")

@@ -36,6 +36,7 @@ To add a command, add one line to ``COMMANDS`` and one file ``jaxseg/commands/NA
 import difflib
 import importlib
 import sys
+from typing import NoReturn
 
 from jaxseg.commands import errors, process
 
@@ -53,6 +54,18 @@ COMMANDS = {
     "doctor": "Print versions, devices and memory, for bug reports.",
 }
 HELP = ("-h", "-help", "--help", "--helpfull", "help")
+
+
+def start(*before: str) -> NoReturn:
+    """Runs the command of the process's command line, and exits with its status.
+
+    Args:
+      *before: words that come before those of the command line, such as "train".
+    """
+    arguments = [*before, *sys.argv[1:]]
+    if set(HELP).isdisjoint(arguments):
+        process.restart_with_huge_pages()
+    sys.exit(run(arguments))
 
 
 def run(arguments: list[str]) -> int:

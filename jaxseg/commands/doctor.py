@@ -28,7 +28,7 @@ PACKAGES = (
     "ml-collections",
 )
 PLUGINS = ("jax-cuda12-plugin", "jax-cuda13-plugin", "libtpu")
-SETTINGS = ("JAX_", "XLA_", "CUDA_VISIBLE_DEVICES", "LIBTPU_", "TPU_")
+SETTINGS = ("JAX_", "XLA_", "CUDA_VISIBLE_DEVICES", "LIBTPU_", "TPU_", "GLIBC_TUNABLES")
 GIB = 2**30
 
 

@@ -23,6 +23,13 @@ def prepare(deterministic: bool = False) -> None:
     set_switches(deterministic)
 
 
+def restart_with_huge_pages() -> None:
+    """Restarts the process where a CPU computes faster with huge pages, see ``parallel.cpu_memory``."""
+    from jaxseg.parallel import cpu_memory
+
+    cpu_memory.restart_with_huge_pages()
+
+
 @contextlib.contextmanager
 def exits_on_ctrl_c_while_importing() -> Iterator[None]:
     """Makes Ctrl-C end the process at once while a module is imported. Later it raises KeyboardInterrupt.

@@ -18,7 +18,7 @@ def set_switches(monkeypatch):
         monkeypatch.setenv(name, os.environ.get(name, ""))
     monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
     monkeypatch.setattr(sys, "warnoptions", list(sys.warnoptions))
-    monkeypatch.setattr(switches.cpu_memory, "use_one_heap", lambda: None)
+    monkeypatch.setattr(switches.cpu_memory, "limit_heaps", lambda: None)
     logger, before = logging.getLogger("absl"), logging.getLogger("absl").level
     yield switches.set_switches
     logger.removeFilter(switches._is_not_of_orbax)

@@ -17,6 +17,8 @@ Result: on two cores, narrow as above, validation mean IoU 0.531 and pixel accur
     --config.data.augment.crop_scale=0.4,0.7. It took 64 minutes on two cores of a Xeon beside other jobs, and was still
     rising. With --tile 256, mean IoU is 0.432 too. Per class: sky 0.936, building 0.652, pole 0.067, road 0.918,
     pavement 0.687, tree 0.704, sign 0.116, fence 0.089, car 0.356, pedestrian 0.159, bicyclist 0.070.
+    The default 64 features learn faster than 16 on the same batches: crops of 128x160 pixels at 180x240, batches of 4.
+    The mean loss of steps 99 to 158 was 1.16 with 64 and 1.45 with 16. The run of 64 features ended there.
 """
 
 from jaxseg import config as defaults

@@ -5,7 +5,9 @@ Data: a folder with images/NAME.jpg and masks/NAME.png. Without lists of splits,
     format of COCO, YOLO, LabelMe, CVAT or PASCAL VOC are drawn into label maps.
 Recipe: 256x256, crops, flips and color changes; AdamW with a cosine schedule from 1e-3, 100 epochs of batches of 8.
 Run: jaxseg train unet_folder --config.data.source_dir=FOLDER
-Result: depends on the data.
+Result: depends on the data. With 300 pets of three breeds as a folder, 12 epochs of crops of 128x128, on the 60
+    validation images in their own pixels: mean IoU 0.506 and pixel accuracy 0.771 with the default 32 features, 0.484
+    and 0.763 with 16 (jax 0.10.2).
 """
 
 from jaxseg import config as defaults

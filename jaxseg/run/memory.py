@@ -68,7 +68,7 @@ def largest_that_fits(
 
     Each trial lies between the largest number that fits and the smallest that fails. Memory grows nearly in proportion
     to the images, so the trial is where a straight line through two known numbers reaches the limit. A line can be
-    wrong: if two trials leave more than half of the range, the middle is next.
+    wrong: where it leads to what fails, or three trials leave more than half of the range, the middle is next.
 
     Args:
       needed: compiles for a number of images and returns bytes; infinity where the compiler refuses them.
@@ -85,7 +85,7 @@ def largest_that_fits(
     """
     known = known or {}
     sizes = dict(known)
-    ranges = [math.inf, math.inf]  # The distance from what fits to what fails, before each trial.
+    ranges = [math.inf, math.inf, math.inf]  # The distance from what fits to what fails, before each trial.
     while True:
         fits = max((images for images, size in sizes.items() if size <= limit), default=0)
         fails = min((images for images, size in sizes.items() if size > limit), default=math.inf)
@@ -93,13 +93,15 @@ def largest_that_fits(
             return fits
         if fits not in sizes:
             guess = 1.0
-        elif fails == math.inf:
-            line = _crossing(sizes, min(sizes), fits, limit)
-            guess = FLAT_GROWTH * fits if line == math.inf else min(line, MOST_GROWTH * fits)
-        elif sizes[int(fails)] == math.inf or fails - fits > ranges[-2] / 2:
-            guess = (fits + fails) / 2
-        else:
+        elif sizes.get(fails, math.inf) < math.inf:
             guess = _crossing(sizes, fits, int(fails), limit)
+        else:  # Nothing fails yet, or nobody tells how much it needs.
+            line = _crossing(sizes, min(sizes), fits, limit)
+            guess = FLAT_GROWTH * fits if line == math.inf else line
+        if fails == math.inf:
+            guess = min(guess, MOST_GROWTH * max(fits, 1))
+        elif guess >= fails or fails - fits > ranges[-3] / 2:
+            guess = (fits + fails) / 2
         trial = int(min(max(guess, fits + 1), fails - 1))
         sizes[trial] = needed(trial)
         ranges.append(fails - fits)

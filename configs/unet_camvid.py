@@ -19,6 +19,9 @@ Result: on two cores, narrow as above, validation mean IoU 0.531 and pixel accur
     pavement 0.687, tree 0.704, sign 0.116, fence 0.089, car 0.356, pedestrian 0.159, bicyclist 0.070.
     The default 64 features learn faster than 16 on the same batches: crops of 128x160 pixels at 180x240, batches of 4.
     The mean loss of steps 99 to 158 was 1.16 with 64 and 1.45 with 16. The run of 64 features ended there.
+    At full resolution, batches of 8, bfloat16, after 460 steps (10 epochs) of a schedule of 1840: mean IoU 0.488 and
+    pixel accuracy 0.849 with 64 features, 0.385 and 0.824 with 16 (one H200, jax 0.11.2). The mean loss of steps 601
+    to 726 was 0.61 and 0.76. Both runs ended there.
 """
 
 from jaxseg import config as defaults

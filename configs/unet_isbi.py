@@ -8,8 +8,11 @@ Run: jaxseg train unet_isbi --config.data.source_dir=FOLDER
     On two cores: --config.model.features=16 --config.model.depth=3 --config.train.batch_size=2 --config.train.steps=800
 Result: on two cores, narrow as above, pixel error 0.087 (1 - pixel_accuracy) and mean IoU 0.762 (membrane 0.626, cell
     0.899) after 11 minutes 42 seconds (EPYC, jax 0.10.2, other jobs in idle time). Without class weights and average it
-    was 0.133 after 600 steps. Both were chosen on the same five slices: there are no others. No run of the default
-    64 features was made. Each of their steps takes 2.9 TFLOP, 31 times as much as a narrow one, so use a GPU.
+    was 0.133 after 600 steps. Both were chosen on the same five slices: there are no others.
+    The default 64 features of depth 4, in bfloat16, after 1500 steps of 4: pixel error 0.080 and mean IoU 0.786
+    (membrane 0.667, cell 0.905); 16 features of depth 4 in the same way: 0.082 and 0.778. One H200 with jax 0.11.2 took
+    2 minutes, beside 2 minutes of compiling, with ten trainings at once. Each step of 64 features takes 2.9 TFLOP, 31
+    times as much as a narrow one, so use a GPU.
 """
 
 from jaxseg import config as defaults

@@ -7,12 +7,18 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 
+import jax
 import numpy as np
 import pytest
 from PIL import Image
 from tiny_datasets import SIZE, save, write_camvid, write_isbi, write_pets
 from xla_flags import XLA_FLAGS
+
+from jaxseg.benchmarks.jaxseg_steps import as_predict_takes
+from jaxseg.benchmarks.random_batches import random_batch
+from jaxseg.tasks import make_task
 
 NAMES = [
     "correctness",
@@ -218,3 +224,23 @@ def test_the_cpu_agrees_with_itself(root, tmp_path, correctness):
     rows = json.loads(output.read_text())
     assert {row["case"] for row in rows} == set(others)
     assert all(row["passed"] for row in rows)
+
+
+@pytest.mark.slow
+def test_rounding_changes_the_gradients_of_a_case_far_less_than_its_limit(correctness):
+    """A change of each parameter by about one millionth stands for rounding in another order."""
+    model = {"name": "fcn_resnet", **correctness.SEMANTIC["fcn_resnet"]}
+    config = correctness.model_config("semantic", model, "float32")
+    task = make_task(config, tuple("abcd"), np.zeros((4, 3), np.uint8))
+    variables = correctness.make_comparable(jax.device_get(jax.jit(task.model.init)(jax.random.key(0))))
+    rng = np.random.default_rng(1)
+    changed = jax.tree.map(
+        lambda leaf: np.float32(leaf * (1 + 1e-6 * rng.standard_normal(leaf.shape))), variables["params"]
+    )
+    batch = random_batch(config, 4, (64, 64))
+    learn = jax.jit(partial(correctness.predict_and_learn, task))
+    expected, found = (
+        learn({**variables, "params": params}, batch, as_predict_takes(config, batch))["gradients"]
+        for params in (variables["params"], changed)
+    )
+    assert correctness.norm_difference(found, expected) < 0.1 * correctness.LIMITS["gradients"]

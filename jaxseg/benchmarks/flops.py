@@ -17,7 +17,9 @@ def count_flops(function: Callable[..., Any], *arguments: Any) -> int:
 
     A loop with an unknown number of turns counts as one turn, and the most expensive of several branches counts.
     """
-    return _of_jaxpr(jax.make_jaxpr(function)(*arguments).jaxpr)
+    # A jitted function with compiler options cannot be traced within another.
+    jitted = function if hasattr(function, "trace") else jax.jit(function)
+    return _of_jaxpr(jitted.trace(*arguments).jaxpr.jaxpr)
 
 
 def _of_jaxpr(jaxpr: Any) -> int:

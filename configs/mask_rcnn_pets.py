@@ -3,8 +3,8 @@
 Data: Oxford-IIIT Pet; a folder with images/ and annotations/. Every image has one object, with its mask from the
     trimap. Classes are the species; --config.data.instances=breed uses breeds. --config.data.heads=True adds heads
     where their box is known. It trains on the official trainval list and scores the test list once.
-Recipe: ResNet-50 with live norms, AdamW with a cosine schedule from 1e-3, 8000 steps of 16 images, scale jitter at
-    384x384, flips and color changes. Meant for one GPU.
+Recipe: ResNet-50 with live norms, AdamW with a cosine schedule, 8000 steps of 16 images, scale jitter at 384x384, flips
+    and color changes. Meant for one GPU. The learning rate is 0.016 / width: 1e-3 at width 16, 2.5e-4 at 64.
 Run: jaxseg train mask_rcnn_pets --config.data.source_dir=FOLDER
     On two cores: --config.model.depth=18 --config.model.width=16 --config.model.channels=32 --config.model.hidden=128
     --config.data.min_size=160 --config.data.max_size=160 --config.data.crop_size=160 --config.data.workers=1
@@ -12,6 +12,11 @@ Run: jaxseg train mask_rcnn_pets --config.data.source_dir=FOLDER
 Result: on two cores, narrow as above, trained on 300 images of three breeds, on their 298 test images: box AP50 0.897,
     mask AP50 0.853, box AP 0.527, mask AP 0.413 (cat 0.397, dog 0.429). It took 29 minutes next to other jobs, half of
     it compiling (EPYC, jax 0.10.2).
+    Widths in the same way: 700 steps of 4 images of 160x160 on 240 of the trainval images, scored on the other 60, as
+    box AP50, box AP, mask AP50, mask AP. The default at 2.5e-4: 0.758, 0.360, 0.594, 0.232. At 1e-3, as it was shipped
+    before: 0.652, 0.285, 0.560, 0.220. Narrow: 0.812, 0.351, 0.640, 0.283 after a tenth of the time. The mean losses
+    of the last 100 steps are 1.31, 1.39 and 1.29. So from 240 images the default learns boxes as well as the narrow
+    one, but no better, and its masks score lower. On a GPU it was not scored.
 """
 
 from jaxseg import config as defaults
@@ -53,7 +58,7 @@ def get_config():
         "detection": {"max_detections": 20},
     }
     config.optimizer.schedule = "cosine"
-    config.optimizer.learning_rate = 1e-3
+    config.optimizer.learning_rate = defaults.rate_for_width(1e-3, at=16, width=config.model.get_ref("width"))
     config.optimizer.warmup_steps = 500
     config.optimizer.weight_decay = 0.05
     config.optimizer.clip_norm = 5.0

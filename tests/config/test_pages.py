@@ -54,6 +54,13 @@ def test_the_rate_of_a_page_follows_the_width_of_its_model_until_it_is_set():
     assert config.optimizer.learning_rate == 0.01
 
 
+def test_the_rate_of_the_detector_of_pets_follows_the_width_of_its_backbone():
+    config = pages.load("mask_rcnn_pets")
+    assert config.optimizer.learning_rate == pytest.approx(2.5e-4)
+    set_text(config, "model.width", "16")
+    assert config.optimizer.learning_rate == pytest.approx(1e-3)
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [

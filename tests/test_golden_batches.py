@@ -50,11 +50,21 @@ def test_batches_are_bitwise_those_of_the_record(name, golden, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FIELDS)
-def test_losses_are_those_of_the_record(name, golden, tmp_path):
+def test_the_first_losses_and_gradients_are_those_of_the_record(name, golden, tmp_path):
     experiment, batches = experiment_and_batches(name, tmp_path)
-    state = experiment.steps.init({})
-    # A step magnifies the rounding of gradients, which depends on the forms of convolutions.
-    for batch, expected, rel in zip(batches, golden[name]["losses"], (1e-5, 1e-4), strict=False):
-        state, logs = experiment.steps.train(state, experiment.steps.place(batch))
-        for term in expected.keys() - {"gradient_norm"}:
-            assert float(logs[term]) == pytest.approx(expected[term], rel=rel), term
+    _, logs = experiment.steps.train(experiment.steps.init({}), experiment.steps.place(batches[0]))
+    for term, expected in golden[name]["losses"][0].items():
+        assert float(logs[term]) == pytest.approx(expected, rel=1e-4 if term == "gradient_norm" else 1e-5), term
+
+
+@pytest.mark.slow
+def test_the_losses_after_a_step_are_those_of_the_record(golden, tmp_path):
+    """Of a semantic model. A detector chooses proposals by what it has learned, and rounding can change the choice.
+
+    A change of its parameters by 1e-6 changed the second classification loss by 2e-2. So did another CPU.
+    """
+    experiment, batches = experiment_and_batches("unet_shapes", tmp_path)
+    state, _ = experiment.steps.train(experiment.steps.init({}), experiment.steps.place(batches[0]))
+    _, logs = experiment.steps.train(state, experiment.steps.place(batches[1]))
+    for term, expected in golden["unet_shapes"]["losses"][1].items():
+        assert float(logs[term]) == pytest.approx(expected, rel=1e-3 if term == "gradient_norm" else 1e-4), term

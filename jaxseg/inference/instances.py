@@ -22,7 +22,7 @@ from jaxseg.inference.engine import (
 from jaxseg.inference.instance_result import InstanceResult
 from jaxseg.inference.merging import Found, merge_found, mirror
 from jaxseg.models.mask_rcnn.detections import Instances
-from jaxseg.parallel.cpu_compiler import forward_options
+from jaxseg.parallel.cpu_compiler import prediction_options
 from jaxseg.reporting import pictures
 from jaxseg.types import Record, Source
 
@@ -84,7 +84,7 @@ def compile_detector(trained: TrainedModel) -> Callable[..., Instances]:
         with matmul_precision(trained.config):
             return trained.model.apply(whole_variables(trained.mesh, variables), *inputs)
 
-    return jax.jit(predict, compiler_options=forward_options(trained.mesh))
+    return jax.jit(predict, compiler_options=prediction_options(trained.mesh))
 
 
 def resize_view(data: Any, image: np.ndarray, scale: float) -> DetectorImages:

@@ -32,7 +32,7 @@ from jaxseg.models.table import DTYPES
 from jaxseg.models.unet import UNet
 from jaxseg.ops.images import normalize
 from jaxseg.ops.padding import valid_mask, zero_padding
-from jaxseg.parallel.cpu_compiler import forward_options
+from jaxseg.parallel.cpu_compiler import prediction_options
 from jaxseg.reporting import pictures
 from jaxseg.types import IGNORE, Record, Source
 
@@ -110,7 +110,7 @@ def compile_forward(trained: TrainedModel, options: Options) -> Callable[..., ja
             x = zero_padding(x, valid_mask(sizes, x.shape[1:3], 1))
             return average_views(logits, options.flips, options.scales, model.coarsest_stride)(x, sizes)
 
-    return jax.jit(forward, compiler_options=forward_options(trained.mesh))
+    return jax.jit(forward, compiler_options=prediction_options(trained.mesh))
 
 
 def takes_extents(model: nn.Module | Ensemble) -> bool:

@@ -10,10 +10,11 @@ from jax.sharding import Mesh
 YNNPACK_FUSIONS, NONE = "xla_cpu_experimental_ynn_fusion_type", ""
 
 
-def forward_options(mesh: Mesh | None) -> dict[str, str] | None:
-    """Returns the compiler options of programs without gradients.
+def prediction_options(mesh: Mesh | None) -> dict[str, str] | None:
+    """Returns the compiler options of programs that predict.
 
-    Training keeps YNNPACK: its kernel gradients are matrix products, which are slower without it.
+    Training keeps YNNPACK: its kernel gradients are matrix products, which are slower without it. Evaluation keeps it,
+    too: without it, the loss of 200 images differs by 2e-5 between one and several processes.
 
     Args:
       mesh: the devices that run the program; None for the default device.

@@ -18,7 +18,7 @@ from jax.sharding import PartitionSpec as P
 
 from jaxseg.config.resolution import microbatches
 from jaxseg.models.table import DTYPES
-from jaxseg.parallel.cpu_compiler import forward_options
+from jaxseg.parallel.cpu_compiler import prediction_options
 from jaxseg.parallel.mesh import (
     batch_sharding,
     batch_share,
@@ -93,7 +93,7 @@ def compile_steps(
         init=jax.jit(create, out_shardings=shardings, compiler_options={"xla_backend_optimization_level": 0}),
         train=train,
         evaluate=evaluate,
-        predict=jax.jit(predict, out_shardings=NamedSharding(mesh, P()), compiler_options=forward_options(mesh)),
+        predict=jax.jit(predict, out_shardings=NamedSharding(mesh, P()), compiler_options=prediction_options(mesh)),
         place=place,
         shapes=batch_shapes,
         fetch=fetch,
@@ -172,7 +172,7 @@ def _with_jit(mesh: Mesh, shardings: TrainState, train: Callable, evaluate: Call
 
     return (
         jax.jit(train, donate_argnums=0, out_shardings=(shardings, everywhere)),
-        jax.jit(evaluate, out_shardings=(everywhere, by_image), compiler_options=forward_options(mesh)),
+        jax.jit(evaluate, out_shardings=(everywhere, by_image)),
         partial(jax.tree.map, place_array),
         shapes,
         fetch,

@@ -146,7 +146,7 @@ coco=(--config "$mask_config" "${precision[@]}" --config.train.batch_size=8 "${d
 # The steps. Limits are in seconds. On an H200, autotuning made compiling the largest part: 50 s of a U-Net's training,
 # over 90 s of a detector's. The correctness step does not autotune. Steps at once, each with --only and its own --output,
 # make better use of 16 CPU cores: correctness and six benchmarks compiled in 172 s. With JAX_COMPILATION_CACHE_DIR
-# set, they start at once when they are measured alone. Ten trainings at once compiled for 180 s each, but a detector
+# set, they start at once when they are measured alone. Ten trainings at once compiled for 90 to 180 s each, but a detector
 # among them did not finish in 400 s: train it alone.
 step correctness 150 "$work/correctness.json" \
     env XLA_FLAGS="${XLA_FLAGS:-} --xla_gpu_autotune_level=0" "$python" launch/gpu_correctness.py --output "$work/correctness.json" "${cases[@]}"

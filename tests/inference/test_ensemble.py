@@ -1,8 +1,5 @@
 """Several runs as one model: changed fields are changed in each of them, and they are exported as one."""
 
-import json
-import shutil
-
 import jax
 import jax.numpy as jnp
 import pytest
@@ -13,19 +10,7 @@ from jaxseg.inference.ensemble import join_models
 from jaxseg.inference.export_function import make_function
 
 
-@pytest.fixture(scope="module")
-def runs(trained, tmp_path_factory):
-    """The folder of two runs that were trained together; they are equal but for the seeds in their configs."""
-    folder = tmp_path_factory.mktemp("runs")
-    for seed in range(2):
-        shutil.copytree(trained[0], folder / f"seed_{seed}")
-        path = folder / f"seed_{seed}" / "config.json"
-        path.write_text(json.dumps(json.loads(path.read_text()) | {"seed": seed}))
-    (folder / "ensemble.json").write_text(json.dumps({"members": ["seed_0", "seed_1"]}))
-    return folder
-
-
-def test_changed_fields_are_changed_in_each_member_of_an_ensemble(runs, monkeypatch):
+def test_changed_fields_are_changed_in_each_member_of_an_ensemble(ensemble_runs, monkeypatch):
     members = []
 
     def note_members(models):
@@ -34,7 +19,9 @@ def test_changed_fields_are_changed_in_each_member_of_an_ensemble(runs, monkeypa
 
     monkeypatch.setattr(predictor, "join_models", note_members)
     # Commands that predict, export and serve a run load it by this function.
-    joined = prediction.of_run(runs, "latest", [("data.mean", "0.9,0.5,0.1"), ("model.norm_momentum", "0.5")]).trained
+    joined = prediction.of_run(
+        ensemble_runs, "latest", [("data.mean", "0.9,0.5,0.1"), ("model.norm_momentum", "0.5")]
+    ).trained
     assert [member.config.seed for member in members] == [0, 1]
     assert [config.data.mean for config in (joined.config, *(member.config for member in members))] == [
         (0.9, 0.5, 0.1)
@@ -42,18 +29,18 @@ def test_changed_fields_are_changed_in_each_member_of_an_ensemble(runs, monkeypa
     assert [model.norm_momentum for model in (joined.model.member, *(member.model for member in members))] == [0.5] * 3
 
 
-def test_a_change_that_does_not_fit_the_parameters_of_an_ensemble_is_named(runs):
+def test_a_change_that_does_not_fit_the_parameters_of_an_ensemble_is_named(ensemble_runs):
     with pytest.raises(ValueError, match=r"the shape of the parameter .* in the changed model and .* in the run"):
-        prediction.of_run(runs, "latest", [("model.features", "2")])
+        prediction.of_run(ensemble_runs, "latest", [("model.features", "2")])
 
 
-def test_an_ensemble_has_an_exported_function(runs):
-    function = make_function(predictor.load(runs).trained)
+def test_an_ensemble_has_an_exported_function(ensemble_runs):
+    function = make_function(predictor.load(ensemble_runs).trained)
     outputs = jax.eval_shape(function, jax.ShapeDtypeStruct((2, 40, 48, 3), jnp.uint8))
     assert outputs["label"].shape == (2, 40, 48)
 
 
 @pytest.mark.slow
-def test_an_exported_ensemble_answers_as_its_runs_do(runs, tmp_path):
+def test_an_exported_ensemble_answers_as_its_runs_do(ensemble_runs, tmp_path):
     """The command compares them on ten images."""
-    assert run(["export", str(runs), "--output", str(tmp_path / "model.jaxseg")]) == 0
+    assert run(["export", str(ensemble_runs), "--output", str(tmp_path / "model.jaxseg")]) == 0

@@ -169,6 +169,18 @@ def test_a_semantic_model_answers_as_its_run(trained, tmp_path, capsys):
 
 
 @pytest.mark.slow
+def test_an_ensemble_answers_as_its_runs(ensemble_runs, tmp_path, capsys):
+    pytest.importorskip("jax2onnx")
+    path = tmp_path / "model.onnx"
+    assert run(["export", str(ensemble_runs), "--format", "onnx", "--output", str(path)]) == 0
+    assert "largest differences on 10 images of shapes: pixels" in capsys.readouterr().out
+    images = list(np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), np.uint8))
+    found = load_export(path).predict(images, batch=3)
+    for expected, one in zip(load(ensemble_runs).predict(images), found, strict=True):
+        assert np.mean(expected.mask != one.mask) <= 0.001
+
+
+@pytest.mark.slow
 def test_a_detector_answers_as_its_run(tmp_path, capsys):
     pytest.importorskip("jax2onnx")
     from jaxseg.inference.export_function import make_function

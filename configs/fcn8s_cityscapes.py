@@ -1,6 +1,6 @@
 """FCN-8s on Cityscapes at half its resolution.
 
-Data: Cityscapes at 1024x512 with 19 classes, 2,975 finely labeled training and 500 validation images.
+Data: Cityscapes at 512x1024 with 19 classes, 2,975 finely labeled training and 500 validation images.
 Recipe: as fcn8s_voc, with flips and batches of 8.
 Run: jaxseg train fcn8s_cityscapes --config.data.source_dir=FOLDER
 Result: no score of a full run is on record.

@@ -1,6 +1,6 @@
-"""FCN-8s on Cityscapes at its full resolution, 2048x1024.
+"""FCN-8s on Cityscapes at its full resolution, 1024x2048.
 
-Data: Cityscapes at 2048x1024 with 19 classes, in the layout of fcn8s_cityscapes. Training sees windows of 1024x512 at
+Data: Cityscapes at 1024x2048 with 19 classes, in the layout of fcn8s_cityscapes. Training sees windows of 512x1024 at
     scales of 0.5 to 2. Validation sees each image whole and scores it in its own pixels.
 Recipe: that of fcn8s_cityscapes.
 Run: jaxseg train fcn8s_cityscapes_native --config.data.source_dir=FOLDER

@@ -5,7 +5,7 @@ Data: PASCAL VOC 2012 and SBD, both unpacked in one folder, at 480x480: 10,582 t
 Recipe: Long et al. 2015, section 4.3: VGG16 of ImageNet, SGD with momentum 0.9 at a fixed rate of 1e-4, weight decay
     5e-4, 175 epochs of batches of 20, no augmentation. The paper does not resize images to one size.
 Run: jaxseg train fcn8s_voc --config.data.source_dir=FOLDER
-Result: no score of a full run is on record. An FCN-8s of the paper's authors has mean IoU 65.5 on VOC's seg11valid.
+Result: no score of a full run is on record. An FCN-8s of the paper's authors has mean IoU 0.655 on VOC's seg11valid.
 """
 
 from jaxseg import config as defaults

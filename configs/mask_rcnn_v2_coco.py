@@ -4,7 +4,7 @@ Data: COCO 2017; a folder with train2017/, val2017/ and annotations/.
 Recipe: torchvision's: from random weights, 400 epochs of batches of 64, scale jitter at 1024x1024, SGD at 0.1 with
     drops after 352 and 384 epochs, weight decay 4e-5 of kernels only. Meant for a pod.
 Run: jaxseg train mask_rcnn_v2_coco --config.data.source_dir=FOLDER
-Result: torchvision publishes box AP 47.4 and mask AP 41.8.
+Result: torchvision publishes box AP 0.474 and mask AP 0.418.
 """
 
 from jaxseg.configs import mask_rcnn_coco

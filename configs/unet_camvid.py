@@ -1,6 +1,6 @@
 """U-Net on CamVid, 11 classes of street scenes, from random weights.
 
-Data: CamVid at 480x360; a folder with train, trainannot, val and valannot. With test and testannot too,
+Data: CamVid at 360x480; a folder with train, trainannot, val and valannot. With test and testannot too,
     --config.data.test=test scores those at the end.
 Recipe: crops, flips and color changes; class weights; AdamW with a cosine schedule from 1e-3, 200 epochs of batches of
     8, and an average of the parameters.

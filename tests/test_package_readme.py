@@ -44,7 +44,7 @@ def test_an_own_loop_is_short(root):
     assert sum("jaxseg" in line for line in lines if line.startswith(("import", "from"))) <= 4
 
 
-def test_every_room_is_in_the_table(root):
+def test_every_module_is_in_the_table(root):
     (table,) = blocks_of_rows(root)
     rooms = {path.name for path in (root / "jaxseg").iterdir() if (path / "__init__.py").is_file()}
     assert {room for room in rooms if f"`{room}`" not in table} == set()
@@ -52,5 +52,5 @@ def test_every_room_is_in_the_table(root):
 
 def blocks_of_rows(root):
     """The tables of the section on rooms."""
-    text = (root / "jaxseg" / "README.md").read_text().split("\n## Rooms\n")[1].split("\n## ")[0]
+    text = (root / "jaxseg" / "README.md").read_text().split("\n## Modules\n")[1].split("\n## ")[0]
     return re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE)

@@ -15,6 +15,7 @@ from xla_flags import XLA_FLAGS
 from jaxseg.config import pages
 from jaxseg.inference import pretrained
 from jaxseg.models.table import INSTANCES, make_model
+from jaxseg.weights.files import DOWNLOADS
 from jaxseg.weights.pth_writing import write_pth
 from jaxseg.weights.torchvision import to_state_dict
 
@@ -39,7 +40,7 @@ def run(root, folder):
 
     def call(*arguments):
         environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-        environment |= {"XLA_FLAGS": XLA_FLAGS, "PYTHONPATH": str(root)}
+        environment |= {"XLA_FLAGS": XLA_FLAGS, "PYTHONPATH": str(root), "HOME": str(folder)}
         done = subprocess.run(arguments, cwd=folder, env=environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         return done.stdout
@@ -91,12 +92,14 @@ def test_your_own_images(root, folder, run):
 
 @pytest.mark.slow
 def test_weights_of_torchvision(root, folder, run):
-    """A file of torchvision's names and shapes, with random numbers."""
+    """A file of torchvision's names and shapes, with random numbers, lies where the download would be."""
     (command,) = blocks(root, "Models", "bash")
     name = re.search(r"--weights (\S+)", command)[1]
     shapes = pretrained.abstract_variables(make_model(INSTANCES, pages.load("mask_rcnn_coco"), 91))
     rng = np.random.default_rng(0)
     variables = jax.tree.map(lambda leaf: (rng.standard_normal(leaf.shape) / 100).astype(np.float32), shapes)
-    write_pth(folder / name, to_state_dict(variables, pretrained.MAPPINGS[1]))
+    cached = folder / ".cache/jaxseg" / DOWNLOADS[name]
+    cached.parent.mkdir(parents=True)
+    write_pth(cached, to_state_dict(variables, pretrained.MAPPINGS[1]))
     run("bash", "-euc", command)
     assert list(folder.glob("**/photo_overlay.png"))

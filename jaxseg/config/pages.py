@@ -67,7 +67,7 @@ def _run(path: pathlib.Path) -> types.ModuleType:
         sys.modules["configs"] = importlib.import_module("jaxseg.configs")
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
-        raise ValueError(f"config {path} is not a Python file. Give a page such as unet_pets, or a file NAME.py.")
+        raise ValueError(f"config {path} is not a Python file. Give a config such as unet_pets, or a file NAME.py.")
     module = importlib.util.module_from_spec(spec)
     folder = str(path.resolve().parent)
     sys.path.append(folder)

@@ -19,7 +19,7 @@ def dice(logits: jax.Array, label: jax.Array, weight: jax.Array | None = None, *
       logits: ``[h, w, k]``; ``p`` is their softmax.
       label: ``[h, w]``; ``t`` is 1 at the pixels of a class.
       weight: unused; Dice is a loss of regions.
-      smooth: the number s. It gives a class loss 0 that is neither predicted nor present.
+      smooth: the number s. A class that is neither predicted nor present then has loss 0.
 
     Example:
       >>> logits, label = jnp.zeros((1, 2, 2)), jnp.array([[0, 1]])

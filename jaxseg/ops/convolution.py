@@ -1,8 +1,8 @@
 """A convolution in two forms: XLA's own, and one that is fast on a CPU, with its gradients.
 
 XLA's CPU backend convolves about as fast as it multiplies matrices. It computes the gradient of a kernel as a
-convolution with a window as large as the feature map, which takes 3 to 20 times as long. The CPU form replaces what is
-slow:
+convolution with a window as large as the feature map. That takes many times as long; the benchmarks' README has times.
+The CPU form replaces what is slow:
 
 - A 1x1 convolution and its gradients are matrix products.
 - A 3x3 convolution of stride 1 with many channels uses Winograd's algorithm, see ``winograd.py``. A dilated one is

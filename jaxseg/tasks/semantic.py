@@ -119,7 +119,7 @@ def _forward(
 
 
 def _visible(batch: Batch, size: tuple[int, int]) -> tuple[jax.Array, jax.Array | None]:
-    """Labels and weights of the pixels that the model predicts; filler images are ignored whole."""
+    """Returns labels and weights of the pixels that the model predicts. All pixels of filler images are ignored."""
     label = jnp.where(batch.valid[:, None, None], batch.label, IGNORE)
     weight = None if batch.weight is None else center_crop(batch.weight, *size)
     return center_crop(label, *size), weight

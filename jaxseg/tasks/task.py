@@ -16,7 +16,7 @@ An example, a "segmentation" into the channel that is brightest::
 
     loss = Loss(sums, combine)
 
-``jaxseg.tasks.semantic`` is the shorter of the two that exist. A new one is a file with ``make_task`` and a line in
+``jaxseg.tasks.semantic`` and ``jaxseg.tasks.instances`` are examples. A new one is a file with ``make_task`` and a line in
 ``jaxseg.tasks.TASKS``.
 """
 

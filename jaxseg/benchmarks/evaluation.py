@@ -38,7 +38,7 @@ def evaluation_contenders(experiment: Experiment, source: Source, state: TrainSt
         for _ in range(count):
             waiting = None
             for arrays in inputs:  # in the same rhythm as an evaluation: the device has the next batch already
-                found = to_copy(experiment.steps.predict(state, *arrays))
+                found = to_copy(experiment.steps.predict_batch(state, *arrays))
                 jax.device_get(waiting)
                 waiting = found
             jax.device_get(waiting)

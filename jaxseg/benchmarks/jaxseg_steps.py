@@ -40,9 +40,9 @@ def train_contender(experiment: Experiment, state: TrainState) -> Contender:
 
 def predict_contender(experiment: Experiment, state: TrainState) -> Contender:
     """Measures the predictions for one random batch, which are left on the device."""
-    predict = experiment.steps.predict
+    predict = experiment.steps.predict_batch
     inputs = on_mesh(experiment, predict_inputs(experiment))
-    flops = count_flops(_plain(experiment).steps.predict, state, *inputs)
+    flops = count_flops(_plain(experiment).steps.predict_batch, state, *inputs)
     program, seconds = compiled(predict, state, *inputs)
 
     def run(count: int) -> None:

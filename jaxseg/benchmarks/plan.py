@@ -171,7 +171,7 @@ def _training(experiment: Experiment) -> tuple[Any, tuple[Any, ...]]:
 
 def _prediction(experiment: Experiment) -> tuple[Any, tuple[Any, ...]]:
     inputs = as_predict_takes(experiment.config, random_batch_of(experiment, training=False))
-    return experiment.steps.predict, (experiment.steps.abstract_state, *_abstract(experiment, inputs))
+    return experiment.steps.predict_batch, (experiment.steps.abstract_state, *_abstract(experiment, inputs))
 
 
 _STEPS = {"train": _training, "predict": _prediction}

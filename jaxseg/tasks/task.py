@@ -16,8 +16,8 @@ An example, a "segmentation" into the channel that is brightest::
 
     loss = Loss(sums, combine)
 
-``jaxseg.tasks.semantic`` and ``jaxseg.tasks.instances`` are examples. A new one is a file with ``make_task`` and a line in
-``jaxseg.tasks.TASKS``.
+``jaxseg.tasks.semantic`` and ``jaxseg.tasks.instances`` are examples. A new one is a file with ``make_task`` and a line
+in ``jaxseg.tasks.TASKS``.
 """
 
 from collections.abc import Callable, Mapping

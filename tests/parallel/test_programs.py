@@ -35,15 +35,27 @@ def on_mesh(config, mesh):
 CASES = [(tiny_detector, (8, 1, 1)), (tiny_detector, (4, 2, 1)), (tiny_config, (2, 2, 2)), (tiny_config, (1, 8, 1))]
 
 
+def gathered_activations(found):
+    """The collectives of a plan that gather activations, which grow with all images of a batch."""
+    return [each for each in found.activations_moved if each.kind in ("all-gather", "all-to-all")]
+
+
 @pytest.mark.parametrize("name", ["cpu:8", "v5e:2x4"])
 @pytest.mark.parametrize(("make", "mesh"), CASES, ids=lambda value: getattr(value, "__name__", str(value)))
-def test_no_step_gathers_activations(make, mesh, name):
+def test_no_training_step_gathers_activations(make, mesh, name):
     machine, devices = topology(name)
     found = plan.plan_step(on_mesh(make(), mesh), 4, machine, devices, images=2)
     assert found.mesh == mesh
-    assert not [each for each in found.activations_moved if each.kind in ("all-gather", "all-to-all")]
+    assert not gathered_activations(found)
     # Only rows next to a seam are exchanged.
     assert (mesh[2] > 1) == any(each.kind == "collective-permute" for each in found.activations_moved)
+
+
+@pytest.mark.parametrize("name", ["cpu:8", "v5e:2x4"])
+@pytest.mark.parametrize(("make", "mesh"), CASES, ids=lambda value: getattr(value, "__name__", str(value)))
+def test_predictions_of_a_batch_stay_with_their_images(make, mesh, name):
+    machine, devices = topology(name)
+    assert not gathered_activations(plan.plan_step(on_mesh(make(), mesh), 4, machine, devices, 2, "predict"))
 
 
 def test_fsdp_takes_a_third_of_the_memory_for_fcn_8s():

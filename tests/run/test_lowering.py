@@ -28,7 +28,7 @@ def test_steps_lower_for_tpus_and_cuda(name):
         jax.ShapeDtypeStruct(shape[:1], bool),
         weight,
     )
-    for step, given in ((steps.train, batch), (steps.evaluate, batch), (steps.predict, batch.image)):
+    for step, given in ((steps.train, batch), (steps.evaluate, batch), (steps.predict_batch, batch.image)):
         exported = jax.export.export(step, platforms=["tpu", "cuda"])(steps.abstract_state, given)
         assert exported.platforms == ("tpu", "cuda")
 

@@ -66,6 +66,19 @@ def test_pmap_evaluates_what_jit_evaluates():
     assert with_jit["confusion"].sum() == 5 * 32 * 32
 
 
+@pytest.mark.parametrize("mesh", [(8, 1, 1), (2, 2, 2)], ids=str)
+def test_predictions_of_a_batch_are_those_of_its_images_and_stay_on_their_devices(mesh):
+    sizes = dict(zip(sharding.AXES, mesh, strict=True))
+    steps = tiny_experiment(tiny_config(**{f"mesh__{axis}": size for axis, size in sizes.items()}))[0].steps
+    images = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), np.uint8)
+    state = steps.init()
+    found = steps.predict_batch(state, steps.place(images))
+    assert {shard.data.shape for shard in found.addressable_shards} == {
+        (8 // (mesh[0] * mesh[1]), 32 // mesh[2], 32, 4)
+    }
+    np.testing.assert_allclose(found, steps.predict(state, images), rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.slow
 def test_accumulated_microbatches_have_the_gradients_of_the_batch():
     # Without batch norm, whose statistics are those of a microbatch; with a term counted in pixels and one in images.

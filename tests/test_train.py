@@ -164,6 +164,14 @@ def test_the_workdir_of_another_run_is_refused(trained, fields, named):
     assert (trained[0] / "config.json").read_text() == before
 
 
+def test_a_run_that_took_no_step_does_not_keep_its_workdir(tmp_path):
+    """It is refused for its memory, and its model and batch are changed."""
+    with pytest.raises(ValueError, match="no smaller batch fits"):
+        training.train(tiny_config(memory_limit=1e-6), tmp_path)
+    assert (tmp_path / "config.json").exists()
+    assert training.train(tiny_config(model__features=2, train__steps=1), tmp_path)
+
+
 def test_a_workdir_that_cannot_be_written_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ValueError, match="cannot be written.*another --workdir"):

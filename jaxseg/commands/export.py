@@ -106,7 +106,10 @@ def write_checked(
     print(f"largest differences on {len(images)} {origin}: {shown}")
     for name, value in differences.items():
         if value > LIMITS[name]:
-            raise ValueError(f"the export's {name} differ by {value:.3g}; expected at most {LIMITS[name]}.")
+            raise ValueError(
+                f"the export's {name} differ by {value:.3g}; expected at most {LIMITS[name]}. A model that is hardly "
+                "trained rounds many ties. Train it longer, or give the --size of its images."
+            )
     export.description["differences"] = {"images": f"{len(images)} {origin}", **differences}
     write(output, export)
     print(f"{output}: {output.stat().st_size / 1e6:.1f} MB, input {export.description['input']}")

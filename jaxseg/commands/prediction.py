@@ -79,13 +79,15 @@ def predict_videos(
 ) -> int:
     """Segments videos, cameras and streams, and returns the exit status.
 
-    For each it writes ``NAME_overlay.mp4`` and ``NAME.jsonl``, which has a line per frame.
+    For each it writes ``NAME_overlay.mp4`` and ``NAME.jsonl``, which has a line per frame. Videos of the same name get
+    numbers.
 
     Raises:
       ValueError: files are asked for that are written for images only, or a video cannot be read.
     """
+    from jaxseg.inference.predict_files import numbered
     from jaxseg.inference.result_writer import DEFAULT_OUTPUTS
-    from jaxseg.inference.video import predict_video
+    from jaxseg.inference.video import predict_video, video_name
 
     outputs = options.pop("outputs", DEFAULT_OUTPUTS)
     for flag, given, usual in zip(outputs._fields, outputs, DEFAULT_OUTPUTS, strict=True):
@@ -93,7 +95,7 @@ def predict_videos(
             raise ValueError(f"--{flag} is given for the video {videos[0]}; expected images. Leave the flag out.")
     predictor = make_predictor()
     with listen_for_signals() as received:
-        for video in videos:
+        for video, name in zip(videos, numbered(map(video_name, videos)), strict=True):
             progress = Progress("frames")
 
             def say(number: int, summary: str, progress: Progress = progress) -> None:
@@ -104,7 +106,7 @@ def predict_videos(
 
             try:
                 calls: dict[str, Any] = {"begin": begin, "say": say, "stopped": lambda: bool(received)}
-                paths = predict_video(predictor, video, output, **calls, **options)
+                paths = predict_video(predictor, video, output, name=name, **calls, **options)
             finally:
                 progress.close()
             print(f"{video}: {paths['overlay']} and {paths['frames']}")

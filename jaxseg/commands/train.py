@@ -59,24 +59,26 @@ def main(arguments: list[str]) -> int:
             return
         train(options.config, folder, steps, console)
         if console == "auto" and is_main_process():
-            print("\n".join(next_commands(options.config_given, folder)))
+            print("\n".join(next_commands(arguments, folder)))
 
     return running.run(options, options.config, work)
 
 
-def next_commands(config: str, folder: pathlib.Path) -> list[str]:
+def next_commands(arguments: list[str], folder: pathlib.Path) -> list[str]:
     """Returns the commands that people want after training.
 
     Args:
-      config: the config as it was given.
+      arguments: those of this command, which resumes the run when it is repeated.
       folder: the workdir.
     """
     workdir = shlex.quote(str(folder))
+    given = any(one == "--workdir" or one.startswith("--workdir=") for one in arguments)
+    again = shlex.join(arguments) + ("" if given else f" --workdir {workdir}")
     return [
         "Next:",
         f"  jaxseg predict --workdir {workdir} --input photo.jpg",
         f"  jaxseg evaluate --workdir {workdir} --checkpoint best",
-        f"  jaxseg train {shlex.quote(config)} --workdir {workdir}  # resumes; with more steps it trains longer",
+        f"  jaxseg train {again}  # resumes; with more steps it trains longer",
     ]
 
 

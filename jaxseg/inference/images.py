@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from jaxseg.data.exif import orientation_of, turn_upright
 from jaxseg.data.images import DEFAULTS, ReadOptions, read_image
 
 WHITE = 255
@@ -30,12 +31,16 @@ def to_image(given: Any, options: ReadOptions = DEFAULTS) -> tuple[np.ndarray, s
 
 
 def from_pil(image: Image.Image) -> np.ndarray:
-    """Returns a PIL image as RGB on white, uint8 ``[h, w, 3]``."""
+    """Returns a PIL image as RGB on white, upright by its EXIF as files are, uint8 ``[h, w, 3]``."""
     if image.mode.startswith(("I", "F")):
-        return check_array(np.asarray(image))
-    if image.has_transparency_data:
-        return check_array(np.asarray(image.convert("RGBA")))
-    return np.asarray(image.convert("RGB"))
+        array = check_array(np.asarray(image))
+    elif image.has_transparency_data:
+        array = check_array(np.asarray(image.convert("RGBA")))
+    else:
+        array = np.asarray(image.convert("RGB"))
+    # Pillow turns TIFF images itself when it loads them.
+    orientation = 1 if image.format == "TIFF" else orientation_of(image.info.get("exif", b""))
+    return turn_upright(array, orientation)
 
 
 def check_array(array: np.ndarray) -> np.ndarray:

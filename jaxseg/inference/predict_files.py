@@ -104,8 +104,17 @@ def output_names(paths: list[pathlib.Path]) -> list[str]:
     >>> output_names([pathlib.Path(name) for name in ("a/cat.jpg", "b/cat.png", "dog.png")])
     ['cat', 'cat_2', 'dog']
     """
+    return numbered([path.stem for path in paths])
+
+
+def numbered(stems: Iterable[str]) -> list[str]:
+    """Returns names that are all different: a stem that was there before gets a number.
+
+    >>> numbered(["cat", "dog", "cat"])
+    ['cat', 'dog', 'cat_2']
+    """
     names: dict[str, None] = {}
-    for path in paths:
-        candidates = itertools.chain([path.stem], (f"{path.stem}_{number}" for number in itertools.count(2)))
+    for stem in stems:
+        candidates = itertools.chain([stem], (f"{stem}_{number}" for number in itertools.count(2)))
         names[next(name for name in candidates if name not in names)] = None
     return list(names)

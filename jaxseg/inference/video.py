@@ -77,6 +77,7 @@ def predict_video(
     begin: Callable[[int | None], None] = lambda count: None,
     say: Callable[[int, str], None] = lambda number, summary: None,
     stopped: Callable[[], bool] = lambda: False,
+    name: str = "",
     **options: Any,
 ) -> dict[str, pathlib.Path]:
     """Predicts the frames of a video in their order.
@@ -88,6 +89,7 @@ def predict_video(
       begin: called before the first frame, with the number of frames, or None if it is not known.
       say: called with the number of each frame, from 0, and a summary of its result.
       stopped: called before each frame; once it returns True, the video ends there.
+      name: the ``NAME`` of the files; "" takes that of the source.
       **options: fields of ``Options``.
 
     Returns:
@@ -99,7 +101,7 @@ def predict_video(
     engine = predictor.engine(**options)
     video = open_video(source)
     output.mkdir(parents=True, exist_ok=True)
-    name = f"camera_{source}" if source.isdigit() else re.sub(r"\W+", "_", pathlib.Path(source).stem) or "video"
+    name = name or video_name(source)
     paths = {"overlay": output / f"{name}_overlay.mp4", "frames": output / f"{name}.jsonl"}
     begin(video.count)
     frames = read_frames(video, stopped)
@@ -125,6 +127,15 @@ def predict_video(
     if writer is None and not stopped():
         raise ValueError(f"--input {source} has no frames that can be read")
     return paths
+
+
+def video_name(source: str) -> str:
+    """Returns the name for the files of a video.
+
+    >>> [video_name(source) for source in ("films/my cat.mp4", "0")]
+    ['my_cat', 'camera_0']
+    """
+    return f"camera_{source}" if source.isdigit() else re.sub(r"\W+", "_", pathlib.Path(source).stem) or "video"
 
 
 def pad_to_even(frame: np.ndarray) -> np.ndarray:

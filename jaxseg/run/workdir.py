@@ -9,6 +9,7 @@ import ml_collections
 import numpy as np
 
 from jaxseg.models.fields import all_fields
+from jaxseg.run.checkpoint_reader import saved_steps
 from jaxseg.run.lock import cannot_write
 from jaxseg.run.upgrade import flatten, upgrade
 from jaxseg.storage import make_folder, write_text
@@ -47,12 +48,13 @@ def compare(workdir: pathlib.Path, config: ml_collections.ConfigDict, classes: C
       classes: the classes of the training split.
 
     Returns:
-      What has changed since the folder was last used, one line per field.
+      What has changed since the folder was last used, one line per field. A folder without checkpoints belongs to no
+      run yet, so there is nothing to compare.
 
     Raises:
       ValueError: the folder belongs to another model, data set or seed, or cannot be read.
     """
-    if not (workdir / "config.json").exists():
+    if not (workdir / "config.json").exists() or not saved_steps(workdir):
         return []
     before, now = flatten(as_json(load(workdir)[0])), flatten(as_json(config))
     changed = [field for field in sorted(now) if before.get(field) != now[field]]  # fields of older code do not count

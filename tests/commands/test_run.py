@@ -85,10 +85,17 @@ def test_a_message_has_one_line(capsys):
 
 
 def test_the_next_commands_are_quoted():
-    lines = next_commands("my configs/mine.py", pathlib.Path("runs/a b"))
+    lines = next_commands(["my configs/mine.py"], pathlib.Path("runs/a b"))
     assert lines[0] == "Next:"
     assert lines[1] == "  jaxseg predict --workdir 'runs/a b' --input photo.jpg"
-    assert lines[3].startswith("  jaxseg train 'my configs/mine.py' --workdir 'runs/a b'")
+    assert lines[3].startswith("  jaxseg train 'my configs/mine.py' --workdir 'runs/a b'  #")
+
+
+def test_the_next_command_that_resumes_has_all_flags():
+    """Without the folder of the data, a config such as unet_folder would be refused."""
+    given = ["unet_folder", "--config.data.source_dir=my photos", "--workdir=runs/b"]
+    lines = next_commands(given, pathlib.Path("runs/b"))
+    assert lines[3].startswith("  jaxseg train unet_folder '--config.data.source_dir=my photos' --workdir=runs/b  #")
 
 
 def test_a_warning_for_users_has_no_source_line(capsys):

@@ -8,14 +8,14 @@ import jax
 import numpy as np
 import pytest
 from experiments import tiny_config, tiny_experiment
-from PIL import Image
+from PIL import Image, ImageOps
 
 import jaxseg
 from jaxseg.commands import predict
 from jaxseg.data.coco import rle
 from jaxseg.inference import InstanceResult, Predictor, SemanticResult, load
 from jaxseg.inference.engine import TrainedModel
-from jaxseg.inference.images import check_array, from_pil
+from jaxseg.inference.images import check_array, from_pil, to_image
 from jaxseg.run.state import eval_variables
 
 
@@ -210,6 +210,17 @@ def test_pil_images_are_read_like_files():
     assert from_pil(Image.fromarray(noise(3, 4)).convert("P")).shape == (3, 4, 3)
     with pytest.raises(ValueError, match="expected uint8"):
         from_pil(Image.fromarray(np.full((2, 2), 40000, np.uint16)))
+
+
+def test_a_pil_image_is_upright_as_its_file_is(tmp_path):
+    exif = Image.Exif()
+    exif[274] = 6  # the camera was turned: rows and columns are exchanged
+    path = tmp_path / "a.png"
+    Image.fromarray(noise(3, 4)).save(path, exif=exif)
+    image = Image.open(path)
+    np.testing.assert_array_equal(from_pil(image), to_image(path)[0])
+    assert from_pil(image).shape == (4, 3, 3)
+    np.testing.assert_array_equal(from_pil(ImageOps.exif_transpose(image)), to_image(path)[0])
 
 
 def test_more_than_128_classes_are_predicted(experiment_and_state):

@@ -1,6 +1,7 @@
 """Videos in, overlaid videos and lines of JSON out, frame by frame in order."""
 
 import json
+import shutil
 
 import cv2
 import numpy as np
@@ -67,6 +68,15 @@ def test_what_is_no_video_is_refused(tmp_path):
     (tmp_path / "text.mp4").write_text("no video")
     with pytest.raises(ValueError, match="cannot be opened as a video"):
         predict_video(Thresholder(), str(tmp_path / "text.mp4"), tmp_path / "out")
+
+
+def test_videos_of_the_same_name_keep_their_own_files(film, tmp_path):
+    other = tmp_path / "other" / film.name
+    other.parent.mkdir()
+    shutil.copy(film, other)
+    assert predict(Thresholder, [str(film), str(other)], tmp_path / "out") == 0
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names >= {"growing_bar.jsonl", "growing_bar_2.jsonl", "growing_bar_overlay.mp4", "growing_bar_2_overlay.mp4"}
 
 
 def test_the_command_takes_videos(film, tmp_path, capsys):

@@ -102,7 +102,7 @@ def load(
     """Loads a trained model for predictions; ``jaxseg.inference.load`` describes the arguments.
 
     Args:
-      source: the workdir of a run; or, with ``weights``, a config, its name or its path.
+      source: the workdir of a run; a file of ``jaxseg export``; or, with ``weights``, a config, its name or its path.
       weights: a ``.pth`` or ``.safetensors`` file, or torchvision's name of one.
       checkpoint: which checkpoint of a run: "latest", "best" or a step.
       class_names: for ``weights``: names, or a text file with a name per line.

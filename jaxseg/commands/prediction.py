@@ -38,6 +38,8 @@ def predict(make_predictor: "Callable[[], Predictor]", inputs: list[str], output
     from jaxseg.inference.predict_files import predict_files
     from jaxseg.inference.video import is_video
 
+    if output.exists() and not output.is_dir():
+        raise ValueError(f"--output is {output}, which is a file; expected a folder. Choose another name.")
     videos = [one for one in inputs if is_video(one)]
     if videos:
         if len(videos) < len(inputs):

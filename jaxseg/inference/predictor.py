@@ -130,7 +130,7 @@ def load(
 
     Args:
       source: the workdir of a run, or of several that were trained together, which predict the mean of their
-        probabilities; or, with ``weights``, a config, its name or its path.
+        probabilities; or a file of ``jaxseg export``; or, with ``weights``, a config, its name or its path.
       weights: a ``.pth`` or ``.safetensors`` file of torchvision's FCN or Mask R-CNN, or torchvision's name of one.
       checkpoint: which checkpoint of a run: "latest", "best" or a step.
       class_names: for ``weights``: names, or a text file with a name per line.
@@ -148,8 +148,27 @@ def load(
     if isinstance(source, ml_collections.ConfigDict):
         raise ValueError("weights is None; expected a file of weights for a config. Give the workdir of a run instead.")
     folder = as_path(source)
+    if folder.is_file():
+        return _load_file(folder, change)
     members = [load_run(member, str(checkpoint), change) for member in members_of(folder)]
     return Predictor(join_models(members) if members else load_run(folder, str(checkpoint), change))
+
+
+def _load_file(path: pathlib.Path, change: Change) -> Predictor:
+    """Returns the predictor of an exported file.
+
+    Raises:
+      ValueError: it is no export, or its config is to be changed.
+    """
+    from jaxseg.inference.exported import load_export  # here, since it imports this module
+
+    if path.suffix in (".pth", ".pt", ".safetensors"):
+        raise ValueError(f"{path} has weights without a config. Name one: load('mask_rcnn_coco', weights='{path}').")
+    predictor = load_export(path)
+    own = predictor.trained.config
+    if change(own.copy_and_resolve_references()) != own:
+        raise ValueError(f"{path} is an exported program; its config cannot be changed. Load the run instead.")
+    return predictor
 
 
 def load_run(folder: pathlib.Path, checkpoint: str = "latest", change: Change = _unchanged) -> TrainedModel:

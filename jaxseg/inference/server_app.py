@@ -116,6 +116,10 @@ class _Views:
     async def predict(self, request: Request) -> Response:
         """Predicts the image in the body of a request."""
         options = self._options(request)
+        if request.headers.get("content-type", "").startswith("multipart/"):
+            raise Refusal(
+                400, "the body is a form; expected the bytes of an image alone (curl --data-binary @photo.jpg)"
+            )
         encoded = await self._body(request)
         try:
             future = asyncio.wrap_future(self.service.submit(encoded, **options))

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from jaxseg.commands.prediction import predict
 from jaxseg.inference import SemanticResult
 from jaxseg.inference.engine import Engine, Prepared
 from jaxseg.inference.files import printable
@@ -89,6 +90,14 @@ def test_predicting_a_folder_twice_does_not_predict_its_outputs(tmp_path):
     for _ in range(2):
         summary = predict_files(Thresholder, [tmp_path], tmp_path)
         assert (summary.total, summary.done) == (1, 1)
+
+
+def test_an_output_that_is_a_file_is_named(tmp_path):
+    write(tmp_path / "a.png")
+    (tmp_path / "out").write_text("notes")
+    with pytest.raises(ValueError, match=r"--output is .*out, which is a file; expected a folder"):
+        predict(Thresholder, [str(tmp_path / "a.png")], tmp_path / "out")
+    assert (tmp_path / "out").read_text() == "notes"
 
 
 def test_every_file_is_processed_or_reported(tmp_path):

@@ -123,6 +123,13 @@ def test_a_bad_upload_is_refused_and_the_next_one_is_answered(predictor, content
         assert http.post("/predict", content=encoded()).status_code == 200
 
 
+def test_a_form_is_refused_with_the_right_command(predictor):
+    with client(predictor) as http:
+        answer = http.post("/predict", content=b"--x", headers={"content-type": "multipart/form-data; boundary=x"})
+    assert answer.status_code == 400
+    assert "curl --data-binary" in answer.text
+
+
 def test_a_body_without_a_length_is_cut_at_the_limit(predictor):
     with client(predictor, bytes=4000) as http:
         assert http.post("/predict", content=(b"x" * 1000 for _ in range(9))).status_code == 413

@@ -107,6 +107,19 @@ def test_jax_and_numpy_run_a_file_on_batches_of_any_size(exported, photo):
     np.testing.assert_array_equal(one[0], load_export(exported).predict(photo[:33, :20]).mask)
 
 
+def test_a_file_is_loaded_as_a_run_is(trained, exported, photo):
+    found, expected = (jaxseg.load(source).predict(photo[:32, :32]) for source in (exported, trained[0]))
+    np.testing.assert_array_equal(found.mask, expected.mask)
+    with pytest.raises(ValueError, match="exported program; its config cannot be changed. Load the run"):
+        jaxseg.load(exported, data={"resize": "none"})
+
+
+def test_a_file_of_weights_needs_a_config(tmp_path):
+    (tmp_path / "model.pth").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"weights without a config. Name one: load\('mask_rcnn_coco', weights="):
+        jaxseg.load(tmp_path / "model.pth")
+
+
 def test_files_that_are_no_exports_are_named(tmp_path):
     path = tmp_path / "model.jaxseg"
     with pytest.raises(ValueError, match="does not exist"):

@@ -8,6 +8,7 @@ from jaxseg.reporting.text import shorten_text, text_size, write_text
 
 GAP = 4  # pixels between panels
 LETTERS = 14  # pixels, height of letters in titles and legends
+SMALL_LETTERS, NARROW = 9, 160  # pixels, letters in pictures that are narrower than this
 SWATCH = (LETTERS - 2, LETTERS - 2)  # height and width of the color before a name in a legend, within its frame
 WHITE = 255
 SCREEN = 1200  # pixels; wider pictures are shown smaller, so their legends are enlarged
@@ -61,11 +62,16 @@ def add_legend(picture: np.ndarray, names: Sequence[str], colors: Sequence[np.nd
 
 
 def draw_legend(names: Sequence[str], colors: Sequence[np.ndarray], width: int) -> np.ndarray:
-    """Returns names with their colors in as many lines as they take, uint8 ``[h, width, 3]``."""
+    """Returns names with their colors in as many lines as they take, uint8 ``[h, width, 3]``.
+
+    On a narrow picture, letters are smaller before names are cut off.
+    """
     height, swatch = text_size("", LETTERS)[1] + 4, LETTERS
     room = max(width - swatch - 3 * GAP, 1)
-    entries = [shorten_text(name, LETTERS, room) for name in names]
-    widths = [swatch + 4 * GAP + text_size(name, LETTERS)[0] for name in entries]
+    cut_off = any(text_size(name, LETTERS)[0] > room for name in names)
+    letters = SMALL_LETTERS if cut_off and width < NARROW else LETTERS
+    entries = [shorten_text(name, letters, room) for name in names]
+    widths = [swatch + 4 * GAP + text_size(name, letters)[0] for name in entries]
     corners, x, y = [], GAP, 0
     for entry in widths:
         if x > GAP and x + entry > width:
@@ -76,5 +82,5 @@ def draw_legend(names: Sequence[str], colors: Sequence[np.ndarray], width: int) 
     for name, color, (x, y) in zip(entries, colors, corners, strict=True):
         canvas[y + 3 : y + 3 + swatch, x : x + swatch] = 128  # a thin frame, so that white colors have an edge
         canvas[y + 4 : y + 2 + swatch, x + 1 : x + swatch - 1] = color
-        write_text(canvas, name, (x + swatch + GAP, y), LETTERS)
+        write_text(canvas, name, (x + swatch + GAP, y + LETTERS - letters), letters)
     return canvas

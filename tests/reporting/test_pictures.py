@@ -4,7 +4,7 @@ import numpy as np
 from PIL import Image
 
 from jaxseg.data.colors import seen_colors
-from jaxseg.reporting import pictures
+from jaxseg.reporting import panels, pictures
 from jaxseg.reporting.panels import GAP, add_legend
 from jaxseg.types import IGNORE
 
@@ -85,6 +85,15 @@ def test_rows_show_image_truth_prediction_and_difference_and_a_smaller_predictio
         wrong = (difference == pictures.draw_hatch(200, 200)).all(axis=-1)
         assert wrong[50:60, 50:150].all()
         assert wrong.sum() == 10 * 100
+
+
+def test_the_legend_of_a_narrow_picture_shows_whole_shares(monkeypatch):
+    written = []
+    monkeypatch.setattr(panels, "write_text", lambda canvas, text, *_: written.append(text))
+    names = ("background 48.2%", "dog 35.0%")
+    for width in (120, 300):
+        panels.draw_legend(names, PALETTE[:2], width)
+    assert written == [*names, *names]
 
 
 def test_the_legend_of_a_large_photograph_is_enlarged_with_it():

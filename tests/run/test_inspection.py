@@ -85,3 +85,29 @@ def test_a_folder_of_objects_is_inspected_as_objects(tmp_path, capsys, kind, obj
     assert run(["inspect", str(tmp_path / "own"), "--output", str(tmp_path / "out")]) == 0
     first = capsys.readouterr().out.splitlines()[0]
     assert ("objects: " in first) == objects
+
+
+def test_fields_and_flags_go_with_a_folder(tmp_path, capsys):
+    """One of ten images is empty: the remedy that the error names works, before the folder and after it."""
+    folder, output = tmp_path / "own", ["--output", str(tmp_path / "out")]
+    write_folder(folder, NAMES, values=(0, 1))
+    bad = folder / f"images/{NAMES[3]}.jpg"
+    bad.write_bytes(b"")
+    assert run(["inspect", str(folder), *output]) == 2
+    error = capsys.readouterr().err
+    assert error.count(f"{bad} cannot be read") == 1
+    assert error.endswith("set config.data.bad_files=skip to leave it out\n")
+    for arguments in ([str(folder), "--config.data.bad_files=skip"], ["--config.data.bad_files", "skip", str(folder)]):
+        assert run(["inspect", "--strict", *output, *arguments]) == 1
+        assert "1 files cannot be read and are left out" in capsys.readouterr().out
+    assert run(["inspect", str(folder), *output, "--config.data.as_semantic=True", "--config.data.bad_files=skip"]) == 0
+
+
+@pytest.mark.parametrize("name", ["data/nope", "nope"])
+def test_a_folder_that_does_not_exist_is_named(capsys, name):
+    assert run(["inspect", "--strict", name]) == 2
+    error = capsys.readouterr().err
+    assert f"the folder {name} does not exist; expected a folder of data" in error
+    assert "unet_pets" not in error
+    assert run(["inspect", "unet_pet"]) == 2
+    assert "Did you mean unet_pets" in capsys.readouterr().err

@@ -39,7 +39,7 @@ def main(arguments: list[str]) -> int:
         given = {"data": {"source_dir": options.folder}} if options.folder else {}
         found = inspect_config(with_changes(options.config, given), output)
     print("\n".join(found.lines))
-    problems = f"{found.problems} kinds of problems" if found.problems else "no problem found"
+    problems = f"kinds of problems: {found.problems}" if found.problems else "no problem found"
     print(f"{problems}; see {found.page}")
     return int(options.strict and found.problems > 0)
 

@@ -52,19 +52,18 @@ def inspect_config(config: ml_collections.ConfigDict, folder: pathlib.Path) -> I
     sources = {kind: open_source(config.data, config.data[kind]) for kind in kinds}
     splits = {kind: measure_split(source) for kind, source in sources.items()}
     found = {kind: complete_findings(source, splits[kind]) for kind, source in sources.items()}
-    problems: dict[str, Sequence[Notice]] = {kind: one.notices for kind, one in found.items()}
-    problems["between splits"] = compare_splits(splits, {kind: source.files for kind, source in sources.items()})
-    problems = {where: notices for where, notices in problems.items() if notices}
+    notices: dict[str, Sequence[Notice]] = {kind: one.notices for kind, one in found.items()}
+    notices["between splits"] = compare_splits(splits, {kind: source.files for kind, source in sources.items()})
     folder.mkdir(parents=True, exist_ok=True)
     annotated = draw_annotated(sources[kinds[0]], folder)
     title = f"{config.data.name}: {config.data.source_dir or 'generated'}"
     page = folder / "index.html"
-    page.write_text(make_page(title, splits, problems, annotated, draw_augmented(config, sources)), encoding="utf-8")
+    page.write_text(make_page(title, splits, notices, annotated, draw_augmented(config, sources)), encoding="utf-8")
     content = {kind: dict(to_json(one)) for kind, one in found.items()}
-    write_data_json(folder, content | {"between": [one._asdict() for one in problems.get("between splits", ())]})
+    write_data_json(folder, content | {"between": [one._asdict() for one in notices["between splits"]]})
     lines = [line for kind, one in found.items() for line in describe_split(kind, one)]
-    lines += [f"  {notice}" for notice in problems.get("between splits", ())]
-    return Inspection(page, lines, sum(map(len, problems.values())))
+    lines += [f"  {notice}" for notice in notices["between splits"]]
+    return Inspection(page, lines, sum(notice.is_problem for some in notices.values() for notice in some))
 
 
 def complete_findings(source: Source, statistics: Statistics) -> Findings:

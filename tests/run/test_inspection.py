@@ -54,10 +54,14 @@ def test_a_folder_is_inspected_without_a_config_and_strict_returns_1_on_a_proble
     monkeypatch.chdir(tmp_path)
     write_folder(tmp_path / "own", NAMES, values=(0, 1))
     arguments = ["inspect", str(tmp_path / "own"), "--output", "out"]
-    assert run([*arguments, "--strict"]) in (0, 1)
-    assert (tmp_path / "out/index.html").exists()
+    assert run([*arguments, "--strict"]) == 0
+    page = (tmp_path / "out/index.html").read_text(encoding="utf-8")
+    assert "No problem was found." in page
+    assert page.count('class="problem fine"') == page.count('class="problem') > 0
     said = capsys.readouterr().out
     assert said.startswith("train: 8 images")
+    assert "train: note: 8 images are read as images and masks" in said
+    assert "no problem found" in said
     # The same photograph in all places: the validation images are in the training split, too.
     image = cv2.resize(np.random.default_rng(0).integers(0, 256, (6, 8, 3), np.uint8), (40, 32))
     for path in (tmp_path / "own/images").iterdir():
@@ -65,7 +69,9 @@ def test_a_folder_is_inspected_without_a_config_and_strict_returns_1_on_a_proble
     assert run([*arguments, "--strict"]) == 1
     assert "images of val look like an image of train" in capsys.readouterr().out
     assert run(arguments) == 0
-    assert "problems" in (tmp_path / "out/index.html").read_text(encoding="utf-8")
+    page = (tmp_path / "out/index.html").read_text(encoding="utf-8")
+    assert "Kinds of problems: 1." in page
+    assert page.count('class="problem"') == 1
 
 
 def test_what_was_read_is_in_the_workdir(trained):

@@ -105,7 +105,8 @@ def open_split(data_config: ml_collections.ConfigDict, split: str) -> Source:
     source = layout.open_split(with_name, split)
     text = f"are read as {layout.title}; config.data.name={layout.name} says so explicitly"
     found = Notices()
-    found.add(text, "images", printable(Path(data_config.source_dir)), count=len(source.records))
+    place = printable(Path(data_config.source_dir))
+    found.add(text, "images", place, count=len(source.records), is_problem=False)
     findings = source.findings or Findings(len(source.records), class_names=source.class_names)
     return source._replace(findings=findings._replace(notices=(*found.all(), *findings.notices)))
 

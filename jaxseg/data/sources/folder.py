@@ -180,7 +180,8 @@ def _are_instances(
     found = bool(summaries) and (listed is None or len(listed.names) == 1) and instances.are_instances(summaries)
     if found:
         text = "hold instance numbers: one per object"
-        notices.add(text, "masks", masks[0], count=len(masks), remedy="config.data.masks=classes takes them as classes")
+        remedy = "config.data.masks=classes takes them as classes"
+        notices.add(text, "masks", masks[0], count=len(masks), remedy=remedy, is_problem=False)
     elif "border_weight" not in data_config:
         raise ValueError(
             f"the masks in {printable(folder)} hold classes; expected one number per object, as detectors need. Set "

@@ -108,7 +108,7 @@ def choose(
     if wanted in ("train", "val") and "train" in divided and "val" not in divided:
         chosen = _by_chance(divided["train"], data_config, wanted, SEED)
         text = f"are drawn at random for {wanted}, since the data has no validation split"
-        notices.add(text, "images", chosen[0], count=len(chosen), of=len(divided["train"]))
+        notices.add(text, "images", chosen[0], count=len(chosen), of=len(divided["train"]), is_problem=False)
         return chosen
     raise _no_split(split, divided, data_config)
 

@@ -49,7 +49,7 @@ def open_split(data_config: ml_collections.ConfigDict, split: str) -> Source:
     part = find_part(list(found), split, data_config)
     paths = {str(path): path for place in part.places for path in found[place]}
     chosen = choose(paths, part, data_config, notices)
-    reader, options, images = AnnotationReader(categories, notices), read_options(data_config), []
+    reader, options, images = AnnotationReader(categories, notices, has_boxes=False), read_options(data_config), []
     for number, path in enumerate(chosen, start=1):
         content = contents[path]
         image = _image_of(path, content, number, data_config, notices)

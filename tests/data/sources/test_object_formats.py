@@ -112,6 +112,14 @@ def test_instance_masks_give_the_objects_that_were_drawn(tmp_path):
         assert set(record.objects.classes) == {1}
 
 
+@pytest.mark.parametrize("kind", ["yolo", "labelme", "cvat"])
+def test_polygons_of_a_format_without_boxes_are_no_problem(tmp_path, kind):
+    object_folders.write(kind, tmp_path / "files", 4)
+    assert not [
+        notice for notice in open_source(config_of(tmp_path / "files"), "all").findings.notices if notice.is_problem
+    ]
+
+
 def test_images_without_labels_have_no_objects(tmp_path):
     drawn = object_folders.write("yolo", tmp_path / "files")
     (tmp_path / f"files/labels/train/{drawn[1][0]}.txt").unlink()

@@ -164,6 +164,22 @@ def test_shapes_of_labelme(tmp_path):
     assert any("1 shapes are left out: they are of the kind line" in str(one) for one in source.findings.notices)
 
 
+@pytest.mark.parametrize("text", ["", "{", '{"version": "5.2"}', '{"shapes": ['])
+def test_a_damaged_file_of_labelme_is_named_or_skipped(tmp_path, text):
+    """One of four files; a JSON file without an image of its name is none of LabelMe's."""
+    drawn = object_folders.write("labelme", tmp_path / "files", 4)
+    bad = tmp_path / f"files/{drawn[2][0]}.json"
+    bad.write_text(text)
+    (tmp_path / "files/notes.json").write_text('{"author": "me"}')
+    with pytest.raises(ValueError, match=rf"{bad} (is not|has no).*config\.data\.bad_files=skip to leave it out"):
+        open_source(config_of(tmp_path / "files"), "all")
+    source = open_source(config_of(tmp_path / "files", bad_files="skip"), "all")
+    assert {record.name for record in source.records} == {name for name, _, _ in drawn} - {drawn[2][0]}
+    said = [str(notice) for notice in source.findings.notices if notice.is_problem]
+    assert len(said) == 1
+    assert said[0].startswith(f"1 files cannot be read and are left out, the first is {bad}")
+
+
 def test_shapes_of_cvat(tmp_path):
     """A turned box has no mask; an ellipse has the area pi a b; lines have none."""
     drawn = object_folders.write("cvat", tmp_path / "files", 4)

@@ -50,7 +50,7 @@ def _inspect_folder(options: argparse.Namespace, output: pathlib.Path) -> "Inspe
     from jaxseg.run.inspection import inspect_config
 
     configs = _folder_configs(options)
-    errors: dict[str, str] = {}
+    errors = []
     # Masks may hold instance numbers, which only reading them tells.
     layout = recognize(configs[0].data) if configs[0].data.name == "auto" else None
     may_have_objects = layout is None or layout.has_objects or layout.name == "folder"
@@ -58,11 +58,9 @@ def _inspect_folder(options: argparse.Namespace, output: pathlib.Path) -> "Inspe
         try:
             return inspect_config(config, output)
         except ValueError as error:
-            errors.setdefault(str(error), config.task)
-    if len(errors) == 1:
-        raise ValueError(next(iter(errors)))
-    texts = " | ".join(f"{task}: {error}" for error, task in errors.items())
-    raise ValueError(f"{options.folder} is read neither as label maps nor as objects. {texts}")
+            errors.append(error)
+    # Of masks, the detector's error may only say that they are label maps.
+    raise errors[0 if layout is not None and layout.has_objects else -1]
 
 
 def _folder_configs(options: argparse.Namespace) -> list[ml_collections.ConfigDict]:

@@ -396,6 +396,17 @@ def test_shares_sizes_and_empty_masks_are_counted(own, files):
     assert findings.sizes.tolist() == [[32, 40]] * 3
 
 
+def test_values_to_ignore_are_said(own, files):
+    """255 is in two of three masks; one of them has nothing else but background."""
+    write(files / "images/a.jpg", files / "masks/a.png")
+    write(files / "images/b.jpg", files / "masks/b.png", np.where(BLOCK == 0, 255, BLOCK).astype(np.uint8))
+    write(files / "images/c.jpg", files / "masks/c.png", 255 * BLOCK)
+    assert said(own) == [
+        f"2 of 3 masks have pixels of the value 255, which are ignored, the first is {files}/masks/b.png",
+        f"1 of 3 masks are all background, except for pixels to ignore, the first is {files}/masks/c.png",
+    ]
+
+
 def test_pages_and_value_ranges_are_counted(own, files):
     for stem in "ab":
         write(files / f"images/{stem}.jpg", files / f"masks/{stem}.png")

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 import ml_collections
 import numpy as np
 
-from jaxseg.data.colors import distinct_colors
 from jaxseg.data.instances import batches as instance_batches
 from jaxseg.data.report import Findings, Notice, describe_split, findings_of, to_json, write_data_json
 from jaxseg.data.semantic import batches as semantic_batches
@@ -91,16 +90,18 @@ def draw_record(record: Record, source: Source) -> np.ndarray:
     """Returns an image with its label map and legend, or with its objects."""
     if record.label is not None and (record.objects is None or source.catalogue is None):
         return pictures.overlay_with_legend(record.image, record.label, source.palette, source.class_names)
-    return draw_objects(record.image, record.objects, source.class_names)
+    return draw_objects(record.image, record.objects, source)
 
 
-def draw_objects(image: np.ndarray, objects: Objects, class_names: Sequence[str]) -> np.ndarray:
-    """Returns an image with its objects and their names."""
+def draw_objects(image: np.ndarray, objects: Objects, source: Source) -> np.ndarray:
+    """Returns an image with its objects in the colors of their classes, as the table of classes has them."""
     titles = [
-        f"{class_names[number]}{' (crowd)' if crowd else ''}"
+        f"{source.class_names[number]}{' (crowd)' if crowd else ''}"
         for number, crowd in zip(objects.classes, objects.crowd, strict=True)
     ]
-    shown = pictures.Annotations(list(objects.masks != 0), objects.boxes, titles, distinct_colors(len(titles)))
+    shown = pictures.Annotations(
+        list(objects.masks != 0), objects.boxes, titles, np.asarray(source.palette)[objects.classes]
+    )
     return pictures.instances(image, shown)
 
 
@@ -140,7 +141,7 @@ def _draw_instances(batch: InstanceBatch, row: int, source: Source) -> np.ndarra
     usable = np.flatnonzero(batch.usable[row])
     masks = np.unpackbits(batch.masks[row][usable], axis=-1)[..., : image.shape[1]]
     objects = Objects(batch.boxes[row][usable], batch.classes[row][usable], masks, np.zeros(len(usable), bool))
-    return draw_objects(image, objects, source.class_names)
+    return draw_objects(image, objects, source)
 
 
 MODULES = {"semantic": semantic_batches, "instances": instance_batches}

@@ -14,7 +14,8 @@ from jaxseg.data.instances import batches as instance_batches
 from jaxseg.data.semantic import batches as semantic_batches
 from jaxseg.data.sources import open_source
 from jaxseg.run.experiment import resolve
-from jaxseg.run.inspection import DRAW, draw_augmented, inspect_config
+from jaxseg.run.inspection import DRAW, draw_augmented, draw_objects, inspect_config
+from jaxseg.types import Objects, Source
 
 NAMES = [f"photo {number}" for number in range(10)]
 
@@ -91,6 +92,18 @@ def test_a_folder_of_objects_is_inspected_as_objects(tmp_path, capsys, kind, obj
     assert run(["inspect", str(tmp_path / "own"), "--output", str(tmp_path / "out")]) == 0
     first = capsys.readouterr().out.splitlines()[0]
     assert ("objects: " in first) == objects
+
+
+def test_objects_have_the_colors_of_their_classes():
+    """A square of class 2 in a black image: 45 % of its color inside, and the whole color on its outline."""
+    palette = np.array([[0, 0, 0], [230, 159, 0], [100, 200, 40]], np.uint8)
+    mask = np.zeros((1, 40, 40), np.uint8)
+    mask[0, 10:30, 10:30] = 1
+    objects = Objects(np.array([[10, 10, 30, 30]], np.float32), np.array([2]), mask, np.zeros(1, bool))
+    source = Source([], ("background", "cat", "dog"), palette)
+    shown = draw_objects(np.zeros((40, 40, 3), np.uint8), objects, source)
+    assert shown[25, 25].tolist() == [45, 90, 18]
+    assert shown[29, 20].tolist() == [100, 200, 40]
 
 
 def test_fields_and_flags_go_with_a_folder(tmp_path, capsys):

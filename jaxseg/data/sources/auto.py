@@ -22,7 +22,7 @@ from jaxseg.data.sources import (
     yolo,
 )
 from jaxseg.data.sources.file_lists import source_folder
-from jaxseg.data.sources.layouts import find_layout
+from jaxseg.data.sources.layouts import describe_unread, find_layout
 from jaxseg.types import Source
 
 ORIGIN = (
@@ -126,5 +126,5 @@ def recognize(data_config: ml_collections.ConfigDict) -> Layout:
     content = sorted(path.name for path in root.iterdir() if not path.name.startswith("."))[:8]
     raise ValueError(
         f"config.data.source_dir is {printable(root)}, which has no known layout: it has "
-        f"{', '.join(content) or 'nothing'}. {ORIGIN}."
+        f"{', '.join(content) or 'nothing'}.{describe_unread(root)} {ORIGIN}."
     )

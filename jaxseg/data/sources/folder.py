@@ -18,7 +18,7 @@ from jaxseg.data.masks.scan import MaskSummary, scan_images, scan_masks
 from jaxseg.data.report import Findings, Notices
 from jaxseg.data.sources import folder_splits
 from jaxseg.data.sources.file_lists import source_folder
-from jaxseg.data.sources.layouts import Layout, find_layout
+from jaxseg.data.sources.layouts import Layout, describe_unread, find_layout
 from jaxseg.data.sources.matching import match
 from jaxseg.data.sources.pair_checks import CheckedPair, check_sizes, leave_out_bad, note_images, note_unmatched
 from jaxseg.data.sources.pairs import Pair, PairedRecords, fingerprint, image_files
@@ -111,7 +111,10 @@ def find_files(folder: Path, data_config: ml_collections.ConfigDict, notices: No
     layout = find_layout(folder, data_config.images, data_config.annotations, notices)
     if layout is None:
         inside = ", ".join(sorted(path.name for path in folder.iterdir())[:12]) or "nothing"
-        raise ValueError(f"{printable(folder)} has {inside}; expected a folder of images and one of masks. {ORIGIN}")
+        raise ValueError(
+            f"{printable(folder)} has {inside}; expected a folder of images and one of masks."
+            f"{describe_unread(folder)} {ORIGIN}"
+        )
     pairs, unlabeled, without_image, names = {}, {}, [], {}
     for split, part in layout.parts.items():
         matched, alone, masks = match(part, notices)

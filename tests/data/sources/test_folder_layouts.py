@@ -97,8 +97,29 @@ def test_without_a_validation_split_one_is_drawn_and_said(own, files):
     assert (len(train), len(val)) == (4, 1)
     assert sorted(train + val) == [f"train/{stem}" for stem in "abcde"]
     assert said(own, "val")[0].startswith("1 of 5 images are drawn at random for val")
+    assert said(own, "train")[0].startswith("4 of 5 images are drawn at random for train, since the data has no valid")
     own.val = ""
     assert len(names(own, "train")) == 5
+
+
+def test_without_splits_they_are_drawn_and_said(own, files):
+    for stem in "abcde":
+        write(files / f"images/{stem}.jpg", files / f"masks/{stem}.png")
+    for split, count in (("train", 4), ("val", 1)):
+        (one,) = said(own, split)
+        assert one.startswith(f"{count} of 5 images are drawn at random for {split}, since the data has no splits")
+    own.split_seed = 3
+    assert not said(own, "val")
+
+
+def test_arrays_in_place_of_masks_are_named(own, files):
+    write(files / "images/a.jpg", files / "images/b.png")
+    (files / "masks").mkdir()
+    np.save(files / "masks/a.npy", BLOCK)
+    for name in ("folder", "auto"):
+        own.name = name
+        with pytest.raises(ValueError, match=r"1 file\(s\), the first masks/a\.npy,.* read: \.npy\. Save masks as PNG"):
+            open_source(own, "all")
 
 
 def test_roboflow(own, files):

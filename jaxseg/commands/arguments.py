@@ -2,6 +2,8 @@
 
 import argparse
 import difflib
+import os
+import pathlib
 import re
 import sys
 from typing import NoReturn
@@ -28,20 +30,26 @@ class Parser(argparse.ArgumentParser):
         self.takes_config = False
         self.requires_config = False
         self.config_is_of_run = False
+        self.takes_folder = False
         self.add_argument("-h", "--help", action="store_true", help="Show this help. With a config, list its fields.")
         self.add_argument("--traceback", action="store_true", help="On an error, show where it came from.")
 
-    def add_config(self, *, required: bool = True, positional: bool = True, of_run: bool = False) -> None:
+    def add_config(
+        self, *, required: bool = True, positional: bool = True, of_run: bool = False, or_folder: bool = False
+    ) -> None:
         """Adds the config: ``CONFIG`` or ``--config CONFIG``, and ``--config.FIELD=VALUE``.
 
         Args:
           required: the command is refused without a config.
           positional: accept the config as first argument, without ``--config``.
           of_run: without a config, accept changes of the config that a run has.
+          or_folder: accept a folder of data as first argument in place of a config, see ``parse``.
         """
         self.takes_config, self.requires_config, self.config_is_of_run = True, required, of_run
+        self.takes_folder = or_folder
         if positional:
-            self.add_argument("page", nargs="?", metavar="CONFIG", help="The same as --config.")
+            names, more = ("CONFIG|FOLDER", " Or a folder of data.") if or_folder else ("CONFIG", "")
+            self.add_argument("page", nargs="?", metavar=names, help=f"The same as --config.{more}")
         self.add_argument(
             "--config",
             help="Name of a shipped config, such as unet_pets, or path of a file. `jaxseg configs` lists them. "
@@ -55,7 +63,8 @@ class Parser(argparse.ArgumentParser):
     def parse(self, arguments: list[str]) -> argparse.Namespace:
         """Returns the flags, with ``config`` (a ConfigDict or None), ``config_name`` and ``changes``.
 
-        ``changes`` has the names and values of ``--config.FIELD=VALUE`` that wait for the config of a run.
+        ``changes`` has the names and values of ``--config.FIELD=VALUE`` that wait for the config of a run or of a
+        folder. ``folder`` is the folder of data that was given in place of a config, "" for none.
 
         Raises:
           UsageError: a flag, config or field that does not exist, or a value that does not fit.
@@ -70,6 +79,7 @@ class Parser(argparse.ArgumentParser):
                 self.error(f"unexpected argument --config.{given[0][0]}")
             options.config, options.changes = None, given
         else:
+            options.folder = self._take_folder(options)
             name = options.config or getattr(options, "page", None)
             if options.config and getattr(options, "page", None):
                 self.error(
@@ -79,14 +89,14 @@ class Parser(argparse.ArgumentParser):
             options.config_given = name or ""
             options.config_name = pages.page_name(name) if name else ""
             options.changes = [] if name else given
-            if not self.config_is_of_run:
+            if not self.config_is_of_run and not options.folder:
                 self.refuse_changes(options)
         if options.help:
             print(self.format_help())
             if options.config is not None:
                 print(f"\n{list_fields(options.config)}")
             sys.exit(0)
-        if self.requires_config and options.config is None:
+        if self.requires_config and options.config is None and not (self.takes_config and options.folder):
             self.error(f"the config is missing. Give one of {', '.join(pages.page_names())}, or the path of a file.")
         return options
 
@@ -95,6 +105,22 @@ class Parser(argparse.ArgumentParser):
         if options.changes:
             field = options.changes[0][0]
             self.error(f"--config.{field} changes a config, which is not given. Add --config CONFIG, or leave it out.")
+
+    def _take_folder(self, options: argparse.Namespace) -> str:
+        """Removes the first argument from the options if it is a folder, and returns it; "" if it is none."""
+        page = getattr(options, "page", None)
+        if not self.takes_folder or not page:
+            return ""
+        path = pathlib.Path(page).expanduser()
+        if not path.exists() and path.suffix != ".py" and (os.sep in page or not pages.similar_names(page)):
+            self.error(
+                f"the folder {page} does not exist; expected a folder of data. Correct the path, or give a config: "
+                "`jaxseg configs` lists them"
+            )
+        if not path.is_dir():
+            return ""
+        options.page = None
+        return page
 
     def _nearest(self, argument: str) -> str:
         """Returns a hint that names the flag that was probably meant."""

@@ -40,6 +40,11 @@ def page_name(name: str) -> str:
     return pathlib.Path(name).stem
 
 
+def similar_names(name: str) -> list[str]:
+    """Returns the names of at most three shipped pages that a name is or was probably meant to be."""
+    return difflib.get_close_matches(page_name(name), page_names(), n=3)
+
+
 def description(name: str) -> str:
     """Returns the docstring of a page.
 
@@ -80,9 +85,8 @@ def _run(path: pathlib.Path) -> types.ModuleType:
 
 def _not_found(name: str) -> str:
     """Returns the error message for a page that does not exist, with the names that come near."""
-    names = page_names()
-    near = difflib.get_close_matches(page_name(name), names, n=3)
-    remedy = f"Did you mean {' or '.join(near)}?" if near else f"Shipped configs: {', '.join(names)}."
+    near = similar_names(name)
+    remedy = f"Did you mean {' or '.join(near)}?" if near else f"Shipped configs: {', '.join(page_names())}."
     return f"config {name} does not exist; expected the name of a shipped config or the path of a file. {remedy}"
 
 

@@ -39,6 +39,7 @@ class Notice(NamedTuple):
       total: out of how many; 0 where that says nothing.
       first: the first file or annotation.
       remedy: a sentence that names the setting that would help; "" for none.
+      is_problem: whether it may be wrong; False for what is only good to know, such as how a folder was read.
     """
 
     text: str
@@ -47,6 +48,7 @@ class Notice(NamedTuple):
     total: int
     first: str
     remedy: str
+    is_problem: bool = True
 
     def __str__(self) -> str:
         count = f"{self.count} of {self.total}" if self.total else str(self.count)
@@ -69,7 +71,15 @@ class Notices:
         self._found: dict[tuple[str, str], Notice] = {}
 
     def add(
-        self, text: str, noun: str, first: str | os.PathLike | int, *, count: int = 1, of: int = 0, remedy: str = ""
+        self,
+        text: str,
+        noun: str,
+        first: str | os.PathLike | int,
+        *,
+        count: int = 1,
+        of: int = 0,
+        remedy: str = "",
+        is_problem: bool = True,
     ) -> None:
         """Counts one more of a kind, or ``count`` more.
 
@@ -80,18 +90,28 @@ class Notices:
           count: how many are added.
           of: out of how many; 0 leaves it out.
           remedy: a sentence that names the setting that would help.
+          is_problem: see ``Notice``.
         """
         if not count:
             return
         before = self._found.get((noun, text))
         name = str(first) if isinstance(first, int) else printable(first)
         first, remedy = (before.first, before.remedy) if before else (name, remedy)
-        self._found[noun, text] = Notice(text, noun, count + (before.count if before else 0), of, first, remedy)
+        count += before.count if before else 0
+        self._found[noun, text] = Notice(text, noun, count, of, first, remedy, is_problem)
 
     def extend(self, other: "Notices") -> None:
         """Counts all that another one has counted."""
         for notice in other.all():
-            self.add(notice.text, notice.noun, notice.first, count=notice.count, of=notice.total, remedy=notice.remedy)
+            self.add(
+                notice.text,
+                notice.noun,
+                notice.first,
+                count=notice.count,
+                of=notice.total,
+                remedy=notice.remedy,
+                is_problem=notice.is_problem,
+            )
 
     def all(self) -> tuple[Notice, ...]:
         """Returns the notices in the order in which their kinds were first added."""
@@ -156,7 +176,8 @@ def describe_split(split: str, findings: Findings) -> list[str]:
         parts.append(f"{findings.crowds} crowd regions")
     if findings.empty:
         parts.append(f"{findings.empty} without an object")
-    return [f"{split}: {'; '.join(parts)}", *(f"  {split}: {notice}" for notice in findings.notices)]
+    said = [f"  {split}: {'' if notice.is_problem else 'note: '}{notice}" for notice in findings.notices]
+    return [f"{split}: {'; '.join(parts)}", *said]
 
 
 def to_json(findings: Findings) -> Mapping[str, Any]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from jaxseg.data.coco.classes import UNUSED
 from jaxseg.data.report import Notice
 from jaxseg.data.statistics import Statistics
 
@@ -84,8 +85,14 @@ def _class_problems(train_name: str, train: Statistics, name: str, other: Statis
             text = f"occur in {where}, but not in {elsewhere}{of_read}"
             remedy = "Divide the images so that every class is in all splits, or divide at random with data.split_seed"
             names = [here.class_names[number] for number in missing]
-            notices.append(Notice(text, "classes", len(names), len(here.class_names), names[0], remedy))
+            notices.append(Notice(text, "classes", len(names), _class_count(here), names[0], remedy))
     return notices
+
+
+def _class_count(statistics: Statistics) -> int:
+    """Returns the number of classes that a split can have; of objects, none is background."""
+    names = statistics.class_names if statistics.objects is None else statistics.class_names[1:]
+    return sum(name != UNUSED for name in names)
 
 
 def _value_problems(train_name: str, train: Statistics, name: str, other: Statistics) -> list[Notice]:

@@ -26,7 +26,7 @@ class Picture(NamedTuple):
 def make_page(
     title: str,
     splits: Mapping[str, Statistics],
-    problems: Mapping[str, Sequence[Notice]],
+    notices: Mapping[str, Sequence[Notice]],
     annotated: Sequence[Picture],
     augmented: Sequence[Picture],
 ) -> str:
@@ -35,16 +35,19 @@ def make_page(
     Args:
       title: the heading.
       splits: the numbers of each split.
-      problems: notices by heading, such as the name of a split.
+      notices: by heading, such as the name of a split; those that are no problems come in a section of their own.
       annotated: images with their annotations.
       augmented: training examples as the model gets them.
     """
-    count = sum(map(len, problems.values()))
-    found = "No problem was found." if not count else f"{count} kinds of problems were found."
+    pairs = [(where, notice) for where, some in notices.items() for notice in some]
+    problems = [show_notice(*pair) for pair in pairs if pair[1].is_problem]
+    notes = [show_notice(*pair) for pair in pairs if not pair[1].is_problem]
+    found = "No problem was found." if not problems else f"Kinds of problems: {len(problems)}."
     return html.page(
         title,
         html.cards({f"images of {name}": f"{one.images:,}" for name, one in splits.items()}),
-        html.section("Problems", html.paragraph(found), *map(problem, *_flat(problems)), name="problems"),
+        html.section("Problems", html.paragraph(found), *problems, name="problems"),
+        html.section("Notes", *notes, name="notes"),
         html.section("Splits", split_table(splits), name="splits"),
         html.section("Classes", class_table(splits), name="classes"),
         html.section("Objects per image", *object_charts(splits), name="objects"),
@@ -62,17 +65,13 @@ def make_page(
     )
 
 
-def _flat(problems: Mapping[str, Sequence[Notice]]) -> tuple[list[str], list[Notice]]:
-    pairs = [(where, notice) for where, notices in problems.items() for notice in notices]
-    return [where for where, _ in pairs], [notice for _, notice in pairs]
-
-
-def problem(where: str, notice: Notice) -> str:
-    """Returns a problem with its first file and its remedy."""
+def show_notice(where: str, notice: Notice) -> str:
+    """Returns a notice with its first file and its remedy; only a problem has the color of one."""
     count = f"{notice.count:,} of {notice.total:,}" if notice.total else f"{notice.count:,}"
     remedy = f"<br>{html.escape(notice.remedy)}." if notice.remedy else ""
+    kind = "problem" if notice.is_problem else "problem fine"
     return (
-        f'<div class="problem"><b>{html.escape(where)}:</b> {count} {html.escape(notice.noun)} '
+        f'<div class="{kind}"><b>{html.escape(where)}:</b> {count} {html.escape(notice.noun)} '
         f'{html.escape(notice.text)}<br><span class="pale">first: {html.escape(notice.first)}</span>{remedy}</div>'
     )
 

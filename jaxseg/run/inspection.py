@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 import ml_collections
 import numpy as np
 
-from jaxseg.data.colors import distinct_colors
 from jaxseg.data.instances import batches as instance_batches
 from jaxseg.data.report import Findings, Notice, describe_split, findings_of, to_json, write_data_json
 from jaxseg.data.semantic import batches as semantic_batches
@@ -52,19 +51,18 @@ def inspect_config(config: ml_collections.ConfigDict, folder: pathlib.Path) -> I
     sources = {kind: open_source(config.data, config.data[kind]) for kind in kinds}
     splits = {kind: measure_split(source) for kind, source in sources.items()}
     found = {kind: complete_findings(source, splits[kind]) for kind, source in sources.items()}
-    problems: dict[str, Sequence[Notice]] = {kind: one.notices for kind, one in found.items()}
-    problems["between splits"] = compare_splits(splits, {kind: source.files for kind, source in sources.items()})
-    problems = {where: notices for where, notices in problems.items() if notices}
+    notices: dict[str, Sequence[Notice]] = {kind: one.notices for kind, one in found.items()}
+    notices["between splits"] = compare_splits(splits, {kind: source.files for kind, source in sources.items()})
     folder.mkdir(parents=True, exist_ok=True)
     annotated = draw_annotated(sources[kinds[0]], folder)
     title = f"{config.data.name}: {config.data.source_dir or 'generated'}"
     page = folder / "index.html"
-    page.write_text(make_page(title, splits, problems, annotated, draw_augmented(config, sources)), encoding="utf-8")
+    page.write_text(make_page(title, splits, notices, annotated, draw_augmented(config, sources)), encoding="utf-8")
     content = {kind: dict(to_json(one)) for kind, one in found.items()}
-    write_data_json(folder, content | {"between": [one._asdict() for one in problems.get("between splits", ())]})
+    write_data_json(folder, content | {"between": [one._asdict() for one in notices["between splits"]]})
     lines = [line for kind, one in found.items() for line in describe_split(kind, one)]
-    lines += [f"  {notice}" for notice in problems.get("between splits", ())]
-    return Inspection(page, lines, sum(map(len, problems.values())))
+    lines += [f"  {notice}" for notice in notices["between splits"]]
+    return Inspection(page, lines, sum(notice.is_problem for some in notices.values() for notice in some))
 
 
 def complete_findings(source: Source, statistics: Statistics) -> Findings:
@@ -92,16 +90,18 @@ def draw_record(record: Record, source: Source) -> np.ndarray:
     """Returns an image with its label map and legend, or with its objects."""
     if record.label is not None and (record.objects is None or source.catalogue is None):
         return pictures.overlay_with_legend(record.image, record.label, source.palette, source.class_names)
-    return draw_objects(record.image, record.objects, source.class_names)
+    return draw_objects(record.image, record.objects, source)
 
 
-def draw_objects(image: np.ndarray, objects: Objects, class_names: Sequence[str]) -> np.ndarray:
-    """Returns an image with its objects and their names."""
+def draw_objects(image: np.ndarray, objects: Objects, source: Source) -> np.ndarray:
+    """Returns an image with its objects in the colors of their classes, as the table of classes has them."""
     titles = [
-        f"{class_names[number]}{' (crowd)' if crowd else ''}"
+        f"{source.class_names[number]}{' (crowd)' if crowd else ''}"
         for number, crowd in zip(objects.classes, objects.crowd, strict=True)
     ]
-    shown = pictures.Annotations(list(objects.masks != 0), objects.boxes, titles, distinct_colors(len(titles)))
+    shown = pictures.Annotations(
+        list(objects.masks != 0), objects.boxes, titles, np.asarray(source.palette)[objects.classes]
+    )
     return pictures.instances(image, shown)
 
 
@@ -141,7 +141,7 @@ def _draw_instances(batch: InstanceBatch, row: int, source: Source) -> np.ndarra
     usable = np.flatnonzero(batch.usable[row])
     masks = np.unpackbits(batch.masks[row][usable], axis=-1)[..., : image.shape[1]]
     objects = Objects(batch.boxes[row][usable], batch.classes[row][usable], masks, np.zeros(len(usable), bool))
-    return draw_objects(image, objects, source.class_names)
+    return draw_objects(image, objects, source)
 
 
 MODULES = {"semantic": semantic_batches, "instances": instance_batches}

@@ -15,10 +15,16 @@ def test_notices_count_and_keep_the_first(tmp_path):
         notices.add("have no mask", "images", name, of=9, remedy="data.unlabeled=background takes them")
     notices.add("have no area", "annotations", 17, count=3)
     notices.add("never happen", "annotations", 18, count=0)
+    notices.add("are read as COCO", "images", "files", is_problem=False)
     assert [str(notice) for notice in notices.all()] == [
         "2 of 9 images have no mask, the first is b.jpg. data.unlabeled=background takes them",
         "3 annotations have no area, the first is 17",
+        "1 images are read as COCO, the first is files",
     ]
+    copies = Notices()
+    copies.extend(notices)
+    assert copies.all() == notices.all()
+    assert [notice.is_problem for notice in notices.all()] == [True, True, False]
 
 
 def test_a_split_of_label_maps_is_one_line():
@@ -33,10 +39,12 @@ def test_a_split_of_label_maps_is_one_line():
 def test_a_split_of_objects_is_one_line_and_its_notices_follow():
     notices = Notices()
     notices.add("are cut off", "boxes", "a.jpg")
+    notices.add("are read as COCO", "images", "files", count=2, is_problem=False)
     findings = Findings(2, None, ("background", "cat"), objects=(0, 5), crowds=1, empty=1, notices=notices.all())
     assert describe_split("val", findings) == [
         "val: 2 images; 5 objects: cat 5; 1 crowd regions; 1 without an object",
         "  val: 1 boxes are cut off, the first is a.jpg",
+        "  val: note: 2 images are read as COCO, the first is files",
     ]
 
 

@@ -121,6 +121,10 @@ def test_classes_and_values_that_one_split_lacks():
         "1 of 3 classes occur in train, but not in val in 1 images that were read, the first is cat"
     )
     assert words[1].startswith("1 of 3 classes occur in val, but not in train")
+    objects = {"objects": np.array([0, 2, 1]), "shares": None}
+    train, val = train._replace(**objects), val._replace(**objects | {"objects": np.array([0, 3, 0])})
+    said = str(compare_splits({"train": train, "val": val}, {})[0])
+    assert said.startswith("1 of 2 classes occur in train, but not in val, the first is dog")  # background is no object
     assert words[2].startswith("1 of 1 images of val have values from 0 to 15, those of train from 0 to 255")
 
 

@@ -14,7 +14,8 @@ from jaxseg.data.instances import batches as instance_batches
 from jaxseg.data.semantic import batches as semantic_batches
 from jaxseg.data.sources import open_source
 from jaxseg.run.experiment import resolve
-from jaxseg.run.inspection import DRAW, draw_augmented, inspect_config
+from jaxseg.run.inspection import DRAW, draw_augmented, draw_objects, inspect_config
+from jaxseg.types import Objects, Source
 
 NAMES = [f"photo {number}" for number in range(10)]
 
@@ -54,10 +55,14 @@ def test_a_folder_is_inspected_without_a_config_and_strict_returns_1_on_a_proble
     monkeypatch.chdir(tmp_path)
     write_folder(tmp_path / "own", NAMES, values=(0, 1))
     arguments = ["inspect", str(tmp_path / "own"), "--output", "out"]
-    assert run([*arguments, "--strict"]) in (0, 1)
-    assert (tmp_path / "out/index.html").exists()
+    assert run([*arguments, "--strict"]) == 0
+    page = (tmp_path / "out/index.html").read_text(encoding="utf-8")
+    assert "No problem was found." in page
+    assert page.count('class="problem fine"') == page.count('class="problem') > 0
     said = capsys.readouterr().out
     assert said.startswith("train: 8 images")
+    assert "train: note: 8 images are read as images and masks" in said
+    assert "no problem found" in said
     # The same photograph in all places: the validation images are in the training split, too.
     image = cv2.resize(np.random.default_rng(0).integers(0, 256, (6, 8, 3), np.uint8), (40, 32))
     for path in (tmp_path / "own/images").iterdir():
@@ -65,7 +70,9 @@ def test_a_folder_is_inspected_without_a_config_and_strict_returns_1_on_a_proble
     assert run([*arguments, "--strict"]) == 1
     assert "images of val look like an image of train" in capsys.readouterr().out
     assert run(arguments) == 0
-    assert "problems" in (tmp_path / "out/index.html").read_text(encoding="utf-8")
+    page = (tmp_path / "out/index.html").read_text(encoding="utf-8")
+    assert "Kinds of problems: 1." in page
+    assert page.count('class="problem"') == 1
 
 
 def test_what_was_read_is_in_the_workdir(trained):
@@ -85,3 +92,41 @@ def test_a_folder_of_objects_is_inspected_as_objects(tmp_path, capsys, kind, obj
     assert run(["inspect", str(tmp_path / "own"), "--output", str(tmp_path / "out")]) == 0
     first = capsys.readouterr().out.splitlines()[0]
     assert ("objects: " in first) == objects
+
+
+def test_objects_have_the_colors_of_their_classes():
+    """A square of class 2 in a black image: 45 % of its color inside, and the whole color on its outline."""
+    palette = np.array([[0, 0, 0], [230, 159, 0], [100, 200, 40]], np.uint8)
+    mask = np.zeros((1, 40, 40), np.uint8)
+    mask[0, 10:30, 10:30] = 1
+    objects = Objects(np.array([[10, 10, 30, 30]], np.float32), np.array([2]), mask, np.zeros(1, bool))
+    source = Source([], ("background", "cat", "dog"), palette)
+    shown = draw_objects(np.zeros((40, 40, 3), np.uint8), objects, source)
+    assert shown[25, 25].tolist() == [45, 90, 18]
+    assert shown[29, 20].tolist() == [100, 200, 40]
+
+
+def test_fields_and_flags_go_with_a_folder(tmp_path, capsys):
+    """One of ten images is empty: the remedy that the error names works, before the folder and after it."""
+    folder, output = tmp_path / "own", ["--output", str(tmp_path / "out")]
+    write_folder(folder, NAMES, values=(0, 1))
+    bad = folder / f"images/{NAMES[3]}.jpg"
+    bad.write_bytes(b"")
+    assert run(["inspect", str(folder), *output]) == 2
+    error = capsys.readouterr().err
+    assert error.count(f"{bad} cannot be read") == 1
+    assert error.endswith("set config.data.bad_files=skip to leave it out\n")
+    for arguments in ([str(folder), "--config.data.bad_files=skip"], ["--config.data.bad_files", "skip", str(folder)]):
+        assert run(["inspect", "--strict", *output, *arguments]) == 1
+        assert "1 files cannot be read and are left out" in capsys.readouterr().out
+    assert run(["inspect", str(folder), *output, "--config.data.as_semantic=True", "--config.data.bad_files=skip"]) == 0
+
+
+@pytest.mark.parametrize("name", ["data/nope", "nope"])
+def test_a_folder_that_does_not_exist_is_named(capsys, name):
+    assert run(["inspect", "--strict", name]) == 2
+    error = capsys.readouterr().err
+    assert f"the folder {name} does not exist; expected a folder of data" in error
+    assert "unet_pets" not in error
+    assert run(["inspect", "unet_pet"]) == 2
+    assert "Did you mean unet_pets" in capsys.readouterr().err

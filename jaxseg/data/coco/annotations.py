@@ -142,6 +142,10 @@ def _categories(content: dict[str, Any], path: Path, notices: Notices) -> tuple[
         names[key] = name
     for key in _roots(entries, content["annotations"]):
         notices.add("are left out: a root category without objects", "categories", names.pop(key))
+    for key in _repeated(names, content["annotations"], path):
+        notices.add(
+            "are left out: another one has the same name, and they have no objects", "categories", names.pop(key)
+        )
     if not names:
         raise ValueError(f"{path} has no categories; expected one for each class of objects")
     numbers = _numbered(list(names))
@@ -156,6 +160,26 @@ def _roots(entries: list[dict[str, Any]], annotations: list[Annotation]) -> list
         return []
     used = {key_of(annotation.get("category_id")) for annotation in annotations}
     return [key for key in suspects if key not in used]
+
+
+def _repeated(names: Mapping[Key, str], annotations: list[Annotation], path: Path) -> list[Key]:
+    """Returns the categories without objects that share their name with another one, as some exports have them.
+
+    Raises:
+      ValueError: two categories with objects have the same name.
+    """
+    used = {key_of(annotation.get("category_id")) for annotation in annotations}
+    left_out = []
+    for name in dict.fromkeys(names.values()):
+        same = [key for key in names if names[key] == name]
+        kept = [key for key in same if key in used] or same[-1:]  # a root category comes first
+        if len(kept) > 1:
+            raise ValueError(
+                f"{path}: the categories {kept[0]} and {kept[1]} have the same name {name!r}; expected one category "
+                "per name. Rename one of them, or give their annotations the same category_id"
+            )
+        left_out += [key for key in same if key not in kept]
+    return left_out
 
 
 def _images(entries: list[dict[str, Any]], path: Path, notices: Notices) -> tuple[list[ImageEntry], dict[Key, int]]:

@@ -36,11 +36,13 @@ class AnnotationReader:
     Args:
       categories: the numbers of the known categories.
       notices: gets the counts.
+      has_boxes: whether the format gives every object a box. Only then is one that is missing worth a notice.
     """
 
-    def __init__(self, categories: Mapping[int, Any], notices: Notices):
+    def __init__(self, categories: Mapping[int, Any], notices: Notices, has_boxes: bool = True):
         self.categories = categories
         self.notices = notices
+        self.has_boxes = has_boxes
 
     def read(self, entry: Annotation, image_id: int, category_id: int | None, size: Size) -> Annotation | None:
         """Returns what can be used of an annotation, or None.
@@ -65,6 +67,8 @@ class AnnotationReader:
             else:
                 said.append(AREA)
         for text in said:
+            if text == NO_BOX and not self.has_boxes:
+                continue
             self.notices.add(text, "annotations", _name(entry))
         return used
 

@@ -123,7 +123,8 @@ def apply_crowds(
         for entry in crowds:
             entry["iscrowd"] = 0
         remedy = "" if chosen == "object" else "Set data.crowds=crowd if they are crowd regions"
-        notices.add("have iscrowd 1 and are read as objects", "annotations", first, count=len(crowds), remedy=remedy)
+        text = "have iscrowd 1 and are read as objects"
+        notices.add(text, "annotations", first, count=len(crowds), remedy=remedy, is_problem=chosen == "auto")
     elif chosen == "auto" and 2 * len(crowds) > len(every):
         text = "have iscrowd 1, which is most of them: they are neither trained on nor scored"
         remedy = "Are they objects? Then set data.crowds=object; data.crowds=crowd says that they are crowd regions"

@@ -100,7 +100,8 @@ def check_sizes(
         path, (height, width), image = wrong[0]
         raise ValueError(
             f"{path} is {width}x{height}; image {image.number} of the annotations expects "
-            f"{image.size[1]}x{image.size[0]}. It is the first of {len(wrong)} image(s) with another size."
+            f"{image.size[1]}x{image.size[0]}. It is the first of {len(wrong)} image(s) with another size. Use the "
+            "images that were annotated, or correct width and height in the annotations and scale the coordinates."
         )
     return sizes
 

@@ -94,6 +94,6 @@ def choose(items: Mapping[str, T], part: Part, data_config: ml_collections.Confi
     names = divide(list(items), share, SEED if seed is None else seed)[part.half]
     if seed is None:
         text = f"are drawn at random for {part.half}, since the data has no validation split"
-        notices.add(text, "images", names[0], count=len(names), of=len(items))
+        notices.add(text, "images", names[0], count=len(names), of=len(items), is_problem=False)
     chosen = set(names)
     return [item for name, item in items.items() if name in chosen]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from jaxseg.data.images import printable
 from jaxseg.data.masks.class_lists import ClassList
 from jaxseg.data.masks.coding import GRAY, WHITE, coded_values
 from jaxseg.data.masks.color_classes import decide_colors
@@ -14,6 +15,7 @@ from jaxseg.data.masks.number_classes import decide_numbers
 from jaxseg.data.masks.reading import code_color, color_code, read_mask
 from jaxseg.data.masks.scan import MaskSummary
 from jaxseg.data.report import Notices
+from jaxseg.types import IGNORE
 
 
 def decide(
@@ -46,7 +48,33 @@ def decide(
             first={key // GRAY: path for key, path in found.first.items()},
             scale=GRAY,
         )
-    return decide_numbers(grays, listed, notices, _palette_of(summaries, paths, grays))
+    decision = decide_numbers(grays, listed, notices, _palette_of(summaries, paths, grays))
+    if decision.coding.class_of(WHITE * grays.scale) == IGNORE and not (listed and listed.values):
+        _check_white(summaries, paths)
+    return decision
+
+
+def _check_white(summaries: Sequence[MaskSummary], paths: Sequence[Path]) -> None:
+    """Raises ValueError where 255 may be a class: black and white masks are next to masks of class numbers.
+
+    Where a mask has both 255 and class numbers, 255 means ignore.
+    """
+    whites, numbered = [], []
+    for summary, path in zip(summaries, paths, strict=True):
+        is_numbered = any(0 < value < WHITE for value in summary.values)
+        if is_numbered and WHITE in summary.values:
+            return
+        if is_numbered:
+            numbered.append(path)
+        elif summary.kind == "gray" and summary.values == (0, WHITE):
+            whites.append(path)
+    if whites and numbered:
+        raise ValueError(
+            f"{printable(whites[0])}, the first of {len(whites)} mask(s), has the values 0 and 255, and "
+            f"{printable(numbered[0])}, the first of {len(numbered)}, has class numbers: 255 may be a class or pixels "
+            "to ignore. Write the class number in place of 255; or, to ignore it, add a file _classes.csv with a line "
+            "such as '0, background' per class"
+        )
 
 
 def _collect(summaries: Sequence[MaskSummary], paths: Sequence[Path], by_color: bool = False) -> Values:

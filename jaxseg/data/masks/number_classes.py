@@ -95,6 +95,7 @@ def _in_order(
         found.first[taken[-1]],
         count=len(taken),
         remedy="" if names else "A file classes.txt names them, one per line",
+        is_problem=not names,
     )
     table = {IGNORE: IGNORE} | {value: number for number, value in enumerate(taken)}
     return make_decision(found, table, taken_names, colors)

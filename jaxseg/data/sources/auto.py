@@ -22,7 +22,7 @@ from jaxseg.data.sources import (
     yolo,
 )
 from jaxseg.data.sources.file_lists import source_folder
-from jaxseg.data.sources.layouts import find_layout
+from jaxseg.data.sources.layouts import describe_unread, find_layout
 from jaxseg.types import Source
 
 ORIGIN = (
@@ -105,7 +105,8 @@ def open_split(data_config: ml_collections.ConfigDict, split: str) -> Source:
     source = layout.open_split(with_name, split)
     text = f"are read as {layout.title}; config.data.name={layout.name} says so explicitly"
     found = Notices()
-    found.add(text, "images", printable(Path(data_config.source_dir)), count=len(source.records))
+    place = printable(Path(data_config.source_dir))
+    found.add(text, "images", place, count=len(source.records), is_problem=False)
     findings = source.findings or Findings(len(source.records), class_names=source.class_names)
     return source._replace(findings=findings._replace(notices=(*found.all(), *findings.notices)))
 
@@ -125,5 +126,5 @@ def recognize(data_config: ml_collections.ConfigDict) -> Layout:
     content = sorted(path.name for path in root.iterdir() if not path.name.startswith("."))[:8]
     raise ValueError(
         f"config.data.source_dir is {printable(root)}, which has no known layout: it has "
-        f"{', '.join(content) or 'nothing'}. {ORIGIN}."
+        f"{', '.join(content) or 'nothing'}.{describe_unread(root)} {ORIGIN}."
     )

@@ -57,7 +57,7 @@ def open_split(data_config: ml_collections.ConfigDict, split: str) -> Source:
     folders = [folder / "images", *(folder / "images" / name for name in names), folder]
     paths = locate(entries, folders, data_config, notices, ORIGIN)
     sizes = check_sizes(entries, paths, read_options(data_config), notices)
-    reader, images = AnnotationReader(categories, notices), []
+    reader, images = AnnotationReader(categories, notices, has_boxes=False), []
     for entry, element in zip(entries, chosen, strict=True):
         if entry.number in paths:
             size = sizes[entry.number]

@@ -12,13 +12,13 @@ from jaxseg.data.images import printable, read_options
 from jaxseg.data.masks import instances
 from jaxseg.data.masks.class_lists import find_class_list
 from jaxseg.data.masks.classes import decide
-from jaxseg.data.masks.coding import Coding, keys_of
+from jaxseg.data.masks.coding import Coding, format_value, keys_of
 from jaxseg.data.masks.decision import Decision
 from jaxseg.data.masks.scan import MaskSummary, scan_images, scan_masks
 from jaxseg.data.report import Findings, Notices
 from jaxseg.data.sources import folder_splits
 from jaxseg.data.sources.file_lists import source_folder
-from jaxseg.data.sources.layouts import Layout, find_layout
+from jaxseg.data.sources.layouts import Layout, describe_unread, find_layout
 from jaxseg.data.sources.matching import match
 from jaxseg.data.sources.pair_checks import CheckedPair, check_sizes, leave_out_bad, note_images, note_unmatched
 from jaxseg.data.sources.pairs import Pair, PairedRecords, fingerprint, image_files
@@ -63,6 +63,7 @@ def open_split(data_config: ml_collections.ConfigDict, split: str) -> Source:
 
     Classes are those of ``classes.txt``, ``labelmap.txt``, ``_classes.csv`` or ``labels.txt``. Without such a file
     they are named by their numbers or colors. 255 means ignore, except in masks of 0 and 255 only.
+    Such masks next to others with class numbers and without 255 have no one meaning.
 
     Raises:
       ValueError: a file is missing, damaged or of another size than its mask, or the masks have no one meaning.
@@ -110,7 +111,10 @@ def find_files(folder: Path, data_config: ml_collections.ConfigDict, notices: No
     layout = find_layout(folder, data_config.images, data_config.annotations, notices)
     if layout is None:
         inside = ", ".join(sorted(path.name for path in folder.iterdir())[:12]) or "nothing"
-        raise ValueError(f"{printable(folder)} has {inside}; expected a folder of images and one of masks. {ORIGIN}")
+        raise ValueError(
+            f"{printable(folder)} has {inside}; expected a folder of images and one of masks."
+            f"{describe_unread(folder)} {ORIGIN}"
+        )
     pairs, unlabeled, without_image, names = {}, {}, [], {}
     for split, part in layout.parts.items():
         matched, alone, masks = match(part, notices)
@@ -180,7 +184,8 @@ def _are_instances(
     found = bool(summaries) and (listed is None or len(listed.names) == 1) and instances.are_instances(summaries)
     if found:
         text = "hold instance numbers: one per object"
-        notices.add(text, "masks", masks[0], count=len(masks), remedy="config.data.masks=classes takes them as classes")
+        remedy = "config.data.masks=classes takes them as classes"
+        notices.add(text, "masks", masks[0], count=len(masks), remedy=remedy, is_problem=False)
     elif "border_weight" not in data_config:
         raise ValueError(
             f"the masks in {printable(folder)} hold classes; expected one number per object, as detectors need. Set "
@@ -231,11 +236,21 @@ def _findings(own: Sequence[CheckedPair], decision: Decision, notices: Notices) 
         counts.update(classes)
         if pair.mask_summary and set(classes) <= {0, IGNORE}:
             empty += 1
-            notices.add("are all background", "masks", pair.mask, of=len(own))
+            text = "are all background" + (", except for pixels to ignore" if IGNORE in classes else "")
+            notices.add(text, "masks", pair.mask, of=len(own))
+        if IGNORE in classes:
+            text = f"have pixels of the value {_ignored(pair.mask_summary, decision.coding)}, which are ignored"
+            notices.add(text, "masks", pair.mask, of=len(own), is_problem=False)
     labeled = sum(count for number, count in counts.items() if number != IGNORE) or 1
     shares = tuple(counts[number] / labeled for number in range(len(decision.class_names)))
     sizes = np.array([pair.image_summary.size for pair in own], np.int32)
     return Findings(len(own), sizes, decision.class_names, shares, empty=empty, notices=notices.all())
+
+
+def _ignored(summary: MaskSummary, coding: Coding) -> str:
+    """Returns the first value of a mask that means ignore."""
+    key = next(key for key in keys_of(summary, coding) if coding.class_of(key) == IGNORE)
+    return format_value(key, coding.by_color)
 
 
 def _count(summary: MaskSummary, coding: Coding) -> Counter:

@@ -102,14 +102,11 @@ def choose(
     divided = {part: list(names[part]) for part in SPLITS if part in names}
     wanted = next((known for known, others in SPLITS.items() if split in others), split)
     if not divided:
-        return _by_chance(every, data_config, wanted, SEED)
+        return _drawn(every, data_config, wanted, "splits", notices)
     if wanted in divided and not (wanted == "train" and _draws_val(divided, data_config)):
         return divided[wanted]
     if wanted in ("train", "val") and "train" in divided and "val" not in divided:
-        chosen = _by_chance(divided["train"], data_config, wanted, SEED)
-        text = f"are drawn at random for {wanted}, since the data has no validation split"
-        notices.add(text, "images", chosen[0], count=len(chosen), of=len(divided["train"]))
-        return chosen
+        return _drawn(divided["train"], data_config, wanted, "validation split", notices)
     raise _no_split(split, divided, data_config)
 
 
@@ -164,6 +161,16 @@ def _check_overlap(
                     "config.data.allow_overlap=True"
                 )
             notices.add(f"are in both {first} and {second}", "images", both[0], count=len(both))
+
+
+def _drawn(
+    names: Sequence[str], data_config: ml_collections.ConfigDict, split: str, lacking: str, notices: Notices
+) -> list[str]:
+    """Returns the names that are drawn for a split, with a note that the data has no division of its own."""
+    chosen = _by_chance(names, data_config, split, SEED)
+    text = f"are drawn at random for {split}, since the data has no {lacking}"
+    notices.add(text, "images", chosen[0], count=len(chosen), of=len(names), is_problem=False)
+    return chosen
 
 
 def _by_chance(names: Sequence[str], data_config: ml_collections.ConfigDict, split: str, seed: int) -> list[str]:

@@ -4,7 +4,7 @@ import base64
 import io
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from jaxseg.data.instances.locating import ImageEntry, find_images, locate
 from jaxseg.data.instances.splits import ALL, NAMES, choose, find_part
 from jaxseg.data.report import Notices
 from jaxseg.data.sources.file_lists import source_folder
+from jaxseg.data.sources.pair_checks import report_bad
 from jaxseg.types import Source
 
 ORIGIN = "A LabelMe data set has a file NAME.json next to each image NAME.jpg, in one folder or in one per split"
@@ -43,13 +44,15 @@ def open_split(data_config: ml_collections.ConfigDict, split: str) -> Source:
     if not found:
         raise ValueError(f"{folder} has no JSON file with shapes. {ORIGIN}")
     notices = Notices()
-    contents = {path: read_file(path) for paths in found.values() for path in paths}
-    categories = dict(enumerate(class_names(folder, contents.values()), start=1))
-    numbers = {name: number for number, name in categories.items()}
+    contents, errors = _read_files([path for paths in found.values() for path in paths])
     part = find_part(list(found), split, data_config)
     paths = {str(path): path for place in part.places for path in found[place]}
     chosen = choose(paths, part, data_config, notices)
-    reader, options, images = AnnotationReader(categories, notices), read_options(data_config), []
+    report_bad([errors[path] for path in chosen if path in errors], data_config.bad_files, notices)
+    chosen = [path for path in chosen if path in contents]
+    categories = dict(enumerate(class_names(folder, contents.values()), start=1))
+    numbers = {name: number for number, name in categories.items()}
+    reader, options, images = AnnotationReader(categories, notices, has_boxes=False), read_options(data_config), []
     for number, path in enumerate(chosen, start=1):
         content = contents[path]
         image = _image_of(path, content, number, data_config, notices)
@@ -92,6 +95,17 @@ def read_file(path: Path) -> dict[str, Any]:
     return content
 
 
+def _read_files(paths: Sequence[Path]) -> tuple[dict[Path, dict[str, Any]], dict[Path, str]]:
+    """Returns the contents of files, and the errors of those that cannot be read."""
+    contents, errors = {}, {}
+    for path in paths:
+        try:
+            contents[path] = read_file(path)
+        except ValueError as error:
+            errors[path] = str(error)
+    return contents, errors
+
+
 def class_names(folder: Path, contents: Any) -> list[str]:
     """Returns the names of ``labels.txt``, or all labels in alphabetical order."""
     for name in ("labels.txt", "classes.txt"):
@@ -112,9 +126,14 @@ def is_labelme(path: Path) -> bool:
 
 
 def _files(folder: Path) -> list[Path]:
-    """Returns LabelMe's JSON files of a folder and of its folders; the first one tells whether they are LabelMe's."""
+    """Returns LabelMe's JSON files of a folder and of its folders; none where no file looks like one.
+
+    Next to one that does, files with the name of an image count too, so that damaged ones are not passed over.
+    """
     paths = sorted(path for path in folder.rglob("*.json") if not path.name.startswith("."))
-    return [path for path in paths if is_labelme(path)]
+    fitting = {path for path in paths if is_labelme(path)}
+    images = {image.stem for image in find_images(folder)} if fitting else set()
+    return [path for path in paths if path in fitting or path.stem in images]
 
 
 def _image_of(

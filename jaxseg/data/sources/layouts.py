@@ -26,6 +26,7 @@ MASK_FOLDERS = (
     *("segmentationclass", "masks", "mask", "labels", "label", "annotations", "annotation", "ann_dir", "ann", "annot"),
     *("gt", "groundtruth", "ground_truth", "targets", "target", "segmentations", "segmentation", "seg", "y"),
 )
+TEXT_ENDINGS = (".txt", ".json", ".xml", ".csv", ".yaml", ".yml", ".md")
 
 
 class Layout(NamedTuple):
@@ -65,6 +66,19 @@ def find_layout(folder: Path, images: str, masks: str, notices: Notices) -> Layo
 def split_of(name: str) -> str:
     """Returns the split that a name stands for, "" for none: "valid" and "Validation" are "val"."""
     return next((split for split, names in SPLITS.items() if name.lower() in names), "")
+
+
+def describe_unread(folder: Path) -> str:
+    """Returns a sentence about files in a folder with an ending that nothing reads, such as ``.npy``; "" for none."""
+    files = [path for path in walk_files(folder) if not path.name.startswith(".")]
+    unread = [path for path in files if path.suffix.lower() not in ("", *ENDINGS, *TEXT_ENDINGS)]
+    if not unread:
+        return ""
+    return (
+        f" {len(unread)} file(s), the first {printable(unread[0].relative_to(folder))}, have endings that are not "
+        f"read: {', '.join(sorted({path.suffix.lower() for path in unread})[:5])}. Save masks as PNG, and images as "
+        "PNG, JPEG or TIFF."
+    )
 
 
 def _given(folder: Path, images: str, masks: str, notices: Notices) -> Layout:

@@ -32,16 +32,30 @@ def leave_out_bad(pairs: Sequence[CheckedPair], bad_files: str, notices: Notices
     Raises:
       ValueError: a file cannot be read; or ``bad_files`` is neither.
     """
+    errors = {pair.name: _error(pair) for pair in pairs if _error(pair)}
+    report_bad(list(errors.values()), bad_files, notices)
+    return [pair for pair in pairs if pair.name not in errors]
+
+
+def report_bad(errors: Sequence[str], bad_files: str, notices: Notices) -> None:
+    """Counts files that cannot be read where ``bad_files`` is "skip".
+
+    Args:
+      errors: one per file, which it names.
+      bad_files: ``config.data.bad_files``.
+      notices: get the number of files.
+
+    Raises:
+      ValueError: there is an error and ``bad_files`` is "error"; or it is neither.
+    """
     if bad_files not in ("error", "skip"):
         raise ValueError(f"config.data.bad_files is {bad_files!r}; expected error or skip")
-    errors = {pair.name: _error(pair) for pair in pairs if _error(pair)}
     if errors and bad_files == "error":
-        first, *others = errors.values()
+        first, *others = errors
         more = f" ({len(others)} more file(s) have errors, the next: {others[0]})" if others else ""
         raise ValueError(f"{first}{more}. Replace the file, or set config.data.bad_files=skip to leave it out")
-    for error in errors.values():
+    for error in errors:
         notices.add("cannot be read and are left out", "files", error)
-    return [pair for pair in pairs if pair.name not in errors]
 
 
 def _error(pair: CheckedPair) -> str:

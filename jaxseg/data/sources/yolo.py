@@ -42,7 +42,7 @@ def open_split(data_config: ml_collections.ConfigDict, split: str) -> Source:
     paths = {str(path): path for place in part.places for path in found[place]}
     chosen = choose(paths, part, data_config, notices)
     categories = class_names(folder, settings, chosen)
-    reader = AnnotationReader(categories, notices)
+    reader = AnnotationReader(categories, notices, has_boxes=False)
     options = read_options(data_config)
     images = []
     for number, path in enumerate(chosen, start=1):

@@ -60,6 +60,35 @@ def test_alpha_is_the_mask_where_nothing_else_is(tmp_path, decided):
     np.testing.assert_array_equal(labels["a"], BLOCKS)
 
 
+@pytest.mark.parametrize("classes", ["", "background\npet\n"])
+def test_black_and_white_next_to_class_numbers_is_refused(tmp_path, decided, classes):
+    """In a.png, 255 may be the class 1 of b.png and c.png, or pixels to ignore; a list of numbers decides."""
+    save(tmp_path / "a.png", 255 * BLOCKS)
+    save(tmp_path / "b.png", BLOCKS)
+    save(tmp_path / "c.png", BLOCKS[::-1])
+    if classes:
+        (tmp_path / "classes.txt").write_text(classes)
+    with pytest.raises(ValueError, match=r"a\.png, the first of 1 mask.*b\.png, the first of 2, has class numbers"):
+        decided()
+    (tmp_path / "classes.txt").unlink(missing_ok=True)
+    (tmp_path / "_classes.csv").write_text("Pixel Value, Class\n0, background\n1, pet\n")
+    names, labels, _, _ = decided()
+    assert names == ("background", "pet")
+    np.testing.assert_array_equal(labels["a"], 255 * BLOCKS)
+    np.testing.assert_array_equal(labels["b"], BLOCKS)
+
+
+def test_white_next_to_class_numbers_in_one_mask_is_ignored_in_all(tmp_path, decided):
+    both = BLOCKS.copy()
+    both[0] = 255
+    save(tmp_path / "a.png", 255 * BLOCKS)
+    save(tmp_path / "b.png", both)
+    names, labels, _, _ = decided()
+    assert names == ("class 0", "class 1")
+    np.testing.assert_array_equal(labels["a"], 255 * BLOCKS)
+    np.testing.assert_array_equal(labels["b"], both)
+
+
 @pytest.mark.parametrize("text", ["sky 0 0 255\ncar 255 0 0\n", "sky,0,0,255\ncar,255,0,0\n"])
 def test_colors_become_the_classes_of_a_list(tmp_path, decided, text):
     save(tmp_path / "a.png", np.where(BLOCKS[..., None] == 1, RED, BLUE).astype(np.uint8))

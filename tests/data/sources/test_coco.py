@@ -384,6 +384,24 @@ def another_size(folder, description):
     Image.new("RGB", (SIZE[1], SIZE[0] + 1)).save(folder / "train/c.jpg")
 
 
+def test_a_category_without_objects_that_repeats_a_name_is_left_out(data, files):
+    """Roboflow writes a root category with the name of the project, which may be that of a class."""
+    description = content([annotation(1)])
+    description["categories"].insert(0, {"id": 0, "name": "cat", "supercategory": "none"})
+    write(files, description)
+    source = open_source(data, "train")
+    assert source.class_names == ("background", "dog", "cat")
+    assert source.catalogue.category_ids == (-1, 3, 7)
+    assert notices(source) == [
+        "1 categories are left out: another one has the same name, and they have no objects, the first is cat"
+    ]
+
+
+def same_name(folder, description):
+    change("annotations", 1, category_id=3)(folder, description)
+    change("categories", 1, name="cat")(folder, description)
+
+
 def torn(folder, description):
     (folder / "annotations/instances_train.json").write_text("{")
 
@@ -394,8 +412,9 @@ ERRORS = {
     r"image 11, a\.jpg, stands there twice, with different sizes": change("images", 1, file_name="a.jpg", height=9),
     r"image 11, b\.jpg, has height and width \(0, 32\)": change("images", 1, height=0),
     r"'cat' and 'dog' have the same id 7": change("categories", 1, id=7),
+    r"the categories 7 and 3 have the same name 'cat'.*Rename one": same_name,
     r"the category .* has not both an id": change("categories", 1, name=None),
-    r"c\.jpg is 32x25; image 12 of the annotations expects 32x24.* first of 1 ": another_size,
+    r"c\.jpg is 32x25; image 12 of the annotations expects 32x24.* first of 1 .* Use the images that were": another_size,
     r"instances_train\.json is not JSON": torn,
 }
 

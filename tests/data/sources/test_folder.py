@@ -52,7 +52,9 @@ def test_masks_of_0_and_255_have_two_classes(own, files, listed):
 def test_one_mask_with_another_number_makes_255_ignored(own, files):
     write_folder(files, NAMES, values=(0, 255))
     before = open_source(own, "all")
-    save(files / f"masks/{NAMES[4]}.png", draw(0, [0, 1])[1])
+    label = draw(0, [0, 1])[1]
+    label[0] = 255
+    save(files / f"masks/{NAMES[4]}.png", label)
     (files / "classes.txt").write_text("ground\nhouse\n")
     after = open_source(own, "all")
     assert set(np.unique(after.records[0].label)) == {0, IGNORE}

@@ -97,8 +97,29 @@ def test_without_a_validation_split_one_is_drawn_and_said(own, files):
     assert (len(train), len(val)) == (4, 1)
     assert sorted(train + val) == [f"train/{stem}" for stem in "abcde"]
     assert said(own, "val")[0].startswith("1 of 5 images are drawn at random for val")
+    assert said(own, "train")[0].startswith("4 of 5 images are drawn at random for train, since the data has no valid")
     own.val = ""
     assert len(names(own, "train")) == 5
+
+
+def test_without_splits_they_are_drawn_and_said(own, files):
+    for stem in "abcde":
+        write(files / f"images/{stem}.jpg", files / f"masks/{stem}.png")
+    for split, count in (("train", 4), ("val", 1)):
+        (one,) = said(own, split)
+        assert one.startswith(f"{count} of 5 images are drawn at random for {split}, since the data has no splits")
+    own.split_seed = 3
+    assert not said(own, "val")
+
+
+def test_arrays_in_place_of_masks_are_named(own, files):
+    write(files / "images/a.jpg", files / "images/b.png")
+    (files / "masks").mkdir()
+    np.save(files / "masks/a.npy", BLOCK)
+    for name in ("folder", "auto"):
+        own.name = name
+        with pytest.raises(ValueError, match=r"1 file\(s\), the first masks/a\.npy,.* read: \.npy\. Save masks as PNG"):
+            open_source(own, "all")
 
 
 def test_roboflow(own, files):
@@ -394,6 +415,17 @@ def test_shares_sizes_and_empty_masks_are_counted(own, files):
     assert findings.empty == 1
     assert str(findings.notices[0]).startswith("1 of 3 masks are all background")
     assert findings.sizes.tolist() == [[32, 40]] * 3
+
+
+def test_values_to_ignore_are_said(own, files):
+    """255 is in two of three masks; one of them has nothing else but background."""
+    write(files / "images/a.jpg", files / "masks/a.png")
+    write(files / "images/b.jpg", files / "masks/b.png", np.where(BLOCK == 0, 255, BLOCK).astype(np.uint8))
+    write(files / "images/c.jpg", files / "masks/c.png", 255 * BLOCK)
+    assert said(own) == [
+        f"2 of 3 masks have pixels of the value 255, which are ignored, the first is {files}/masks/b.png",
+        f"1 of 3 masks are all background, except for pixels to ignore, the first is {files}/masks/c.png",
+    ]
 
 
 def test_pages_and_value_ranges_are_counted(own, files):

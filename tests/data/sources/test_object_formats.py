@@ -112,6 +112,14 @@ def test_instance_masks_give_the_objects_that_were_drawn(tmp_path):
         assert set(record.objects.classes) == {1}
 
 
+@pytest.mark.parametrize("kind", ["yolo", "labelme", "cvat"])
+def test_polygons_of_a_format_without_boxes_are_no_problem(tmp_path, kind):
+    object_folders.write(kind, tmp_path / "files", 4)
+    assert not [
+        notice for notice in open_source(config_of(tmp_path / "files"), "all").findings.notices if notice.is_problem
+    ]
+
+
 def test_images_without_labels_have_no_objects(tmp_path):
     drawn = object_folders.write("yolo", tmp_path / "files")
     (tmp_path / f"files/labels/train/{drawn[1][0]}.txt").unlink()
@@ -154,6 +162,22 @@ def test_shapes_of_labelme(tmp_path):
     np.testing.assert_array_equal(found.masks[1], object_folders.mask_of(objects[0][1]))
     assert found.masks[2].sum() == 2 * 4 * 6
     assert any("1 shapes are left out: they are of the kind line" in str(one) for one in source.findings.notices)
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"version": "5.2"}', '{"shapes": ['])
+def test_a_damaged_file_of_labelme_is_named_or_skipped(tmp_path, text):
+    """One of four files; a JSON file without an image of its name is none of LabelMe's."""
+    drawn = object_folders.write("labelme", tmp_path / "files", 4)
+    bad = tmp_path / f"files/{drawn[2][0]}.json"
+    bad.write_text(text)
+    (tmp_path / "files/notes.json").write_text('{"author": "me"}')
+    with pytest.raises(ValueError, match=rf"{bad} (is not|has no).*config\.data\.bad_files=skip to leave it out"):
+        open_source(config_of(tmp_path / "files"), "all")
+    source = open_source(config_of(tmp_path / "files", bad_files="skip"), "all")
+    assert {record.name for record in source.records} == {name for name, _, _ in drawn} - {drawn[2][0]}
+    said = [str(notice) for notice in source.findings.notices if notice.is_problem]
+    assert len(said) == 1
+    assert said[0].startswith(f"1 files cannot be read and are left out, the first is {bad}")
 
 
 def test_shapes_of_cvat(tmp_path):

@@ -73,4 +73,5 @@ def _remove(path: "pathlib.Path") -> None:
 
         shutil.rmtree(path, ignore_errors=True)
     else:
-        path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            path.unlink()

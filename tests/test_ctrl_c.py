@@ -99,3 +99,4 @@ def test_the_second_one_ends_a_training_that_compiles(tmp_path, root, monkeypatc
     assert process.returncode == 130, said
     assert said.endswith(STOPPED)
     assert "Traceback" not in said
+    assert not (tmp_path / "lock.json").exists()

@@ -4,7 +4,10 @@ It is the same as ``jaxseg train unet_shapes``. Worker processes for data loadin
 imports nothing heavy.
 """
 
-from jaxseg.commands import start
+from jaxseg import ctrl_c
 
 if __name__ == "__main__":
+    ctrl_c.end_on_ctrl_c()
+    from jaxseg.commands import start  # only now, so that Ctrl-C meets no import
+
     start("train")

@@ -17,6 +17,7 @@ ROWS = (
     ("data", "ops", "parallel"),
     ("config", "types"),
     ("storage",),
+    ("ctrl_c",),
 )
 ROW = {name: row for row, names in enumerate(ROWS) for name in names}
 

@@ -14,6 +14,7 @@ from jaxseg.benchmarks.machines import GB, Machine, topology_devices
 from jaxseg.benchmarks.plan import StepPlan, largest_batch, mesh_shapes, plan_step
 from jaxseg.config.resolution import microbatches
 from jaxseg.parallel.mesh import AXES, make_mesh
+from jaxseg.storage import write_text
 
 
 class Request(NamedTuple):
@@ -132,7 +133,7 @@ def print_plans(plans: Sequence[StepPlan], machine: Machine, name: str) -> None:
 
 def write_plans(path: pathlib.Path, plans: Sequence[StepPlan], machine: Machine, name: str) -> None:
     """Writes the rows as JSON."""
-    path.write_text(json.dumps(rows_of(plans, machine, name), indent=2) + "\n")
+    write_text(path, json.dumps(rows_of(plans, machine, name), indent=2) + "\n")
 
 
 def _cells(plan: StepPlan, machine: Machine) -> tuple[str, ...]:

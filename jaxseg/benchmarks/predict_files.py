@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from jaxseg.benchmarks.timing import Contender
+from jaxseg.ctrl_c import unfinished
 from jaxseg.inference import Predictor
 from jaxseg.inference.engine import TrainedModel
 from jaxseg.inference.predict_files import predict_files
@@ -33,6 +34,7 @@ def predict_files_contenders(
       resources: holds the folder until it is closed.
     """
     folder = pathlib.Path(resources.enter_context(tempfile.TemporaryDirectory(prefix="jaxseg-")))
+    resources.enter_context(unfinished(folder))
     for number in range(PHOTOGRAPHS):
         write_photograph(folder / "in" / f"{number:03}.jpg", number)
     names = experiment.task.classes.names

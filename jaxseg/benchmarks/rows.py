@@ -7,6 +7,7 @@ from typing import Any
 
 from jaxseg.benchmarks.peaks import COPY, PRODUCT
 from jaxseg.benchmarks.timing import Contender, Timing
+from jaxseg.storage import write_text
 
 NOTHING = "-"
 
@@ -66,7 +67,7 @@ def print_table(rows: list[dict[str, Any]]) -> None:
 def write_rows(path: pathlib.Path, rows: list[dict[str, Any]]) -> None:
     """Writes the rows as JSON."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(rows, indent=2) + "\n")
+    write_text(path, json.dumps(rows, indent=2) + "\n")
 
 
 def _cell(show: Callable[[dict[str, Any]], str], row: dict[str, Any]) -> str:

@@ -38,6 +38,7 @@ import importlib
 import sys
 from typing import NoReturn
 
+from jaxseg import ctrl_c
 from jaxseg.commands import errors, process
 
 # Name of a command, which is also its file, and what it does.
@@ -62,18 +63,29 @@ def start(*before: str) -> NoReturn:
     Args:
       *before: words that come before those of the command line, such as "train".
     """
+    ctrl_c.end_on_ctrl_c()
     arguments = [*before, *sys.argv[1:]]
     if set(HELP).isdisjoint(arguments):
         process.restart_with_huge_pages()
-    sys.exit(run(arguments))
+    sys.exit(errors.end_output(run(arguments)))
 
 
 def run(arguments: list[str]) -> int:
-    """Runs the command that the arguments name and returns its exit status.
+    """Runs the command that the arguments name and returns its exit status; errors end in one line.
 
     Status 0 means success. Status 1 is a failure of the program or of some inputs, 2 a mistake of the user. A signal
     that stops the command gives 128 plus its number.
     """
+    try:
+        return run_command(arguments)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException as error:
+        return errors.report(error, "--traceback" in arguments)
+
+
+def run_command(arguments: list[str]) -> int:
+    """Runs the command that the arguments name; its errors pass."""
     if not arguments or arguments[0] in HELP:
         print(overview(), file=sys.stdout if arguments else sys.stderr)
         return 0 if arguments else 2
@@ -87,18 +99,7 @@ def run(arguments: list[str]) -> int:
         near = difflib.get_close_matches(name, COMMANDS, n=1)
         hint = f"Did you mean {near[0]}?" if near else f"Commands: {', '.join(COMMANDS)}."
         return errors.complain(f"there is no command {name!r}. {hint}")
-    return run_command(name, rest)
-
-
-def run_command(name: str, arguments: list[str]) -> int:
-    """Runs one command and returns its exit status; errors end in one line."""
-    try:
-        with process.exits_on_ctrl_c_while_importing():
-            return importlib.import_module(f"jaxseg.commands.{name}").main(arguments) or 0
-    except SystemExit as end:
-        return end.code if isinstance(end.code, int) else int(end.code is not None)
-    except BaseException as error:
-        return errors.report(error, "--traceback" in arguments)
+    return importlib.import_module(f"jaxseg.commands.{name}").main(rest) or 0
 
 
 def overview() -> str:

@@ -1,5 +1,8 @@
 """Ends commands: one line per error, and one exit status per kind of error."""
 
+import contextlib
+import os
+import select
 import signal
 import sys
 import traceback
@@ -20,8 +23,10 @@ def report(error: BaseException, show_traceback: bool = False) -> int:
       show_traceback: print the traceback first.
 
     Returns:
-      2 for mistakes of users, 130 for Ctrl-C, 1 for everything else.
+      2 for mistakes of users, 130 for Ctrl-C, 1 for everything else. 141, without a line, if nobody reads the output.
     """
+    if isinstance(error, BrokenPipeError) and _nobody_reads():
+        return 128 + signal.SIGPIPE
     if show_traceback:
         traceback.print_exception(error)
     if isinstance(error, KeyboardInterrupt):
@@ -42,6 +47,28 @@ def report(error: BaseException, show_traceback: bool = False) -> int:
     return 1
 
 
+def end_output(status: int) -> int:
+    """Writes what is still to be printed, and returns the exit status of the process.
+
+    Args:
+      status: the one so far.
+    """
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError as error:
+        status = report(error)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python writes the rest when it ends, and would complain.
+    return status
+
+
+def _nobody_reads() -> bool:
+    """Returns whether the reader of standard output, such as ``head``, has ended."""
+    output = select.poll()
+    output.register(1, 0)
+    return bool(output.poll(0))
+
+
 def message_of(error: BaseException) -> str:
     """Returns the message of an error, with a remedy for a full disk.
 
@@ -57,5 +84,6 @@ def message_of(error: BaseException) -> str:
 
 def complain(message: str) -> int:
     """Prints a message in one line on stderr and returns the exit status of a user's mistake."""
-    print(f"jaxseg: {' '.join(message.split())}", file=sys.stderr)
+    with contextlib.suppress(BrokenPipeError):  # nobody reads it
+        print(f"jaxseg: {' '.join(message.split())}", file=sys.stderr)
     return 2

@@ -123,16 +123,18 @@ def listen_for_signals() -> Iterator[list[int]]:
     received: list[int] = []
 
     def note(number: int, frame: Any) -> None:
-        if received:
-            raise KeyboardInterrupt
         received.append(number)
+        listen_no_more()
+
+    def listen_no_more() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
     before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield received
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        listen_no_more()
 
 
 class Progress:

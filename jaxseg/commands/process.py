@@ -1,13 +1,7 @@
 """Switches of the process, set before jax is imported."""
 
-import contextlib
-import os
-import signal
 import sys
-import threading
 import warnings
-from collections.abc import Iterator
-from types import FrameType
 from typing import Any
 
 
@@ -28,31 +22,6 @@ def restart_with_huge_pages() -> None:
     from jaxseg.parallel import cpu_memory
 
     cpu_memory.restart_with_huge_pages()
-
-
-@contextlib.contextmanager
-def exits_on_ctrl_c_while_importing() -> Iterator[None]:
-    """Makes Ctrl-C end the process at once while a module is imported. Later it raises KeyboardInterrupt.
-
-    Libraries may swallow the exception or crash on it while they are imported. Nothing can be lost then.
-    """
-    if threading.current_thread() is not threading.main_thread():  # only the main thread may set handlers
-        yield
-        return
-    before = signal.signal(signal.SIGINT, _exit_or_raise)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def _exit_or_raise(number: int, frame: FrameType | None) -> None:
-    while frame is not None:
-        if frame.f_code.co_filename.startswith("<frozen importlib"):
-            os.write(2, b"jaxseg: stopped by Ctrl-C\n")
-            os._exit(128 + number)
-        frame = frame.f_back
-    raise KeyboardInterrupt
 
 
 def show_warning(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:

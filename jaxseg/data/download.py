@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
+from jaxseg.ctrl_c import unfinished
+
 SILENCE = 15.0  # seconds without a byte after which a server counts as unreachable
 CHUNK = 1 << 20
 
@@ -34,7 +36,7 @@ def fetch(archive: Archive, folder: Path) -> Path:
     path = folder / archive.url.rsplit("/", 1)[-1]
     if path.exists() and _sha256(path) == archive.sha256:
         return path
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".partial-") as partial:
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".partial-") as partial, unfinished(Path(partial)):
         fresh = Path(partial) / path.name
         _download(archive, fresh)
         _check(archive, fresh)

@@ -8,7 +8,7 @@ import grain
 import numpy as np
 from absl import flags
 
-from jaxseg.data.workers import begin_work
+from jaxseg.data.workers import begin_work, starting_workers
 from jaxseg.types import AnyBatch
 
 TIMEOUT = 300.0  # seconds; a working pipeline never takes this long for one batch
@@ -117,7 +117,8 @@ def _first(iterator: grain.DatasetIterator) -> AnyBatch | None:
     before = os.environ.get("JAX_PLATFORMS")
     os.environ["JAX_PLATFORMS"] = "cpu"
     try:
-        return _following(iterator)
+        with starting_workers():
+            return _following(iterator)
     finally:
         if before is None:
             del os.environ["JAX_PLATFORMS"]

@@ -1,12 +1,25 @@
-"""The first steps of every worker process."""
+"""How worker processes start."""
 
+import contextlib
 import multiprocessing
 import os
 import signal
 import threading
-from multiprocessing import connection
+from collections.abc import Iterator
+from multiprocessing import connection, resource_tracker
 
 import cv2
+
+
+@contextlib.contextmanager
+def starting_workers() -> Iterator[None]:
+    """Keeps Ctrl-C from processes that this thread starts, also before they ``begin_work``: they inherit its mask."""
+    resource_tracker.ensure_running()  # If it started later, it would unblock the signal.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def begin_work() -> None:

@@ -9,6 +9,7 @@ from safetensors.numpy import save_file
 from jaxseg.inference.predictor import Predictor
 from jaxseg.inference.pretrained import torchvision_mapping
 from jaxseg.models.fcn_resnet import FCNResNet
+from jaxseg.storage import whole_file
 from jaxseg.weights.pth_writing import write_pth
 from jaxseg.weights.torchvision import to_state_dict
 
@@ -30,7 +31,8 @@ def export_torchvision(predictor: Predictor, path: pathlib.Path) -> str:
     variables = jax.tree.map(np.asarray, jax.device_get(trained.variables))
     state = to_state_dict(variables, torchvision_mapping(trained.model))
     if path.suffix == ".safetensors":
-        save_file(state, path)
+        with whole_file(path) as part:
+            save_file(state, part)
         read = f"safetensors.torch.load_file({path.name!r})"
     elif path.suffix in (".pth", ".pt"):
         write_pth(path, state)

@@ -1,12 +1,13 @@
 """JSON files that are valid at any moment while they grow, also after ``kill -9``."""
 
 import json
-import os
 import pathlib
 import threading
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from jaxseg.storage import write_text
 
 WRITING_SHARE = 0.1  # Of the time, at most this share is spent on writing the file again.
 
@@ -47,9 +48,7 @@ class JsonList:
         """
         with self._lock:
             start = time.monotonic()
-            new = self._path.with_name(f".{self._path.name}.tmp")
-            new.write_text(self._text())
-            os.replace(new, self._path)
+            write_text(self._path, self._text())
             end = time.monotonic()
             self._wait_until = end + (end - start) / WRITING_SHARE
 

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from jaxseg.inference.stablehlo import Export
+from jaxseg.storage import write_bytes
 
 INPUT, KEY = "image", "jaxseg"
 
@@ -55,9 +56,7 @@ def write_onnx(path: pathlib.Path, export: Export) -> None:
     model = onnx.load_from_string(export.program.content)
     del model.metadata_props[:]
     onnx.helper.set_model_props(model, {KEY: json.dumps(export.description)})
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(model.SerializeToString())
-    part.replace(path)
+    write_bytes(path, model.SerializeToString())
 
 
 def read_onnx(path: pathlib.Path) -> Export:

@@ -27,6 +27,7 @@ import jaxseg
 from jaxseg.data.semantic.transforms import image_size
 from jaxseg.inference.engine import TrainedModel
 from jaxseg.inference.export_function import make_function
+from jaxseg.storage import whole_file
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 PROGRAM, DESCRIPTION = "program.bin", "model.json"
@@ -111,11 +112,9 @@ def _predicted_size(trained: TrainedModel) -> list[int]:
 def write_export(path: pathlib.Path, export: Export) -> None:
     """Writes a StableHLO export; the file appears when it is complete."""
     assert isinstance(export.program, jax.export.Exported)
-    part = path.with_name(path.name + ".part")
-    with zipfile.ZipFile(part, "w") as archive:
+    with whole_file(path) as part, zipfile.ZipFile(part, "w") as archive:
         archive.writestr(PROGRAM, bytes(export.program.serialize()))
         archive.writestr(DESCRIPTION, json.dumps(export.description, indent=2))
-    part.replace(path)
 
 
 def read_export(path: pathlib.Path) -> Export:

@@ -12,7 +12,7 @@ import numpy as np
 
 from jaxseg.data.coco.format import categories, ground_truth
 from jaxseg.data.naming import named_errors
-from jaxseg.data.workers import begin_work
+from jaxseg.data.workers import begin_work, starting_workers
 from jaxseg.metrics.average_precision import curves_by_kind, mean_curve, summarize
 from jaxseg.metrics.calibration import calibration, sum_cases
 from jaxseg.metrics.coco_matching import KINDS, Matches, match
@@ -57,6 +57,9 @@ def start(source: Source, processes: int) -> Iterator[Scoring]:
     spawning = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(processes, spawning, initializer=_begin, initargs=(source,))
     try:
+        with starting_workers():
+            for _ in range(processes):
+                pool.submit(int)  # Each starts a worker, as long as none is idle.
         yield Scoring(source, pool)
     finally:
         pool.shutdown(cancel_futures=True)

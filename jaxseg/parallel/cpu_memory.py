@@ -5,6 +5,7 @@ import ctypes
 import importlib.util
 import os
 import platform
+import signal
 import sys
 from importlib import metadata
 from pathlib import Path
@@ -44,7 +45,12 @@ def restart_with_huge_pages(who_has_them: Path = WHO_HAS_HUGE_PAGES) -> None:
     with contextlib.suppress(OSError):  # There is no such file, or the system starts no programs in place of others.
         if "[madvise]" in who_has_them.read_text():
             os.environ["GLIBC_TUNABLES"] = ":".join(filter(None, [settings, f"{HUGE_PAGES}=1"]))
-            os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+            # A Ctrl-C waits for the handler of the restarted process: Python prints a traceback while it starts.
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+            try:
+                os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+            finally:
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 def has_accelerators() -> bool:

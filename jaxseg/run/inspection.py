@@ -18,6 +18,7 @@ from jaxseg.reporting.html import relative_path
 from jaxseg.reporting.inspection_page import Picture, make_page
 from jaxseg.reporting.panels import add_legend
 from jaxseg.run.experiment import resolve
+from jaxseg.storage import write_text
 from jaxseg.types import InstanceBatch, Objects, Record, Source
 
 SHOWN = 12  # images with annotations, and as many training examples
@@ -57,7 +58,7 @@ def inspect_config(config: ml_collections.ConfigDict, folder: pathlib.Path) -> I
     annotated = draw_annotated(sources[kinds[0]], folder)
     title = f"{config.data.name}: {config.data.source_dir or 'generated'}"
     page = folder / "index.html"
-    page.write_text(make_page(title, splits, notices, annotated, draw_augmented(config, sources)), encoding="utf-8")
+    write_text(page, make_page(title, splits, notices, annotated, draw_augmented(config, sources)))
     content = {kind: dict(to_json(one)) for kind, one in found.items()}
     write_data_json(folder, content | {"between": [one._asdict() for one in notices["between splits"]]})
     lines = [line for kind, one in found.items() for line in describe_split(kind, one)]

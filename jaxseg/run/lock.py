@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from jaxseg.ctrl_c import unfinished
 from jaxseg.run.bucket_lock import locked_bucket
 from jaxseg.storage import is_bucket
 
@@ -61,12 +62,11 @@ def _locked_disk(workdir: pathlib.Path) -> Iterator[Callable[[], None]]:
     beating = threading.Thread(target=_beat, args=(descriptor, ended), daemon=True)
     beating.start()
     try:
-        yield lambda: None
+        with unfinished(workdir / NAME):
+            yield lambda: None
     finally:
         ended.set()
         beating.join()
-        with contextlib.suppress(OSError):
-            (workdir / NAME).unlink()
         os.close(descriptor)
 
 

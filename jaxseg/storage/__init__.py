@@ -9,12 +9,15 @@ the bucket through fsspec. In a bucket:
 - a request may be refused for a while, see ``retries``.
 """
 
+import contextlib
 import importlib.util
 import logging
 import os
 import pathlib
+from collections.abc import Iterator
 from typing import Any
 
+from jaxseg.ctrl_c import unfinished
 from jaxseg.storage.retries import may_pass, retried
 
 # The beginning of a URL: the package for its files, and the extra of jaxseg that installs it.
@@ -76,6 +79,15 @@ def make_folder(folder: pathlib.Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
 
 
+@contextlib.contextmanager
+def whole_file(path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Yields where to write a file on a disk. It appears at its place when it is complete, or not at all."""
+    new = path.with_name(path.name + ".tmp")
+    with unfinished(new):
+        yield new
+        new.replace(path)
+
+
 def write_bytes(path: pathlib.Path, content: bytes) -> None:
     """Writes a file whole or not at all.
 
@@ -85,9 +97,8 @@ def write_bytes(path: pathlib.Path, content: bytes) -> None:
     if is_bucket(path):
         retried(lambda: path.write_bytes(content))
         return
-    new = path.with_name(path.name + ".tmp")
-    new.write_bytes(content)
-    new.replace(path)
+    with whole_file(path) as new:
+        new.write_bytes(content)
 
 
 def write_text(path: pathlib.Path, content: str) -> None:

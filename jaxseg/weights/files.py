@@ -11,6 +11,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
+from jaxseg.ctrl_c import unfinished
 from jaxseg.weights.pickles import read_pth_with_notes
 from jaxseg.weights.wrappers import find_state_dict
 
@@ -100,21 +101,25 @@ def find_weights(name: str, cache: str | Path = CACHE) -> Path:
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(f".partial-{os.getpid()}")  # Several processes may download it at the same time.
-        try:
-            urllib.request.urlretrieve(ORIGIN + path.name, partial)
-        except OSError as error:
-            partial.unlink(missing_ok=True)
-            raise ValueError(
-                f"{ORIGIN + path.name} cannot be downloaded ({error}). Either connect this machine to the network, or "
-                f"bring the file to {path}, or give the path of another."
-            ) from error
-        expected = re.search(r"-([0-9a-f]{8})\.pth$", path.name)[1]
-        found = sha256(partial)
-        if not found.startswith(expected):
-            partial.unlink()
-            raise ValueError(f"The download of {path.name} has the SHA-256 {found}; expected was {expected}...")
-        partial.replace(path)
+        with unfinished(partial):
+            _download(path, partial)
+            partial.replace(path)
     return path
+
+
+def _download(path: Path, partial: Path) -> None:
+    """Downloads the file of a torchvision name that belongs at ``path`` and checks it."""
+    try:
+        urllib.request.urlretrieve(ORIGIN + path.name, partial)
+    except OSError as error:
+        raise ValueError(
+            f"{ORIGIN + path.name} cannot be downloaded ({error}). Either connect this machine to the network, or "
+            f"bring the file to {path}, or give the path of another."
+        ) from error
+    expected = re.search(r"-([0-9a-f]{8})\.pth$", path.name)[1]
+    found = sha256(partial)
+    if not found.startswith(expected):
+        raise ValueError(f"The download of {path.name} has the SHA-256 {found}; expected was {expected}...")
 
 
 def frozen_norm_epsilon(path: str | Path) -> float:

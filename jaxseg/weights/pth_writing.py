@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from jaxseg.storage import whole_file
+
 KINDS = {
     np.dtype("<f4"): "FloatStorage",
     np.dtype("<f8"): "DoubleStorage",
@@ -31,7 +33,7 @@ def write_pth(path: str | Path, arrays: Mapping[str, np.ndarray]) -> None:
     """
     root = Path(path).stem
     arrays = {name: np.ascontiguousarray(array).reshape(np.shape(array)) for name, array in arrays.items()}
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+    with whole_file(Path(path)) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:
         archive.writestr(f"{root}/data.pkl", _pickle(arrays))
         archive.writestr(f"{root}/byteorder", "little")
         for key, array in enumerate(arrays.values()):

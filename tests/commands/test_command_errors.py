@@ -1,6 +1,9 @@
 """Errors of commands end in one line with a remedy."""
 
 import errno
+import os
+import subprocess
+import sys
 
 import pytest
 
@@ -20,3 +23,15 @@ def test_a_full_disk_asks_for_room_once_whatever_library_says_so(error, capsys):
     said = capsys.readouterr().err
     assert said.count("\n") == 1
     assert said.lower().count("make room") == 1
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["configs"]], ids=" ".join)
+def test_output_that_nobody_reads_ends_a_command_silently(root, arguments, unbuffered):
+    reading, writing = os.pipe()
+    os.close(reading)
+    environment = os.environ | {"PYTHONUNBUFFERED": unbuffered}
+    command = [sys.executable, "-m", "jaxseg", *arguments]
+    ended = subprocess.run(command, cwd=root, env=environment, stdout=writing, stderr=subprocess.PIPE, text=True)
+    os.close(writing)
+    assert (ended.returncode, ended.stderr) == (141, "")

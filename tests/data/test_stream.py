@@ -1,5 +1,6 @@
 """Batches from threads and from processes; what happens when they fail."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -67,6 +68,15 @@ def test_errors_arrive_as_they_were_raised(workers):
         with pytest.raises(ValueError, match="value 9") as raised:
             next(batches)
         assert str(raised.value) == "cat.png has the value 9; expected 1, 2, 3"
+
+
+def test_ctrl_c_spares_workers_that_are_starting():
+    others = multiprocessing.active_children()
+    with stream(batch_of, workers=1) as batches:
+        while not (started := [child for child in multiprocessing.active_children() if child not in others]):
+            time.sleep(0.001)
+        os.kill(started[0].pid, signal.SIGINT)
+        assert int(next(batches).image[0]) == 0
 
 
 def test_a_dead_worker_is_reported():

@@ -250,6 +250,16 @@ def test_a_worker_that_dies_is_reported():
             metrics.matches(scoring)
 
 
+def test_ctrl_c_spares_workers_that_are_starting():
+    config = base.get_config().data
+    config.name = "shapes"
+    with metrics.start(open_source(config, "val"), processes=2) as scoring:
+        assert len(scoring.pool._processes) == 2
+        for pid in scoring.pool._processes:
+            os.kill(pid, signal.SIGINT)
+        assert scoring.pool.submit(int).result() == 0
+
+
 def test_no_worker_is_left_when_scoring_is_broken_off():
     config = base.get_config().data
     config.name = "shapes"

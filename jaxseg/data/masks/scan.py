@@ -12,6 +12,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from jaxseg.ctrl_c import unfinished
 from jaxseg.data.images import DEFAULTS, ReadOptions, check_whole, printable, read_header, read_image
 from jaxseg.data.masks.reading import Mask, color_code, read_mask
 
@@ -180,9 +181,10 @@ def _store(kept: Path, found: Sequence[tuple]) -> None:
     """Keeps summaries where that is possible. A run works without."""
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=kept.parent, delete=False) as file:
+        with tempfile.NamedTemporaryFile("w", dir=kept.parent, delete=False) as file, unfinished(Path(file.name)):
             json.dump(found, file)
-        os.replace(file.name, kept)
+            file.flush()
+            os.replace(file.name, kept)
     except OSError:
         pass
 

@@ -16,6 +16,7 @@ import ml_collections
 import numpy as np
 from PIL import Image
 
+from jaxseg.ctrl_c import unfinished
 from jaxseg.data.download import fetch, unpack
 from jaxseg.data.sources.pet_instances import as_instances
 from jaxseg.data.splits import divide
@@ -178,7 +179,7 @@ def _prepare_official(root: Path, target: Path) -> None:
             f"{error}. Either connect this machine to the network; or set config.data.source_dir to a folder with "
             "images/ and annotations/ of Oxford-IIIT Pet; or start with configs/unet_shapes.py, which needs no files"
         ) from error
-    with tempfile.TemporaryDirectory(dir=root, prefix=".unpacked-") as folder:
+    with tempfile.TemporaryDirectory(dir=root, prefix=".unpacked-") as folder, unfinished(Path(folder)):
         for archive in archives:
             unpack(archive, Path(folder))
         files.prepare(Path(folder), target)

@@ -19,6 +19,7 @@ import tensorflow_datasets as tfds
 from PIL import Image
 from tensorflow_datasets.datasets.oxford_iiit_pet import oxford_iiit_pet_dataset_builder as official
 
+from jaxseg.ctrl_c import unfinished
 from jaxseg.data.download import Archive
 
 VERSION = "1.0.0"  # of what is prepared; another one is prepared again
@@ -62,7 +63,7 @@ def prepare(folder: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     if not sys.stderr.isatty():  # in a file, each state of the bar would be a line
         tfds.disable_progress_bar()
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".preparing-") as partial:
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".preparing-") as partial, unfinished(Path(partial)):
         builder = JaxsegOxfordPets(folder, names, lists, data_dir=partial)
         builder.download_and_prepare(file_format="array_record")
         prepared = Path(builder.data_dir)

@@ -414,7 +414,7 @@ ERRORS = {
     r"'cat' and 'dog' have the same id 7": change("categories", 1, id=7),
     r"the categories 7 and 3 have the same name 'cat'.*Rename one": same_name,
     r"the category .* has not both an id": change("categories", 1, name=None),
-    r"c\.jpg is 32x25; image 12 of the annotations expects 32x24.* first of 1 .* Use the images that were": another_size,
+    r"c\.jpg is 32x25; image 12 of the annotations expects 32x24.* first of 1 .* Use the images": another_size,
     r"instances_train\.json is not JSON": torn,
 }
 

@@ -46,11 +46,11 @@ def test_an_own_loop_is_short(root):
 
 def test_every_module_is_in_the_table(root):
     (table,) = blocks_of_rows(root)
-    rooms = {path.name for path in (root / "jaxseg").iterdir() if (path / "__init__.py").is_file()}
-    assert {room for room in rooms if f"`{room}`" not in table} == set()
+    modules = {path.name for path in (root / "jaxseg").iterdir() if (path / "__init__.py").is_file()}
+    assert {name for name in modules if f"`{name}`" not in table} == set()
 
 
 def blocks_of_rows(root):
-    """The tables of the section on rooms."""
+    """The tables of the section on modules."""
     text = (root / "jaxseg" / "README.md").read_text().split("\n## Modules\n")[1].split("\n## ")[0]
     return re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE)

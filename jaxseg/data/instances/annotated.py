@@ -27,13 +27,11 @@ class Classes(NamedTuple):
       names: one per class.
       numbers: the category of each class.
       palette: uint8 ``[k, 3]``.
-      official: whether they are COCO's own.
     """
 
     names: tuple[str, ...]
     numbers: tuple[int, ...]
     palette: np.ndarray
-    official: bool
 
 
 def classes_of(categories: Mapping[int, str]) -> Classes:
@@ -41,10 +39,10 @@ def classes_of(categories: Mapping[int, str]) -> Classes:
     own = {number: name for number, name in enumerate(coco_classes.CLASS_NAMES) if name != coco_classes.UNUSED}
     if {0: own[0], **categories} == own:
         numbers = tuple(range(len(coco_classes.CLASS_NAMES)))
-        return Classes(coco_classes.CLASS_NAMES, numbers, coco_classes.PALETTE, official=True)
+        return Classes(coco_classes.CLASS_NAMES, numbers, coco_classes.PALETTE)
     colors = np.concatenate([np.zeros((1, 3), np.uint8), distinct_colors(len(categories))])
     # The background has no category; -1 is the number of none.
-    return Classes(("background", *categories.values()), (-1, *categories), colors, official=False)
+    return Classes(("background", *categories.values()), (-1, *categories), colors)
 
 
 def open_annotated(

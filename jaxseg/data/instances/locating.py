@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import ml_collections
 
-from jaxseg.data.images import ReadOptions, read_header
+from jaxseg.data.image_checks import check_images
 from jaxseg.data.report import Notices
 
 Size = tuple[int, int]
@@ -78,24 +78,30 @@ def locate(
 
 
 def check_sizes(
-    images: Sequence[ImageEntry], paths: Mapping[int, Path], options: ReadOptions, notices: Notices
+    images: Sequence[ImageEntry], paths: Mapping[int, Path], data_config: ml_collections.ConfigDict, notices: Notices
 ) -> dict[int, Size]:
-    """Returns the size of each image that has a file, upright or as stored, whichever the annotations are for.
+    """Returns the size of each image that can be read, upright or as stored, whichever the annotations are for.
+
+    Args:
+      images: of a split.
+      paths: the file of each image that has one, by its number.
+      data_config: ``config.data``, see ``image_checks.check_images``.
+      notices: get what is unusual about the files.
 
     Raises:
-      ValueError: a header cannot be read, or a file has another size than its annotations are for.
+      ValueError: a file cannot be read, or has another size than its annotations are for.
     """
+    found = check_images(paths, data_config, notices)
     sizes, wrong = {}, []
     for image in images:
-        if image.number not in paths:
+        if image.number not in found:
             continue
-        path = paths[image.number]
-        header = read_header(path, options)
+        path, summary = paths[image.number], found[image.number]
         if image.size is None:
             notices.add("have no width and height in the annotations, and get those of their files", "images", path)
-        elif image.size not in (header.size, header.stored_size):
-            wrong.append((path, header.size, image))
-        sizes[image.number] = image.size or header.size
+        elif image.size not in (summary.size, summary.stored_size):
+            wrong.append((path, summary.size, image))
+        sizes[image.number] = image.size or summary.size
     if wrong:
         path, (height, width), image = wrong[0]
         raise ValueError(

@@ -4,7 +4,6 @@ import ml_collections
 
 from jaxseg.data.coco.annotations import AnnotationFile, read_annotations
 from jaxseg.data.coco.files import ORIGIN, annotation_files, image_folders
-from jaxseg.data.images import read_options
 from jaxseg.data.instances.annotated import classes_of, open_annotated
 from jaxseg.data.instances.annotated_records import AnnotatedImage
 from jaxseg.data.instances.locating import ImageEntry, check_sizes, locate
@@ -59,10 +58,8 @@ def _annotated(
 ) -> list[AnnotatedImage]:
     """Returns the images of a file that are used, with their annotations."""
     paths = locate(images, folders, data_config, notices, ELSEWHERE)
-    images = [image for image in images if image.number in paths]
-    if not classes_of(file.categories).official or any(image.size is None for image in images):
-        sizes = check_sizes(images, paths, read_options(data_config), notices)
-        images = [image._replace(size=sizes[image.number]) for image in images]
+    sizes = check_sizes(images, paths, data_config, notices)
+    images = [image._replace(size=sizes[image.number]) for image in images if image.number in sizes]
     annotations = file.annotations(images, notices)
     return [
         AnnotatedImage(

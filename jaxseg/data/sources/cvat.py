@@ -11,7 +11,6 @@ import numpy as np
 from jaxseg.data.coco import rle
 from jaxseg.data.coco.annotations import normal_name
 from jaxseg.data.coco.reading import Annotation, AnnotationReader
-from jaxseg.data.images import read_options
 from jaxseg.data.instances.annotated import classes_of, open_annotated
 from jaxseg.data.instances.annotated_records import AnnotatedImage
 from jaxseg.data.instances.locating import ImageEntry, check_sizes, locate
@@ -56,10 +55,10 @@ def open_split(data_config: ml_collections.ConfigDict, split: str) -> Source:
     names = [name for place in part.places for name in names_of(place)]
     folders = [folder / "images", *(folder / "images" / name for name in names), folder]
     paths = locate(entries, folders, data_config, notices, ORIGIN)
-    sizes = check_sizes(entries, paths, read_options(data_config), notices)
+    sizes = check_sizes(entries, paths, data_config, notices)
     reader, images = AnnotationReader(categories, notices, has_boxes=False), []
     for entry, element in zip(entries, chosen, strict=True):
-        if entry.number in paths:
+        if entry.number in sizes:
             size = sizes[entry.number]
             read = (
                 reader.read(one, entry.number, numbers.get(label), size)

@@ -15,14 +15,13 @@ from PIL import Image
 from jaxseg.data.coco import rle
 from jaxseg.data.coco.annotations import normal_name
 from jaxseg.data.coco.reading import Annotation, AnnotationReader
-from jaxseg.data.images import read_header, read_options
+from jaxseg.data.image_checks import check_images, report_bad
 from jaxseg.data.instances.annotated import classes_of, open_annotated
 from jaxseg.data.instances.annotated_records import AnnotatedImage
 from jaxseg.data.instances.locating import ImageEntry, find_images, locate
 from jaxseg.data.instances.splits import ALL, NAMES, choose, find_part
 from jaxseg.data.report import Notices
 from jaxseg.data.sources.file_lists import source_folder
-from jaxseg.data.sources.pair_checks import report_bad
 from jaxseg.types import Source
 
 ORIGIN = "A LabelMe data set has a file NAME.json next to each image NAME.jpg, in one folder or in one per split"
@@ -52,19 +51,19 @@ def open_split(data_config: ml_collections.ConfigDict, split: str) -> Source:
     chosen = [path for path in chosen if path in contents]
     categories = dict(enumerate(class_names(folder, contents.values()), start=1))
     numbers = {name: number for number, name in categories.items()}
-    reader, options, images = AnnotationReader(categories, notices, has_boxes=False), read_options(data_config), []
-    for number, path in enumerate(chosen, start=1):
-        content = contents[path]
-        image = _image_of(path, content, number, data_config, notices)
-        if image is None:
-            continue
-        size = read_header(image, options).size
+    files = dict(enumerate(chosen, start=1))
+    located = {number: _image_of(path, contents[path], number, data_config, notices) for number, path in files.items()}
+    found = {number: image for number, image in located.items() if image is not None}
+    reader, images = AnnotationReader(categories, notices, has_boxes=False), []
+    for number, summary in check_images(found, data_config, notices).items():
+        path, size = files[number], summary.size
         entries = (
             reader.read(entry, number, numbers.get(label), size)
-            for label, entry in _entries(path, content["shapes"], size, notices)
+            for label, entry in _entries(path, contents[path]["shapes"], size, notices)
             if label not in NOT_CLASSES
         )
-        images.append(AnnotatedImage(number, path.stem, image, size, [one for one in entries if one is not None]))
+        annotations = [one for one in entries if one is not None]
+        images.append(AnnotatedImage(number, path.stem, found[number], size, annotations))
     return open_annotated(images, classes_of(categories), data_config, notices)
 
 

@@ -1,12 +1,15 @@
 """Checks images and masks against each other by their headers, before anything is trained."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from jaxseg.data.image_checks import report_bad
+from jaxseg.data.image_scan import ImageSummary
 from jaxseg.data.images import printable
-from jaxseg.data.masks.scan import ImageSummary, MaskSummary
+from jaxseg.data.masks.scan import MaskSummary
 from jaxseg.data.report import Notices
+from jaxseg.data.sources.pairs import Pair
 
 MOST_LISTED = 20  # files of wrong size that an error names
 
@@ -19,6 +22,17 @@ class CheckedPair(NamedTuple):
     mask: Path | None
     image_summary: ImageSummary
     mask_summary: MaskSummary | None
+
+
+def files_of(pairs: Sequence[CheckedPair]) -> list[Pair]:
+    """Returns the files of pairs, as ``PairedRecords`` reads them."""
+    return [Pair(pair.name, pair.image, pair.mask) for pair in pairs]
+
+
+def readable_masks(pairs: Iterable[CheckedPair]) -> dict[Path, MaskSummary]:
+    """Returns the masks that can be read, and what was seen of them."""
+    found = {pair.mask: pair.mask_summary for pair in pairs if pair.mask is not None and pair.mask_summary is not None}
+    return {mask: summary for mask, summary in found.items() if not summary.error}
 
 
 def leave_out_bad(pairs: Sequence[CheckedPair], bad_files: str, notices: Notices) -> list[CheckedPair]:
@@ -35,27 +49,6 @@ def leave_out_bad(pairs: Sequence[CheckedPair], bad_files: str, notices: Notices
     errors = {pair.name: _error(pair) for pair in pairs if _error(pair)}
     report_bad(list(errors.values()), bad_files, notices)
     return [pair for pair in pairs if pair.name not in errors]
-
-
-def report_bad(errors: Sequence[str], bad_files: str, notices: Notices) -> None:
-    """Counts files that cannot be read where ``bad_files`` is "skip".
-
-    Args:
-      errors: one per file, which it names.
-      bad_files: ``config.data.bad_files``.
-      notices: get the number of files.
-
-    Raises:
-      ValueError: there is an error and ``bad_files`` is "error"; or it is neither.
-    """
-    if bad_files not in ("error", "skip"):
-        raise ValueError(f"config.data.bad_files is {bad_files!r}; expected error or skip")
-    if errors and bad_files == "error":
-        first, *others = errors
-        more = f" ({len(others)} more file(s) have errors, the next: {others[0]})" if others else ""
-        raise ValueError(f"{first}{more}. Replace the file, or set config.data.bad_files=skip to leave it out")
-    for error in errors:
-        notices.add("cannot be read and are left out", "files", error)
 
 
 def _error(pair: CheckedPair) -> str:
@@ -105,17 +98,6 @@ def _note_orientation(pair: CheckedPair, fits_upright: bool, fits_stored: bool, 
         )
     elif fits_stored:
         notices.add("are drawn on photographs as stored, and are turned upright with them", "masks", pair.mask)
-
-
-def note_images(pairs: Sequence[CheckedPair], notices: Notices) -> None:
-    """Adds notices about pages and value ranges of images."""
-    for pair in pairs:
-        if pair.image_summary.pages > 1:
-            remedy = f"It has {pair.image_summary.pages}; config.data.page chooses one"
-            notices.add("have several pages and only one is read", "images", pair.image, remedy=remedy)
-        if pair.image_summary.note:
-            remedy = f"The first {pair.image_summary.note}"
-            notices.add("use less than a tenth of their value range", "images", pair.image, remedy=remedy)
 
 
 def note_unmatched(

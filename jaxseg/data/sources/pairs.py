@@ -105,33 +105,46 @@ class PairedRecords(Sequence):
         if pair.label is None:
             values = np.zeros(image.shape[:2], np.uint8)
         else:
-            values = self._fit(self.read(pair.label), image.shape[:2], pair)
+            values = fit_to_image(self.read(pair.label), image.shape[:2], pair, self.options, self.tolerance)
         if self.are_instances:
             return Record(pair.name, image, to_label(values), to_objects(values))
         return Record(pair.name, image, values)
 
-    def _fit(self, values: np.ndarray, size: tuple[int, int], pair: Pair) -> np.ndarray:
-        """Returns a label map in the size of its image.
-
-        A label map that is drawn on the pixels as the file stores them is turned upright like the image.
-        """
-        if values.shape == size:
-            return values
-        header = read_header(pair.image, self.options)
-        if values.shape == header.stored_size:
-            return turn_upright(values, header.orientation)
-        if max(abs(a - b) for a, b in zip(values.shape, size, strict=True)) <= self.tolerance:
-            kind = values.dtype if values.dtype == np.uint8 else np.float32
-            resized = cv2.resize(values.astype(kind), size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
-            return resized.astype(values.dtype)
-        raise ValueError(
-            f"{printable(pair.label)} is {values.shape[1]}x{values.shape[0]}, its image {printable(pair.image)} "
-            f"{size[1]}x{size[0]}; expected the same size"
-        )
-
     def size(self, index: int) -> tuple[int, int]:
         """Returns height and width of an image, which is not decoded for that."""
         return read_header(self.pairs[index].image, self.options).size
+
+
+def fit_to_image(
+    values: np.ndarray, size: tuple[int, int], pair: Pair, options: ReadOptions, tolerance: int = 0
+) -> np.ndarray:
+    """Returns a label map in the size of its image.
+
+    A label map that is drawn on the pixels as the file stores them is turned upright like the image.
+
+    Args:
+      values: the label map ``[h, w]``.
+      size: height and width of the upright image.
+      pair: the files of both.
+      options: how the image is read.
+      tolerance: difference in pixels up to which the label map is resized.
+
+    Raises:
+      ValueError: the sizes differ by more. The message names both files.
+    """
+    if values.shape == size:
+        return values
+    header = read_header(pair.image, options)
+    if values.shape == header.stored_size:
+        return turn_upright(values, header.orientation)
+    if max(abs(a - b) for a, b in zip(values.shape, size, strict=True)) <= tolerance:
+        kind = values.dtype if values.dtype == np.uint8 else np.float32
+        resized = cv2.resize(values.astype(kind), size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
+        return resized.astype(values.dtype)
+    raise ValueError(
+        f"{printable(pair.label or '')} is {values.shape[1]}x{values.shape[0]}, its image {printable(pair.image)} "
+        f"{size[1]}x{size[0]}; expected the same size"
+    )
 
 
 def open_pairs(

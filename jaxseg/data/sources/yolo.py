@@ -7,7 +7,7 @@ from typing import Any
 import ml_collections
 
 from jaxseg.data.coco.reading import Annotation, AnnotationReader
-from jaxseg.data.images import read_header, read_options
+from jaxseg.data.image_checks import check_images
 from jaxseg.data.instances.annotated import classes_of, open_annotated
 from jaxseg.data.instances.annotated_records import AnnotatedImage
 from jaxseg.data.instances.locating import find_images
@@ -43,10 +43,10 @@ def open_split(data_config: ml_collections.ConfigDict, split: str) -> Source:
     chosen = choose(paths, part, data_config, notices)
     categories = class_names(folder, settings, chosen)
     reader = AnnotationReader(categories, notices, has_boxes=False)
-    options = read_options(data_config)
+    numbered = dict(enumerate(chosen, start=1))
     images = []
-    for number, path in enumerate(chosen, start=1):
-        size = read_header(path, options).size
+    for number, summary in check_images(numbered, data_config, notices).items():
+        path, size = numbered[number], summary.size
         read = (reader.read(entry, number, entry["category_id"], size) for entry in _entries(path, size, notices))
         images.append(AnnotatedImage(number, path.stem, path, size, [one for one in read if one is not None]))
     return open_annotated(images, classes_of(categories), data_config, notices)

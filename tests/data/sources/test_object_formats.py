@@ -5,6 +5,7 @@ import json
 import numpy as np
 import object_folders
 import pytest
+from PIL import Image
 
 from jaxseg.config import detector, semantic
 from jaxseg.data.geometry import boxes_of_masks
@@ -162,6 +163,72 @@ def test_shapes_of_labelme(tmp_path):
     np.testing.assert_array_equal(found.masks[1], object_folders.mask_of(objects[0][1]))
     assert found.masks[2].sum() == 2 * 4 * 6
     assert any("1 shapes are left out: they are of the kind line" in str(one) for one in source.findings.notices)
+
+
+def cut(path):
+    """Keeps the first half of a file."""
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+@pytest.mark.parametrize("kind", object_folders.WRITERS)
+def test_a_damaged_image_is_named_or_skipped(tmp_path, kind):
+    """One of four photographs is cut in half, so its header can be read, but not its pixels."""
+    drawn = object_folders.write(kind, tmp_path / "files", 4)
+    bad = next((tmp_path / "files").rglob(f"{drawn[2][0]}.jpg"))
+    cut(bad)
+    with pytest.raises(ValueError, match=rf"{bad} cannot be read as an image.*config\.data\.bad_files=skip"):
+        open_source(config_of(tmp_path / "files"), "all")
+    source = open_source(config_of(tmp_path / "files", bad_files="skip"), "all")
+    assert {record.name for record in source.records} == {name for name, _, _ in drawn} - {drawn[2][0]}
+    assert len(source.catalogue.sizes) == len(source.catalogue.counts) == len(source.catalogue.image_ids) == 3
+    said = [str(notice) for notice in source.findings.notices if notice.is_problem]
+    assert f"1 files cannot be read and are left out, the first is {bad}" in " ".join(said)
+
+
+@pytest.mark.parametrize("kind", object_folders.WRITERS)
+def test_a_data_set_without_a_readable_image_is_an_error(tmp_path, kind):
+    drawn = object_folders.write(kind, tmp_path / "files", 4)
+    for name, _, _ in drawn:
+        cut(next((tmp_path / "files").rglob(f"{name}.jpg")))
+    with pytest.raises(ValueError, match=r"none of \d image\(s\) can be read|no image with SegmentationObject"):
+        open_source(config_of(tmp_path / "files", bad_files="skip"), "all")
+
+
+@pytest.mark.parametrize("part", ["SegmentationClass", "SegmentationObject"])
+def test_masks_of_voc_objects_are_checked_before_step_1(tmp_path, part):
+    """A mask that is cut in half is named or skipped; one that is a row too short is an error or resized."""
+    drawn = object_folders.write("voc_objects", tmp_path / "files", 4)
+    bad, short = (tmp_path / f"files/{part}/{drawn[i][0]}.png" for i in (2, 3))
+    whole = bad.read_bytes()
+    cut(bad)
+    with pytest.raises(ValueError, match=rf"{bad} cannot be read as an image.*config\.data\.bad_files=skip"):
+        open_source(config_of(tmp_path / "files"), "all")
+    left = open_source(config_of(tmp_path / "files", bad_files="skip"), "all")
+    assert {record.name for record in left.records} == {name for name, _, _ in drawn} - {drawn[2][0]}
+    bad.write_bytes(whole)
+    before = {record.name: record for record in open_source(config_of(tmp_path / "files"), "all").records}
+    mask = Image.open(short)
+    mask.crop((0, 0, mask.width, mask.height - 1)).save(short)
+    with pytest.raises(ValueError, match=rf"{short} is 64x47, its image {short.stem}\.jpg 64x48.*tolerate_size"):
+        open_source(config_of(tmp_path / "files"), "all")
+    source = open_source(config_of(tmp_path / "files", tolerate_size_difference=1), "all")
+    objects = next(record.objects for record in source.records if record.name == short.stem)
+    assert objects.masks.shape == before[short.stem].objects.masks.shape
+    assert np.abs(objects.boxes - before[short.stem].objects.boxes).max() <= 1
+
+
+def test_masks_of_voc_objects_may_be_drawn_on_photographs_as_stored(tmp_path):
+    """A photograph that EXIF turns by 90 degrees: masks turn with it."""
+    drawn = object_folders.write("voc_objects", tmp_path / "files", 4)
+    name = drawn[1][0]
+    before = {record.name: record for record in open_source(config_of(tmp_path / "files"), "all").records}[name]
+    object_folders.save_image(tmp_path / f"files/JPEGImages/{name}.jpg", drawn[1][1], orientation=6)
+    for part in ("SegmentationClass", "SegmentationObject"):
+        path = tmp_path / f"files/{part}/{name}.png"
+        Image.open(path).transpose(Image.Transpose.ROTATE_90).save(path)
+    after = {record.name: record for record in open_source(config_of(tmp_path / "files"), "all").records}[name]
+    np.testing.assert_array_equal(after.objects.masks, before.objects.masks)
+    assert np.abs(after.image.astype(int) - before.image).mean() < 2  # JPEG
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"version": "5.2"}', '{"shapes": ['])

@@ -10,6 +10,7 @@ import pytest
 from process_ends import assert_ends
 from test_faults import start
 
+from jaxseg import ctrl_c
 from jaxseg.parallel import cpu_memory
 
 STOPPED = "jaxseg: stopped by Ctrl-C\n"
@@ -40,6 +41,37 @@ if __name__ == "__main__":
         gc.collect()
     print("went on")
 """
+
+# A lock that is taken twice keeps a thread in C, as a compiler does: it handles no signal and holds no lock of Python.
+STUCK = """
+import ctypes, os, sys, threading, time
+from jaxseg import ctrl_c
+
+system, lock = ctypes.CDLL(None), ctypes.create_string_buffer(128)
+system.pthread_mutex_init(lock, None)
+noted = []
+
+def say(text):
+    os.write(1, text)
+
+def get_stuck(seconds):
+    system.pthread_mutex_lock(lock)
+    threading.Timer(seconds, system.pthread_mutex_unlock, [lock]).start()
+    threading.Timer(0.3, say, [b"stuck\\n"]).start()
+    system.pthread_mutex_lock(lock)
+    system.pthread_mutex_unlock(lock)
+
+ctrl_c.end_on_ctrl_c()
+"""
+NOTES = (
+    STUCK
+    + """
+with ctrl_c.first_noted(noted.append):
+    get_stuck(float(sys.argv[1]))
+    say(f"noted {len(noted)}\\n".encode())
+    get_stuck(60)
+"""
+)
 
 
 def run(*command, path, **options):
@@ -76,6 +108,67 @@ def test_it_waits_for_a_process_that_starts_anew(tmp_path, root):
         pytest.skip("huge pages are not for those who ask")
     (tmp_path / "sitecustomize.py").write_text(f"import os\nif 'GLIBC_TUNABLES' in os.environ: {INTERRUPTS_ITSELF}")
     assert run("-m", "jaxseg", "configs", path=[tmp_path, root]) == (130, "", STOPPED)
+
+
+def begin(program, *arguments, root):
+    """Starts a program; its output comes line by line."""
+    return subprocess.Popen(
+        [sys.executable, "-c", program, *arguments],
+        env=os.environ | {"PYTHONPATH": str(root)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def interrupt(process, line):
+    """Sends Ctrl-C once the process has written a line."""
+    assert process.stdout.readline() == line
+    process.send_signal(signal.SIGINT)
+
+
+def test_it_does_not_wait_for_a_compiler(root):
+    process = begin(STUCK + "get_stuck(60)", root=root)
+    interrupt(process, "stuck\n")
+    assert process.communicate(timeout=10) == ("", STOPPED)
+    assert process.returncode == 130
+
+
+def test_the_first_one_is_noted_while_a_compiler_runs_and_the_second_one_ends(root):
+    process = begin(NOTES, "60", root=root)
+    interrupt(process, "stuck\n")
+    assert process.stderr.readline() == ctrl_c.NOTED.decode()
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=10) == ("", STOPPED)
+    assert process.returncode == 130
+
+
+def test_one_that_was_noted_late_counts_once(root):
+    """The first compilation ends after the first signal; the second signal comes during the second compilation."""
+    process = begin(NOTES, "1.5", root=root)
+    interrupt(process, "stuck\n")
+    assert process.stdout.readline() == "noted 1\n"
+    interrupt(process, "stuck\n")
+    assert process.communicate(timeout=10) == ("", ctrl_c.NOTED.decode() + STOPPED)
+    assert process.returncode == 130
+
+
+def test_one_that_is_noted_at_once_ends_nothing(root):
+    program = (
+        STUCK
+        + """
+with ctrl_c.first_noted(noted.append):
+    say(b"ready\\n")
+    while not noted:
+        time.sleep(0.01)
+    time.sleep(4 * ctrl_c.WAIT)
+    say(b"saved\\n")
+"""
+    )
+    process = begin(program, root=root)
+    interrupt(process, "ready\n")
+    assert process.communicate(timeout=10) == ("saved\n", "")
+    assert process.returncode == 0
 
 
 @pytest.mark.slow

@@ -1,13 +1,13 @@
 """What ``jaxseg predict`` prints while it segments files."""
 
-import contextlib
 import pathlib
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from jaxseg import ctrl_c
 from jaxseg.commands import settings
 
 if TYPE_CHECKING:
@@ -61,7 +61,8 @@ def predict(make_predictor: "Callable[[], Predictor]", inputs: list[str], output
             print(f"weights: {note}")
         return predictor
 
-    with listen_for_signals() as received:
+    received: list[signal.Signals] = []
+    with ctrl_c.first_noted(received.append):
         try:
             summary = predict_files(
                 make, inputs, output, say=say, begin=progress.begin, stopped=lambda: bool(received), **options
@@ -70,7 +71,7 @@ def predict(make_predictor: "Callable[[], Predictor]", inputs: list[str], output
             progress.close()
     print(f"{summary.done} of {summary.total} images segmented into {printable(output)}")
     if received:
-        name = "Ctrl-C" if received[0] == signal.SIGINT else signal.Signals(received[0]).name
+        name = "Ctrl-C" if received[0] == signal.SIGINT else received[0].name
         print(f"jaxseg: stopped by {name}; predictions.json has the images that are done", file=sys.stderr)
         return 128 + received[0]
     return 1 if summary.failed else 0
@@ -96,7 +97,8 @@ def predict_videos(
         if given != usual:
             raise ValueError(f"--{flag} is given for the video {videos[0]}; expected images. Leave the flag out.")
     predictor = make_predictor()
-    with listen_for_signals() as received:
+    received: list[signal.Signals] = []
+    with ctrl_c.first_noted(received.append):
         for video, name in zip(videos, numbered(map(video_name, videos)), strict=True):
             progress = Progress("frames")
 
@@ -115,26 +117,6 @@ def predict_videos(
             if received:
                 return 128 + received[0]
     return 0
-
-
-@contextlib.contextmanager
-def listen_for_signals() -> Iterator[list[int]]:
-    """Notes Ctrl-C and SIGTERM in a list, so that images in computation are finished; a second one ends at once."""
-    received: list[int] = []
-
-    def note(number: int, frame: Any) -> None:
-        received.append(number)
-        listen_no_more()
-
-    def listen_no_more() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield received
-    finally:
-        listen_no_more()
 
 
 class Progress:

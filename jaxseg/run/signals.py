@@ -10,6 +10,8 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from jaxseg.ctrl_c import first_noted
+
 
 class Interrupted(Exception):
     """A signal stopped the run after it had saved."""
@@ -64,13 +66,8 @@ def watched(noted: Interruption | None = None) -> Iterator[Interruption]:
     """
     noted = Interruption() if noted is None else noted
 
-    def note(number, frame):
-        noted.received = signal.Signals(number)
-        signal.signal(signal.SIGINT, before[signal.SIGINT])
+    def note(received: signal.Signals) -> None:
+        noted.received = received
 
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with first_noted(note):
         yield noted
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
+import jax
 import ml_collections
 
 from jaxseg.benchmarks.classes import class_count
@@ -50,14 +51,7 @@ def make_plans(config: ml_collections.ConfigDict, machine: Machine, request: Req
     shares = shape["data"] * shape["fsdp"]
     images = request.images or max(1, math.ceil(config.train.batch_size / shares / microbatches(config)))
     if request.compare_meshes:
-        plans = []
-        for sides in mesh_shapes(len(devices), semantic=config.task == "semantic"):
-            changed = config.copy_and_resolve_references()
-            with changed.unlocked():
-                changed.mesh.update(zip(AXES, sides, strict=True))
-            # A mesh with "spatial" has fewer images per batch; each device still works on as many pixels.
-            plans.append(plan_step(changed, classes, machine, devices, images * sides[2]))
-        return plans
+        return _compare_meshes(config, classes, machine, devices, images)
     plans = [plan_step(config, classes, machine, devices, images, what) for what in ("train", "predict")]
     if request.search_largest:
         train = partial(plan_step, config, classes, machine, devices)
@@ -66,9 +60,34 @@ def make_plans(config: ml_collections.ConfigDict, machine: Machine, request: Req
     return plans
 
 
+def _compare_meshes(
+    config: ml_collections.ConfigDict, classes: int, machine: Machine, devices: Sequence[jax.Device], images: int
+) -> list[StepPlan]:
+    """Compiles the training step for each mesh; prints which meshes the config does not fit.
+
+    Raises:
+      ValueError: the config fits none.
+    """
+    plans, errors = [], []
+    for sides in mesh_shapes(len(devices), semantic=config.task == "semantic"):
+        changed = config.copy_and_resolve_references()
+        with changed.unlocked():
+            changed.mesh.update(dict(zip(AXES, sides, strict=True)))
+        try:
+            # A mesh with "spatial" has fewer images per batch; each device still works on as many pixels.
+            plans.append(plan_step(changed, classes, machine, devices, images * sides[2]))
+        except ValueError as error:
+            errors.append(f"mesh {mesh_text(sides)} is left out: {error}")
+    if not plans:
+        raise ValueError(errors[0])
+    for error in errors:
+        print(error)
+    return plans
+
+
 def recommended(plans: Sequence[StepPlan], machine: Machine) -> StepPlan | None:
-    """Returns the plan that fits and takes the least time by its estimates, or None where no plan fits."""
-    fitting = [plan for plan in plans if plan.memory.total <= machine.chip.memory]
+    """Returns the plan that fits and takes the least time by its estimates; None where no plan fits or has any."""
+    fitting = [plan for plan in plans if plan.memory.total <= machine.chip.memory and math.isfinite(step_seconds(plan))]
     return min(fitting, key=step_seconds, default=None)
 
 
@@ -127,8 +146,7 @@ def print_plans(plans: Sequence[StepPlan], machine: Machine, name: str) -> None:
     if any(math.isinf(plan.memory.total) for plan in plans):
         print("\nrefused: by the compiler, since the step needs more memory than a device has")
     if len({plan.mesh for plan in plans}) > 1:
-        best = recommended(plans, machine)
-        print(f"\nrecommended: mesh {_mesh(best)}" if best else "\nno mesh fits: take fewer images per device")
+        print(f"\n{_recommendation(plans, machine)}")
 
 
 def write_plans(path: pathlib.Path, plans: Sequence[StepPlan], machine: Machine, name: str) -> None:
@@ -143,7 +161,7 @@ def _cells(plan: StepPlan, machine: Machine) -> tuple[str, ...]:
     roofline = f"{plan.roofline * 1e3:.1f} ms" if math.isfinite(plan.roofline) else "-"
     return (
         plan.what,
-        _mesh(plan),
+        mesh_text(plan.mesh),
         str(plan.images),
         "refused" if refused else f"{memory.total / GB:.2f} GB",
         f"{(memory.parameters + memory.optimizer) / GB:.2f} GB",
@@ -162,8 +180,23 @@ def _memory_by_kind(plan: StepPlan, machine: Machine) -> dict[str, float]:
     return plan.memory._asdict() | {"total": plan.memory.total, "device": machine.chip.memory}
 
 
-def _mesh(plan: StepPlan) -> str:
-    return " x ".join(map(str, plan.mesh))
+def _recommendation(plans: Sequence[StepPlan], machine: Machine) -> str:
+    best = recommended(plans, machine)
+    if best:
+        return f"recommended: mesh {mesh_text(best.mesh)}, by the estimates of time and of communication"
+    if any(plan.memory.total <= machine.chip.memory for plan in plans):
+        return f"no mesh is recommended: there are no estimates of time for {machine.kind}"
+    return "no mesh fits: take fewer images per device"
+
+
+def mesh_text(mesh: Sequence[int]) -> str:
+    """Returns a mesh as tables show it.
+
+    Example:
+      >>> mesh_text((4, 2, 1))
+      '4 x 2 x 1'
+    """
+    return " x ".join(map(str, mesh))
 
 
 def _by_kind(collectives: Sequence[Any]) -> dict[str, dict[str, int]]:

@@ -119,6 +119,52 @@ def test_meshes_use_all_devices_and_detectors_keep_images_whole():
     assert plan.mesh_shapes(1, semantic=True) == [(1, 1, 1)]
 
 
+def step_plan(mesh, images, total=1e9, estimate=1e-3, communication=0.0):
+    """A plan of a training step that nothing was compiled for."""
+    memory = Memory(total, *[0.0] * (len(Memory._fields) - 1))
+    return StepPlan("train", mesh, images, memory, [], [], estimate, estimate, communication, 1.0)
+
+
+def test_meshes_are_compared_one_after_the_other_and_those_that_do_not_fit_are_named(capsys, monkeypatch):
+    """Of five meshes for 8 devices, two divide images that are too small; the fastest is too large."""
+    import jax
+    from experiments import tiny_config
+
+    totals = {(8, 1, 1): 20e9, (1, 8, 1): 3e9, (4, 2, 1): 9e9}
+    seconds = {(8, 1, 1): 1e-3, (1, 8, 1): 4e-3, (4, 2, 1): 2e-3}
+
+    def plan_one(config, classes, machine, devices, images, what="train"):
+        mesh = (config.mesh.data, config.mesh.fsdp, config.mesh.spatial)
+        if mesh not in totals:
+            raise ValueError("images of 32 rows are too small")
+        return step_plan(mesh, images, totals[mesh], seconds[mesh], communication=1e-3)
+
+    monkeypatch.setattr(plan_report, "plan_step", plan_one)
+    monkeypatch.setattr(plan_report, "topology_devices", lambda machine: jax.devices()[:8])
+    machine = machines.parse_machine("v5e:2x4")
+    request = plan_report.Request(images=2, classes=3, compare_meshes=True)
+    plans = plan_report.make_plans(tiny_config(), machine, request)
+    assert [(one.mesh, one.images) for one in plans] == [((8, 1, 1), 2), ((1, 8, 1), 2), ((4, 2, 1), 2)]
+    assert plan_report.recommended(plans, machine).mesh == (4, 2, 1)
+    plan_report.print_plans(plans, machine, "tiny")
+    printed = capsys.readouterr().out
+    assert "mesh 4 x 1 x 2 is left out: images of 32 rows are too small\n" in printed
+    assert "mesh 2 x 2 x 2 is left out" in printed
+    assert "recommended: mesh 4 x 2 x 1" in printed
+    totals.clear()
+    with pytest.raises(ValueError, match="mesh 8 x 1 x 1 is left out: images of 32 rows are too small"):
+        plan_report.make_plans(tiny_config(), machine, request)
+
+
+def test_no_mesh_is_recommended_without_estimates_or_memory(capsys):
+    meshes = ((2, 1, 1), (1, 2, 1))
+    unknown = [step_plan(mesh, 1, estimate=math.nan) for mesh in meshes]
+    plan_report.print_plans(unknown, machines.parse_machine("cpu:2"), "tiny")
+    assert "no mesh is recommended: there are no estimates of time for cpu" in capsys.readouterr().out
+    plan_report.print_plans([step_plan(mesh, 1, 17e9) for mesh in meshes], machines.parse_machine("v5e"), "tiny")
+    assert "no mesh fits: take fewer images per device" in capsys.readouterr().out
+
+
 def test_a_step_is_compiled_for_virtual_devices_and_its_memory_told_by_kind():
     import jax
     from experiments import tiny_config
@@ -159,6 +205,18 @@ def test_the_command_prints_a_table_and_writes_rows(tmp_path, capsys, monkeypatc
     printed = capsys.readouterr().out
     assert "unet_shapes on cpu:1" in printed
     assert "times are estimates" in printed
+
+
+@pytest.mark.slow
+def test_the_command_compares_meshes(tmp_path, root):
+    import subprocess
+    import sys
+
+    command = [sys.executable, "-m", "jaxseg", "plan", "unet_shapes", "--on", "cpu:2", "--meshes", "--images", "1"]
+    fields = ["--config.model.features=4", "--config.model.depth=1", "--config.data.image_size=32"]
+    done = subprocess.run([*command, *fields], cwd=root, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert re.findall(r"^train +(\d x \d x \d)", done.stdout, re.MULTILINE) == ["2 x 1 x 1", "1 x 2 x 1", "1 x 1 x 2"]
 
 
 @pytest.mark.slow

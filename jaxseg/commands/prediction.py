@@ -34,7 +34,7 @@ def predict(make_predictor: "Callable[[], Predictor]", inputs: list[str], output
       ValueError: there is no such run, checkpoint or input.
     """
     # Imported here so that --help answers at once.
-    from jaxseg.inference.files import printable
+    from jaxseg.data.images import printable
     from jaxseg.inference.predict_files import predict_files
     from jaxseg.inference.video import is_video
 

@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from jaxseg.inference.files import write_image, write_mask
+from jaxseg.inference.mask_files import write_mask
+from jaxseg.reporting import pictures
 
 NOTEBOOK_SIDE = 1024  # Longer side of the picture in a notebook, in pixels.
 
@@ -64,7 +65,7 @@ class ImageResult:
         paths = {"mask": write_mask(folder / f"{name}_mask.png", self.mask, self.mask_palette)}
         if overlay:
             paths["overlay"] = folder / f"{name}_overlay.png"
-            write_image(paths["overlay"], self.picture())
+            pictures.write(paths["overlay"], self.picture())
         return paths
 
     def _repr_png_(self) -> bytes:

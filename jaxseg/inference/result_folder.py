@@ -3,7 +3,7 @@
 import pathlib
 from typing import NamedTuple
 
-from jaxseg.inference.files import printable
+from jaxseg.data.images import printable
 from jaxseg.inference.image_files import PREDICTIONS
 from jaxseg.inference.json_files import JsonList
 from jaxseg.inference.pipeline import Outcome

@@ -8,11 +8,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxseg.inference.files import write_image
 from jaxseg.inference.formats import object_classes, to_coco_annotations, to_geojson, to_labelme, to_yolo
 from jaxseg.inference.json_files import JsonList
 from jaxseg.inference.results import Result
 from jaxseg.inference.semantic_result import SemanticResult
+from jaxseg.reporting import pictures
+from jaxseg.storage import whole_file, write_text
 
 FORMATS = ("coco", "yolo", "labelme")
 PROBABILITIES = ("png", "npy")
@@ -64,7 +65,7 @@ class Writer:
         if outputs.format == "yolo":
             (folder / "labels").mkdir(exist_ok=True)
             names = "".join(f"  {i}: {json.dumps(class_names[n])}\n" for i, n in enumerate(self._objects))
-            (folder / "data.yaml").write_text(f"path: .\nnames:\n{names}")
+            write_text(folder / "data.yaml", f"path: .\nnames:\n{names}")
 
     def write(self, result: Result, name: str, image_id: int) -> dict[str, pathlib.Path]:
         """Writes the files of one result and returns their paths by what they are."""
@@ -73,13 +74,13 @@ class Writer:
             paths |= self._write_probabilities(result, name)
         if self._outputs.polygons:
             paths["polygons"] = self._folder / f"{name}_polygons.json"
-            paths["polygons"].write_text(json.dumps(to_geojson(result)))
+            write_text(paths["polygons"], json.dumps(to_geojson(result)))
         if self._outputs.format == "yolo":
             paths["labels"] = self._folder / "labels" / f"{name}.txt"
-            paths["labels"].write_text(to_yolo(result, self._objects))
+            write_text(paths["labels"], to_yolo(result, self._objects))
         if self._outputs.format == "labelme":
             paths["labelme"] = self._folder / f"{name}.json"
-            paths["labelme"].write_text(json.dumps(to_labelme(result, self._folder)))
+            write_text(paths["labelme"], json.dumps(to_labelme(result, self._folder)))
         if self._coco is not None:
             self._coco.add(**to_coco_annotations(result, image_id, self._ids))
         return paths
@@ -93,15 +94,16 @@ class Writer:
         paths = {}
         if self._outputs.confidence:
             paths["confidence"] = self._folder / f"{name}_confidence.png"
-            write_image(paths["confidence"], result.confidence)
+            pictures.write(paths["confidence"], result.confidence)
         if self._outputs.probabilities == "npy":
             paths["probabilities"] = self._folder / f"{name}_probabilities.npy"
-            np.save(paths["probabilities"], (result.probabilities / 65535).astype(np.float16))
+            with whole_file(paths["probabilities"]) as new, new.open("wb") as file:
+                np.save(file, (result.probabilities / 65535).astype(np.float16))
         if self._outputs.probabilities == "png":
             for number, title in enumerate(result.class_names):
                 safe = re.sub(r"\W+", "-", title).strip("-") or str(number)
                 path = self._folder / f"{name}_probability_{number}_{safe}.png"
-                write_image(path, np.ascontiguousarray(result.probabilities[..., number]))
+                pictures.write(path, np.ascontiguousarray(result.probabilities[..., number]))
                 paths[f"probability_{number}"] = path
         return paths
 

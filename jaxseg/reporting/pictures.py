@@ -5,7 +5,6 @@ from collections.abc import Iterable, Sequence
 
 import cv2
 import numpy as np
-from PIL import Image
 
 from jaxseg.reporting.objects import Annotations, draw_objects
 from jaxseg.reporting.panels import SWATCH, add_legend, arrange_panels
@@ -235,13 +234,15 @@ def _centered(prediction: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 
 
 def write(path: pathlib.Path, image: np.ndarray) -> None:
-    """Writes uint8 ``[h, w, 3]`` as a PNG or JPEG, depending on the file name's suffix."""
-    _, content = cv2.imencode(path.suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+    """Writes a picture whole or not at all, as PNG or JPEG by the ending of its path.
+
+    Args:
+      path: the file, also in a bucket.
+      image: uint8 ``[h, w, 3]`` or ``[h, w]``, or uint16 ``[h, w]`` for a PNG.
+
+    Raises:
+      OSError: the file cannot be written.
+    """
+    # cv2.imwrite neither says why it fails nor takes names that are not UTF-8.
+    content = cv2.imencode(path.suffix, image[..., ::-1] if image.ndim == 3 else image)[1]
     write_bytes(path, content.tobytes())
-
-
-def write_mask(path: pathlib.Path, label: np.ndarray, palette: np.ndarray) -> None:
-    """Writes a label map ``[h, w]`` as an indexed PNG: its pixels are class numbers, shown in the palette's colors."""
-    picture = Image.fromarray(label.astype(np.uint8), mode="P")
-    picture.putpalette(np.asarray(palette, np.uint8).tobytes())
-    picture.save(path)

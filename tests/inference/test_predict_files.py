@@ -14,9 +14,9 @@ import pytest
 from PIL import Image
 
 from jaxseg.commands.prediction import predict
+from jaxseg.data.images import printable
 from jaxseg.inference import SemanticResult
 from jaxseg.inference.engine import Engine, Prepared
-from jaxseg.inference.files import printable
 from jaxseg.inference.image_files import list_images
 from jaxseg.inference.images import to_image
 from jaxseg.inference.json_files import JsonList
@@ -124,7 +124,7 @@ def test_every_file_is_processed_or_reported(tmp_path):
     entries = json.loads((tmp_path / "out/predictions.json").read_text())
     assert [entry["image_id"] for entry in entries] == [1, 4, 5]
     assert all((tmp_path / "out" / entry["mask_file"]).is_file() for entry in entries)
-    assert printable(entries[0]["file_name"]).endswith("caf\\udce9.png")
+    assert printable(entries[0]["file_name"]).endswith("caf\\xe9.png")
     assert len(lines) == 6
 
 

@@ -158,7 +158,7 @@ def test_large_overlays_are_drawn_in_strips(monkeypatch):
 def test_huge_masks_are_tiled_tiffs(tmp_path, monkeypatch):
     mask = (np.arange(700 * 900).reshape(700, 900) // 1000 % 4).astype(np.uint8)
     result = dataclasses.replace(SHAPES, image=np.zeros((700, 900, 3), np.uint8), mask=mask)
-    monkeypatch.setattr("jaxseg.inference.files.MOST_PNG", 1000)
+    monkeypatch.setattr("jaxseg.inference.mask_files.MOST_PNG", 1000)
     path = result.save(tmp_path, overlay=False)["mask"]
     assert path.name == "image_mask.tif"
     with Image.open(path) as picture:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
+from jaxseg.ctrl_c import unfinished
 from jaxseg.inference.pipeline import run_pipeline
 from jaxseg.inference.predictor import Predictor
 
@@ -106,8 +107,10 @@ def predict_video(
     begin(video.count)
     frames = read_frames(video, stopped)
     writer = None
-    try:
-        with paths["frames"].open("w", buffering=1) as lines:  # Each line is on disk as soon as its frame is done.
+    part = output / f"{name}_overlay.part.mp4"  # Nothing can play it before it is complete.
+    # Each line is on disk as soon as its frame is done.
+    with unfinished(part), paths["frames"].open("w", buffering=1) as lines:
+        try:
             for number, outcome in enumerate(
                 run_pipeline(engine, frames, lambda frame: (frame, None), options.get("batch", 1), lambda _, r: r)
             ):
@@ -115,15 +118,16 @@ def predict_video(
                     raise ValueError(f"frame {number} of {source} cannot be segmented: {outcome.error}")
                 result = outcome.value
                 frame = pad_to_even(result.overlay())
-                writer = writer or _open_writer(paths["overlay"], video.rate, frame.shape[:2])
+                writer = writer or _open_writer(part, video.rate, frame.shape[:2])
                 writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
                 time = round(number / video.rate, 4)
                 lines.write(json.dumps({"frame": number, "time": time, "results": result.entries()}) + "\n")
                 say(number, result.summary)
-    finally:
-        video.capture.release()
-        if writer is not None:
-            writer.release()
+        finally:
+            video.capture.release()
+            if writer is not None:
+                writer.release()
+                part.replace(paths["overlay"])
     if writer is None and not stopped():
         raise ValueError(f"--input {source} has no frames that can be read")
     return paths

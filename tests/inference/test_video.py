@@ -50,6 +50,7 @@ def test_stopping_ends_the_video_where_it_is(film, tmp_path):
     paths = predict_video(Thresholder(), str(film), tmp_path / "out", **stops)
     assert 2 <= len(paths["frames"].read_text().splitlines()) < 12
     assert len(list(read_frames(open_video(str(paths["overlay"]))))) == len(told)
+    assert sorted((tmp_path / "out").iterdir()) == sorted(paths.values())
 
 
 @pytest.mark.parametrize(("size", "written"), [((1, 1), (2, 2)), ((33, 47), (34, 48)), ((1, 640), (2, 640))])

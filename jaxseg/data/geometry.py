@@ -1,6 +1,10 @@
 """The geometry of masks and boxes that sources and workers need."""
 
+import math
+
 import numpy as np
+
+MOST_RADIUS = 100_000  # pixels
 
 
 def boxes_of_masks(masks: np.ndarray) -> np.ndarray:
@@ -31,3 +35,32 @@ def _extent(hit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def occupied(masks: np.ndarray) -> np.ndarray:
     """Returns which of the masks ``[m, h, w]`` are not empty: bool ``[m]``."""
     return masks.max(axis=2, initial=0).max(axis=1, initial=0) != 0
+
+
+def polygon_of_ellipse(x: float, y: float, radius_x: float, radius_y: float, degrees: float = 0.0) -> list[float]:
+    """Returns a polygon ``[x1, y1, x2, y2, ...]`` around an ellipse, with corners at most about two pixels apart.
+
+    Args:
+      x: center.
+      y: center.
+      radius_x: half of the width before the ellipse is turned.
+      radius_y: half of the height before the ellipse is turned.
+      degrees: by which the ellipse is turned clockwise about its center.
+
+    Raises:
+      ValueError: a radius is no length in an image.
+    """
+    radius = max(radius_x, radius_y)
+    if not 0 <= radius <= MOST_RADIUS:
+        raise ValueError(f"an ellipse has the radius {radius}; expected at most {MOST_RADIUS} pixels")
+    count = max(16, math.ceil(math.pi * radius))
+    turn = math.radians(degrees)
+    polygon = []
+    for i in range(count):
+        angle = 2 * math.pi * i / count
+        across, down = radius_x * math.cos(angle), radius_y * math.sin(angle)
+        polygon += [
+            x + across * math.cos(turn) - down * math.sin(turn),
+            y + across * math.sin(turn) + down * math.cos(turn),
+        ]
+    return polygon

@@ -11,8 +11,16 @@ MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-
 def read_lines(path: Path) -> list[str]:
     """Reads the lines of a text file that are not empty, without white space at their ends.
 
-    The encoding is UTF-16 or UTF-8 by its mark, else UTF-8 where that fits, else Latin-1. Letters with accents are
-    composed, see ``composed``.
+    Letters with accents are composed, see ``composed``.
+
+    Raises:
+      ValueError: the file cannot be read.
+    """
+    return [composed(line.strip()) for line in read_text(path).splitlines() if line.strip()]
+
+
+def read_text(path: Path) -> str:
+    """Reads a text file. The encoding is UTF-16 or UTF-8 by its mark, else UTF-8 where that fits, else Latin-1.
 
     Raises:
       ValueError: the file cannot be read.
@@ -23,10 +31,9 @@ def read_lines(path: Path) -> list[str]:
         raise ValueError(f"{printable(path)} cannot be read: {error.strerror}") from error
     encoding = next((name for mark, name in MARKS.items() if content.startswith(mark)), "utf-8")
     try:
-        text = content.decode(encoding)
+        return content.decode(encoding)
     except UnicodeDecodeError:
-        text = content.decode("latin-1")
-    return [composed(line.strip()) for line in text.splitlines() if line.strip()]
+        return content.decode("latin-1")
 
 
 def composed(text: str) -> str:

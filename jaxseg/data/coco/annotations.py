@@ -154,7 +154,7 @@ def _categories(content: dict[str, Any], path: Path, notices: Notices) -> tuple[
 
 def _roots(entries: list[dict[str, Any]], annotations: list[Annotation]) -> list[Key]:
     """Returns the categories that only group the others, as Roboflow writes one, and have no annotation."""
-    above = {entry.get("supercategory") for entry in entries if entry.get("supercategory") != entry.get("name")}
+    above = [entry.get("supercategory") for entry in entries if entry.get("supercategory") != entry.get("name")]
     suspects = [key_of(entry.get("id")) for entry in entries if entry.get("name") in above]
     if not suspects or len(suspects) == len(entries):
         return []

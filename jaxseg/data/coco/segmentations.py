@@ -38,6 +38,8 @@ def fault_of(segmentation: Any, size: Size) -> str:
     """Returns why a segmentation, see ``unify``, cannot be used for an image of ``size``; "" where it can."""
     if isinstance(segmentation, dict):
         return _fault_of_runs(segmentation, size)
+    if not isinstance(segmentation, list):
+        return "their segmentation is neither a list of polygons nor a run-length code"
     if isinstance(segmentation[0], dict):
         return "a run-length code of them cannot be read, or has another size than the others"
     return _fault_of_polygons(segmentation, FAR * max(size))
@@ -85,7 +87,7 @@ def _fault_of_polygons(polygons: Any, far: float) -> str:
         whole = [polygon for polygon in polygons if len(polygon) >= CORNERS]
         if any(len(polygon) % 2 for polygon in whole):
             return "a polygon of them has an odd number of numbers"
-        if not all(-far <= min(polygon) and max(polygon) <= far for polygon in whole):
+        if not all(-far <= number <= far for polygon in whole for number in polygon):  # NaN is not, either
             return "a polygon of them is far outside the image"
     except TypeError:
         return "a polygon of them is not a list of numbers"

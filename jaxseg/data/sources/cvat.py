@@ -11,13 +11,13 @@ import numpy as np
 from jaxseg.data.coco import rle
 from jaxseg.data.coco.annotations import normal_name
 from jaxseg.data.coco.reading import Annotation, AnnotationReader
+from jaxseg.data.geometry import polygon_of_ellipse
 from jaxseg.data.instances.annotated import classes_of, open_annotated
 from jaxseg.data.instances.annotated_records import AnnotatedImage
 from jaxseg.data.instances.locating import ImageEntry, check_sizes, locate
 from jaxseg.data.instances.splits import ALL, choose, find_part, names_of
 from jaxseg.data.report import Notices
 from jaxseg.data.sources.file_lists import source_folder
-from jaxseg.data.sources.labelme import ellipse
 from jaxseg.types import Source
 
 ORIGIN = "CVAT's export 'CVAT for images' has annotations.xml, and the images in images/"
@@ -47,9 +47,7 @@ def open_split(data_config: ml_collections.ConfigDict, split: str) -> Source:
     part = find_part(list(subsets), split, data_config)
     chosen = choose({k: v for place in part.places for k, v in subsets[place].items()}, part, data_config, notices)
     entries = [
-        ImageEntry(
-            number, normal_name(element.get("name", "")), (int(element.get("height")), int(element.get("width")))
-        )
+        ImageEntry(number, normal_name(element.get("name", "")), _size(element, path))
         for number, element in enumerate(chosen, start=1)
     ]
     names = [name for place in part.places for name in names_of(place)]
@@ -103,6 +101,20 @@ def _read(path: Path) -> tuple[list[str], list[ElementTree.Element]]:
     return list(dict.fromkeys(labels)), elements
 
 
+def _size(element: ElementTree.Element, path: Path) -> tuple[int, int]:
+    """Returns height and width of an image.
+
+    Raises:
+      ValueError: they are no numbers.
+    """
+    given = element.get("height", ""), element.get("width", "")
+    if not all(side.isdecimal() for side in given):
+        raise ValueError(
+            f"{path}: the image {element.get('name')} has height and width {given}; expected whole numbers"
+        )
+    return int(given[0]), int(given[1])
+
+
 def _shapes(element: ElementTree.Element, size: tuple[int, int], notices: Notices) -> Iterator[tuple[str, Annotation]]:
     """Yields the label and the annotation of each object of an image; polygons of a group are one object."""
     groups: dict[Any, tuple[str, Annotation]] = {}
@@ -116,7 +128,7 @@ def _shapes(element: ElementTree.Element, size: tuple[int, int], notices: Notice
                 groups[place] = (label, entry | {"bbox": _box(shape)})
                 continue
             segmentation = _segmentation(shape, size)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             notices.add("are left out: their numbers cannot be read", "shapes", entry["id"])
             continue
         if segmentation is None:
@@ -146,10 +158,13 @@ def _segmentation(shape: ElementTree.Element, size: tuple[int, int]) -> list | d
         return [[float(number) for point in shape.get("points", "").split(";") for number in point.split(",")]]
     if shape.tag == "ellipse":
         x, y, radius_x, radius_y = (float(shape.get(side)) for side in ("cx", "cy", "rx", "ry"))
-        return [ellipse(x, y, radius_x, radius_y, float(shape.get("rotation", 0)))]
+        return [polygon_of_ellipse(x, y, radius_x, radius_y, float(shape.get("rotation", 0)))]
     if shape.tag == "mask":
         left, top, width, height = (int(float(shape.get(side))) for side in ("left", "top", "width", "height"))
         lengths = [int(number) for number in shape.get("rle", "").split(",")]
+        fits = 0 < width <= size[1] and 0 < height <= size[0] and sum(lengths) <= size[0] * size[1]
+        if not fits or min(lengths) < 0:
+            raise ValueError("a mask is larger than its image")
         # Runs of 0 and 1 in turn, along rows.
         mask = np.repeat(np.arange(len(lengths)) % 2 == 1, lengths)
         mask = np.pad(mask, (0, max(width * height - len(mask), 0)))[: width * height].reshape(height, width)

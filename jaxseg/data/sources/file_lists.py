@@ -6,6 +6,8 @@ from pathlib import Path
 
 import ml_collections
 
+from jaxseg.data.text_files import read_lines
+
 
 def source_folder(data_config: ml_collections.ConfigDict, origin: str) -> Path:
     """Returns the folder ``config.data.source_dir``; ``origin`` is that of the data set.
@@ -59,7 +61,7 @@ def read_list(path: Path, origin: str) -> list[str]:
     """
     if not path.is_file():
         raise ValueError(f"{path} is missing. {origin}")
-    names = [Path(line.split()[0]).stem for line in path.read_text().splitlines() if line.strip()]
+    names = [Path(line.split()[0]).stem for line in read_lines(path)]
     if not names:
         raise ValueError(f"{path} is empty. {origin}")
     return names

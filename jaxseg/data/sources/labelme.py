@@ -15,6 +15,7 @@ from PIL import Image
 from jaxseg.data.coco import rle
 from jaxseg.data.coco.annotations import normal_name
 from jaxseg.data.coco.reading import Annotation, AnnotationReader
+from jaxseg.data.geometry import polygon_of_ellipse
 from jaxseg.data.image_checks import check_images, report_bad
 from jaxseg.data.instances.annotated import classes_of, open_annotated
 from jaxseg.data.instances.annotated_records import AnnotatedImage
@@ -22,6 +23,7 @@ from jaxseg.data.instances.locating import ImageEntry, find_images, locate
 from jaxseg.data.instances.splits import ALL, NAMES, choose, find_part
 from jaxseg.data.report import Notices
 from jaxseg.data.sources.file_lists import source_folder
+from jaxseg.data.text_files import read_lines
 from jaxseg.types import Source
 
 ORIGIN = "A LabelMe data set has a file NAME.json next to each image NAME.jpg, in one folder or in one per split"
@@ -88,7 +90,8 @@ def read_file(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_bytes())
     except ValueError as error:
         raise ValueError(f"{path} is not JSON ({error}); expected a file of LabelMe") from error
-    if not isinstance(content, dict) or not isinstance(content.get("shapes"), list):
+    shapes = content.get("shapes") if isinstance(content, dict) else None
+    if not isinstance(shapes, list) or not all(isinstance(shape, dict) for shape in shapes):
         raise ValueError(f"{path} has no list of shapes; expected a file of LabelMe")
     content.pop("imageData", None)  # the image itself, which is large
     return content
@@ -109,8 +112,7 @@ def class_names(folder: Path, contents: Any) -> list[str]:
     """Returns the names of ``labels.txt``, or all labels in alphabetical order."""
     for name in ("labels.txt", "classes.txt"):
         if (folder / name).is_file():
-            lines = (folder / name).read_text(encoding="utf-8-sig").splitlines()
-            return [line.strip() for line in lines if line.strip() and line.strip() not in NOT_CLASSES]
+            return [line for line in read_lines(folder / name) if line not in NOT_CLASSES]
     labels = {str(shape.get("label")) for content in contents for shape in content["shapes"]}
     if not labels - set(NOT_CLASSES):
         raise ValueError(f"{folder} has no shape with a label. {ORIGIN}")
@@ -157,8 +159,13 @@ def _entries(
     groups: dict[Any, tuple[str, Annotation]] = {}
     for place, shape in enumerate(shapes, start=1):
         label, group, kind = str(shape.get("label")), shape.get("group_id"), shape.get("shape_type") or "polygon"
+        group = group if group is None else str(group)
         entry: Annotation = {"id": f"{path.name}:{place}"}
-        segmentation = _segmentation(shape, kind, size)
+        try:
+            segmentation = _segmentation(shape, kind, size)
+        except (TypeError, ValueError, OverflowError, OSError):
+            notices.add("are left out: their numbers cannot be read", "shapes", entry["id"])
+            continue
         if segmentation is None:
             notices.add(f"are left out: they are of the kind {kind}, which has no area", "shapes", entry["id"])
             continue
@@ -183,24 +190,9 @@ def _segmentation(shape: dict[str, Any], kind: str, size: tuple[int, int]) -> li
         return [[x1, y1, x2, y1, x2, y2, x1, y2]]
     if kind == "circle":
         radius = math.hypot(x2 - x1, y2 - y1)
-        return [ellipse(x1, y1, radius, radius)]
+        return [polygon_of_ellipse(x1, y1, radius, radius)]
     if kind == "mask" and shape.get("mask"):
         mask = np.asarray(Image.open(io.BytesIO(base64.b64decode(shape["mask"])))) != 0
         top, left = max(round(y1), 0), max(round(x1), 0)
         return rle.encode_within(mask[: size[0] - top, : size[1] - left], (top, left), size)
     return None
-
-
-def ellipse(x: float, y: float, radius_x: float, radius_y: float, degrees: float = 0.0) -> list[float]:
-    """Returns a polygon around an ellipse, with corners at most about two pixels apart."""
-    count = max(16, math.ceil(math.pi * max(radius_x, radius_y)))
-    turn = math.radians(degrees)
-    polygon = []
-    for i in range(count):
-        angle = 2 * math.pi * i / count
-        across, down = radius_x * math.cos(angle), radius_y * math.sin(angle)
-        polygon += [
-            x + across * math.cos(turn) - down * math.sin(turn),
-            y + across * math.sin(turn) + down * math.cos(turn),
-        ]
-    return polygon

@@ -14,12 +14,14 @@ from jaxseg.data.instances.locating import find_images
 from jaxseg.data.instances.splits import ALL, NAMES, choose, find_part
 from jaxseg.data.report import Notices
 from jaxseg.data.sources.file_lists import source_folder
+from jaxseg.data.text_files import read_lines, read_text
 from jaxseg.types import Source
 
 ORIGIN = (
     "A YOLO data set has data.yaml with the class names, images/train and images/val, and labels/train and labels/val "
     "with a text file per image: per object a line with the class and the corners of its polygon, in 0..1"
 )
+MOST_CLASSES = 10_000  # without names
 BOX = 4  # numbers of a line that is a box: center, width and height
 
 
@@ -90,15 +92,37 @@ def class_names(folder: Path, settings: Mapping[str, Any], images: list[Path]) -
     names = settings.get("names") or []
     lists = [folder / name for name in ("classes.txt", "labels/classes.txt") if (folder / name).is_file()]
     if not names and lists:
-        names = [line.strip() for line in lists[0].read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+        names = read_lines(lists[0])
     if isinstance(names, dict):
-        return {int(number): str(name) for number, name in sorted(names.items(), key=lambda item: int(item[0]))}
+        try:
+            return {int(number): str(name) for number, name in sorted(names.items(), key=lambda item: int(item[0]))}
+        except (TypeError, ValueError):
+            keys = ", ".join(map(str, names))
+            raise ValueError(f"{settings_file(folder)} has names for {keys}; expected a name per number") from None
     if not names:
-        used = {int(float(line.split()[0])) for path in images for line in _lines(path) or ()}
-        names = [f"class {number}" for number in range(max(used, default=-1) + 1)]
+        names = [f"class {number}" for number in range(_count_classes(images))]
     if not names:
         raise ValueError(f"{folder} names no classes. {ORIGIN}")
     return dict(enumerate(map(str, names)))
+
+
+def _count_classes(images: list[Path]) -> int:
+    """Returns the number of classes that text files use, without lines that start with no number.
+
+    Raises:
+      ValueError: a class has so high a number that it is a mistake.
+    """
+    count = 0
+    for path in images:
+        for line in _lines(path) or ():
+            try:
+                number = int(float(line.split()[0]))
+            except (ValueError, OverflowError):
+                continue
+            if number >= MOST_CLASSES:
+                raise ValueError(f"{label_path(path)} has the class {number}; expected less than {MOST_CLASSES}")
+            count = max(count, number + 1)
+    return count
 
 
 def label_path(image: Path) -> Path:
@@ -118,9 +142,10 @@ def _load(path: Path) -> dict[str, Any]:
     import yaml  # only this format needs it
 
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not YAML ({error}); expected the settings of a YOLO data set") from error
+        content = yaml.safe_load(read_text(path))
+    except yaml.YAMLError as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{path} is not YAML ({reason}); expected the settings of a YOLO data set") from error
     return content if isinstance(content, dict) else {}
 
 
@@ -137,7 +162,7 @@ def _images(folder: Path, place: str) -> Iterator[Path]:
     if chosen.is_dir():
         yield from find_images(chosen)
         return
-    for line in chosen.read_text(encoding="utf-8-sig").splitlines():
+    for line in read_text(chosen).splitlines():
         if line.strip():
             yield from (
                 _images(folder, line.strip()) if not (folder / line.strip()).is_file() else [folder / line.strip()]
@@ -149,7 +174,7 @@ def _lines(image: Path) -> list[str] | None:
     path = label_path(image)
     if not path.is_file():
         return None
-    return [line for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    return read_lines(path)
 
 
 def _entries(image: Path, size: tuple[int, int], notices: Notices) -> Iterator[Annotation]:
@@ -163,7 +188,7 @@ def _entries(image: Path, size: tuple[int, int], notices: Notices) -> Iterator[A
         try:
             category, *numbers = (float(number) for number in line.split())
             entry["category_id"] = int(category)
-        except ValueError:
+        except (ValueError, OverflowError):  # no number, or an infinite class
             numbers = []
         if len(numbers) == BOX:
             x, y, w, h = numbers

@@ -158,7 +158,7 @@ def _add_data(config: ml_collections.ConfigDict) -> None:
         # Meaning of mask files: "classes", "instances" (one number per object), or "auto" to look at them.
         "masks": "auto",
         "unlabeled": "skip",  # Images without a mask: "skip" leaves them out, "background" trains on them.
-        "bad_files": "error",  # Damaged files: "error" ends the run before step 1, "skip" leaves them out.
+        "bad_files": "error",  # Damaged files: "error" ends the run, "skip" decodes all images and leaves them out.
         "tolerate_size_difference": 0,  # Pixels by which the sizes of mask and image may differ; 0 allows none.
         "allow_overlap": False,  # Allow images that are in the lists of several splits.
         "value_range": "auto",  # Values that become black and white in 16-bit and float images, such as "0,4095".

@@ -31,7 +31,7 @@ def check_images(
     Raises:
       ValueError: a file cannot be read, and ``config.data.bad_files`` is "error"; or no file can be read.
     """
-    summaries = scan_images(list(paths.values()), read_options(data_config), scan_cache(data_config))
+    summaries = summarize_images(list(paths.values()), data_config)
     found = dict(zip(paths, summaries, strict=True))
     errors = [summary.error for summary in summaries if summary.error]
     report_bad(errors, data_config.bad_files, notices)
@@ -41,6 +41,16 @@ def check_images(
     for key, summary in found.items():
         note_image(paths[key], summary, notices)
     return found
+
+
+def summarize_images(paths: Sequence[Path], data_config: ml_collections.ConfigDict) -> list[ImageSummary]:
+    """Returns what is known of images, in the order of ``paths``.
+
+    Headers and the ends of files are read. Where ``config.data.bad_files`` is "skip", pixels are decoded, since a file
+    that is damaged in the middle is left out too.
+    """
+    decode = data_config.bad_files == "skip"
+    return scan_images(paths, read_options(data_config), scan_cache(data_config), decode)
 
 
 def report_bad(errors: Sequence[str], bad_files: str, notices: Notices) -> None:

@@ -28,21 +28,26 @@ class ImageSummary(NamedTuple):
     note: str = ""
 
 
-def scan_images(paths: Sequence[Path], options: ReadOptions, cache: Path) -> list[ImageSummary]:
+def scan_images(paths: Sequence[Path], options: ReadOptions, cache: Path, decode: bool = False) -> list[ImageSummary]:
     """Reads the headers of images, in the order of ``paths``, and checks that files are whole.
 
-    Files with more than 8 bits are decoded, since only that tells whether ``value_range`` suits them.
+    Args:
+      paths: the files.
+      options: how images are read.
+      cache: the folder that keeps summaries of files that have not changed.
+      decode: whether all pixels are decoded, which finds damage in the middle of a file. Files with more than 8 bits
+        always are, since only that tells whether ``value_range`` suits them.
     """
-    key = f"images {tuple(options)}"
-    return scan_files(paths, lambda path: summarize_image(path, options), ImageSummary, key, cache)
+    key = f"images {tuple(options)}{' decoded' if decode else ''}"
+    return scan_files(paths, lambda path: summarize_image(path, options, decode), ImageSummary, key, cache)
 
 
-def summarize_image(path: Path, options: ReadOptions = DEFAULTS) -> ImageSummary:
-    """Reads the header of one image; a file that cannot be read becomes a summary with an error."""
+def summarize_image(path: Path, options: ReadOptions = DEFAULTS, decode: bool = False) -> ImageSummary:
+    """Summarizes one image, see ``scan_images``; a file that cannot be read becomes a summary with an error."""
     try:
         header = read_header(path, options)
         notes: list[str] = []
-        if header.bits > 8:
+        if decode or header.bits > 8:
             read_image(path, options, notes)
         else:
             check_whole(path, options)

@@ -6,9 +6,8 @@ from typing import NamedTuple
 
 import ml_collections
 
-from jaxseg.data.image_checks import note_image, scan_cache
-from jaxseg.data.image_scan import scan_images
-from jaxseg.data.images import printable, read_options
+from jaxseg.data.image_checks import note_image, scan_cache, summarize_images
+from jaxseg.data.images import printable
 from jaxseg.data.masks.scan import scan_masks
 from jaxseg.data.report import Notices
 from jaxseg.data.sources import folder_classes, folder_instances, folder_splits
@@ -137,7 +136,7 @@ def _checked_pairs(files: Files, data_config: ml_collections.ConfigDict) -> dict
     images = {name: image for name, (image, _) in files.pairs.items()}
     if data_config.unlabeled == "background":
         images |= files.unlabeled
-    headers = scan_images(list(images.values()), read_options(data_config), cache)
+    headers = summarize_images(list(images.values()), data_config)
     masks = dict(zip(files.pairs, scan_masks([mask for _, mask in files.pairs.values()], cache), strict=True))
     return {
         name: CheckedPair(name, image, files.pairs[name][1] if name in masks else None, header, masks.get(name))

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import ml_collections
 import numpy as np
 
-from jaxseg.data.image_checks import scan_cache
-from jaxseg.data.image_scan import ImageSummary, scan_images
+from jaxseg.data.image_checks import scan_cache, summarize_images
+from jaxseg.data.image_scan import ImageSummary
 from jaxseg.data.images import read_options
 from jaxseg.data.instances.locating import find_images
 from jaxseg.data.instances.splits import ALL, choose, find_part
@@ -62,7 +62,7 @@ def open_split(data_config: ml_collections.ConfigDict, split: str) -> Source:
         notices.add("of the list have no image or no mask and are left out", "images", lost[0], count=len(lost))
     chosen = choose({name: name for name in names if name in files}, part, data_config, notices)
     cache = scan_cache(data_config)
-    headers = scan_images([one.image for one in files.values()], read_options(data_config), cache)
+    headers = summarize_images([one.image for one in files.values()], data_config)
     class_masks = _pairs(files, headers, [one.classes for one in files.values()], cache)
     object_masks = _pairs(files, headers, [one.objects for one in files.values()], cache)
     both = [pair for name in chosen for pair in (class_masks[name], object_masks[name])]

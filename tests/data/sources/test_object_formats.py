@@ -186,6 +186,21 @@ def test_a_damaged_image_is_named_or_skipped(tmp_path, kind):
 
 
 @pytest.mark.parametrize("kind", object_folders.WRITERS)
+def test_an_image_that_is_damaged_in_the_middle_is_skipped(tmp_path, kind):
+    """A PNG whose header and end are as they should be: only decoding finds the byte that is wrong."""
+    drawn = object_folders.write(kind, tmp_path / "files", 4)
+    bad = next((tmp_path / "files").rglob(f"{drawn[2][0]}.jpg"))
+    Image.fromarray(drawn[2][1]).save(bad, "PNG")
+    content = bytearray(bad.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    bad.write_bytes(content)
+    source = open_source(config_of(tmp_path / "files", bad_files="skip"), "all")
+    assert {record.name for record in source.records} == {name for name, _, _ in drawn} - {drawn[2][0]}
+    with pytest.raises(ValueError, match=rf"{bad} cannot be read as an image"):
+        list(open_source(config_of(tmp_path / "files"), "all").records)
+
+
+@pytest.mark.parametrize("kind", object_folders.WRITERS)
 def test_a_data_set_without_a_readable_image_is_an_error(tmp_path, kind):
     drawn = object_folders.write(kind, tmp_path / "files", 4)
     for name, _, _ in drawn:

@@ -48,6 +48,19 @@ def test_polygons_are_the_edges_of_pixels(blobs):
 
 
 @pytest.mark.filterwarnings("ignore")
+def test_all_parts_and_holes_of_noise_join_to_one_ring():
+    """The mask has some 8000 rings; all pairs of their points would not fit into memory."""
+    mask = np.random.default_rng(1).random((300, 400)) > 0.5
+    parts = polygons_of(mask, tolerance=0)
+    rings = [ring for part in parts for ring in (part.outline, *part.holes)]
+    assert len(rings) > 5000
+    ring = join_rings(*parts)
+    # Every ring but the first adds its first point again, and the point that it hangs on.
+    assert len(ring) == sum(map(len, rings)) + 2 * (len(rings) - 1)
+    np.testing.assert_array_equal(filled([ring], mask.shape), mask)
+
+
+@pytest.mark.filterwarnings("ignore")
 def test_yolo_lines_are_shares_of_the_image(result):
     lines = to_yolo(result, [1, 2], tolerance=0).splitlines()
     assert [line.split()[0] for line in lines] == ["0", "1"]  # The background is no object.

@@ -79,6 +79,23 @@ def test_ctrl_c_spares_workers_that_are_starting():
         assert int(next(batches).image[0]) == 0
 
 
+SCRIPT = """
+print("starts", flush=True)
+from test_stream import batch_of, stream
+
+with stream(batch_of, workers=2) as batches:
+    print([int(next(batches).image[0]) for _ in range(3)])
+"""
+
+
+def test_workers_do_not_run_the_script_of_their_parent(tmp_path):
+    """As multiprocessing does, for which scripts need ``if __name__ == "__main__"``."""
+    (tmp_path / "script.py").write_text(SCRIPT)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, tmp_path / "script.py"], env=environment, capture_output=True, text=True)
+    assert (done.stdout, done.returncode) == ("starts\n[0, 1, 2]\n", 0), done.stderr
+
+
 def test_a_dead_worker_is_reported():
     with stream(dies_at_three, workers=1) as batches, pytest.raises(RuntimeError, match="terminated unexpectedly"):
         list(batches)

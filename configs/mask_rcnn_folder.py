@@ -21,6 +21,7 @@ def get_config():
     config.optimizer.learning_rate = 0.01
     config.optimizer.factors = (("backbone/", 0.1), ("fpn/", 0.1), ("rpn_head/", 0.1))
     config.optimizer.schedule = "cosine"
+    config.optimizer.milestones = ()
     config.optimizer.warmup_steps = 200
     config.train.batch_size = 8
     config.train.epochs = 20.0

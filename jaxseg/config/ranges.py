@@ -143,6 +143,9 @@ RANGES = {
     "model.detection.min_size": AT_LEAST_0,
 }
 
+# Fields that are the lowest and the highest number of something that is drawn.
+INTERVALS = ("data.augment.crop_scale", "data.augment.crop_ratio", "data.augment.scale", "data.augment.scale_jitter")
+
 
 def check(config: ml_collections.ConfigDict) -> None:
     """Checks that every number of a config is in its range.
@@ -164,7 +167,10 @@ def check_field(field: str, value: Any) -> None:
     if isinstance(value, str) and value != WORDS.get(field):
         also = f", or {WORDS[field]!r}" if field in WORDS else ""
         raise ValueError(f"{field} is {value!r}; expected {RANGES[field]}{also}.")
-    for number in numbers_in(value):
+    numbers = numbers_in(value)
+    if field in INTERVALS and (len(numbers) != 2 or numbers[0] > numbers[1]):
+        raise ValueError(f"{field} is {value}; expected the lowest and the highest number, such as (0.5, 2.0).")
+    for number in numbers:
         if not RANGES[field].contains(number):
             raise ValueError(f"{field} is {value}; expected {RANGES[field]}.")
 

@@ -86,7 +86,7 @@ def make_terms(classes: int, options: Mapping[str, Any]) -> dict[str, Term]:
         all equally. ``label_smoothing`` of the cross-entropy is in 0..1.
 
     Raises:
-      ValueError: a number of class weights other than k.
+      ValueError: a number of class weights other than k, or all of them are 0.
 
     Example:
       >>> list(make_terms(2, {"class_weights": (1.0, 5.0), "label_smoothing": 0.0}))
@@ -98,6 +98,8 @@ def make_terms(classes: int, options: Mapping[str, Any]) -> dict[str, Term]:
             f"loss.class_weights has {len(class_weights)} numbers; expected {classes}, one per class of the data set. "
             "Give () for equal weights."
         )
+    if class_weights and not any(class_weights):
+        raise ValueError(f"loss.class_weights is {class_weights}; expected at least one above 0, since the loss is 0.")
     weights = jnp.asarray(class_weights or (1.0,) * classes, jnp.float32)
     smoothing = options["label_smoothing"]
 

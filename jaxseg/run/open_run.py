@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import ml_collections
 
+from jaxseg.config.effects import without_effect
 from jaxseg.config.resolution import notes
 from jaxseg.data.sources import open_source
 from jaxseg.parallel.processes import is_main_process, main_process_first
@@ -127,7 +128,11 @@ def prepare(config: ml_collections.ConfigDict, folder: pathlib.Path, like: Exper
     classes = workdir.Classes(source.class_names, source.palette, category_ids)
     changes = workdir.compare(folder, config, classes)
     remarks = [f"{folder} {initial.message}"] if initial.message else []
-    remarks += [*notes(given, config), *(f"changed since {folder} was last used: {change}" for change in changes)]
+    remarks += [
+        *notes(given, config),
+        *without_effect(given),
+        *(f"changed since {folder} was last used: {change}" for change in changes),
+    ]
     return Prepared(experiment, source, scored, classes, initial, remarks)
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from jaxseg import config as defaults
 from jaxseg.config import ranges
-from jaxseg.config.changes import field_names, get_value
+from jaxseg.config.changes import field_names, get_value, set_text
 from jaxseg.models import fields
 
 # Tuples of numbers that are empty by default, and a count that is None by default.
@@ -67,3 +67,14 @@ def test_numbers_out_of_range_are_refused(field, value, expected):
         return
     with pytest.raises(ValueError, match=expected):
         ranges.check(config)
+
+
+@pytest.mark.parametrize("text", ["0.5", "(0.5, 1.0, 2.0)", "(2.0, 0.5)"])
+@pytest.mark.parametrize("field", ranges.INTERVALS)
+def test_a_range_that_is_drawn_from_has_two_numbers_in_order(field, text):
+    config = defaults.detector() if field.endswith("scale_jitter") else defaults.semantic()
+    set_text(config, field, text)
+    with pytest.raises(ValueError, match=rf"{field} is .*; expected the lowest and the highest number"):
+        ranges.check(config)
+    set_text(config, field, "(0.5, 2.0)")
+    ranges.check(config)

@@ -144,6 +144,11 @@ def test_class_weights_of_another_number_are_refused():
         jitted_terms(CLASSES, options((1.0, 2.0), 0.0))
 
 
+def test_class_weights_of_zeros_are_refused():
+    with pytest.raises(ValueError, match=r"class_weights is \(0.0, 0.0, 0.0, 0.0\); expected at least one above 0"):
+        jitted_terms(CLASSES, options((0.0,) * CLASSES, 0.0))
+
+
 def test_mean_loss_weighs_every_pixel_of_a_batch_equally():
     undecided, sure = [0.0, 0.0], [0.0, 99.0]  # losses log 2 and 0 in class 1
     logits = np.array([[[undecided, undecided]], [[sure, sure]]], np.float32)

@@ -48,6 +48,7 @@ def train(
     process.prepare()
     chosen = settings.with_changes(config, changes)
     process.prepare(chosen.deterministic)
+    process.keep_compiled(chosen.compilation_cache)
     from jaxseg.storage import as_path
     from jaxseg.train import train as train_config
 
@@ -88,6 +89,7 @@ def evaluate(
 
     folder = as_path(workdir)
     chosen = settings.with_changes(load_run(folder)[0], changes)
+    process.keep_compiled(chosen.compilation_cache)
     return evaluate_run(chosen, folder, str(checkpoint), options=read_options(options or {}))
 
 

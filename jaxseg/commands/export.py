@@ -62,6 +62,7 @@ def main(arguments: list[str]) -> None:
     from jaxseg.commands import prediction
 
     output = pathlib.Path(options.output).expanduser()
+    output.parent.mkdir(parents=True, exist_ok=True)  # before minutes of work
     if folder:
         model = prediction.of_run(as_path(folder), options.checkpoint, options.changes)
     else:

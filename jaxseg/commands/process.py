@@ -17,6 +17,23 @@ def prepare(deterministic: bool = False) -> None:
     set_switches(deterministic)
 
 
+def keep_compiled(folder: str) -> None:
+    """Makes JAX keep its compiled programs in a folder. Nobody else may write to it, since they are executed.
+
+    Args:
+      folder: ``config.compilation_cache``; "" keeps none.
+    """
+    import jax
+
+    from jaxseg.storage import as_path, is_bucket
+
+    if folder:
+        path = as_path(folder)
+        if not is_bucket(path):
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        jax.config.update("jax_compilation_cache_dir", str(path))
+
+
 def restart_with_huge_pages() -> None:
     """Restarts the process where a CPU computes faster with huge pages, see ``parallel.cpu_memory``."""
     from jaxseg.parallel import cpu_memory

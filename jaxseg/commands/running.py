@@ -8,7 +8,7 @@ import ml_collections
 
 from jaxseg.commands import errors, process
 from jaxseg.commands.arguments import Parser
-from jaxseg.storage import as_path, is_bucket
+from jaxseg.storage import as_path
 
 
 def add_process_flags(parser: Parser) -> None:
@@ -41,7 +41,7 @@ def run(options: argparse.Namespace, config: ml_collections.ConfigDict, work: Ca
     from jaxseg.run.signals import Interrupted
 
     try:
-        _keep_compiled(config.compilation_cache)
+        process.keep_compiled(config.compilation_cache)
         _join(options)
         work()
     except Interrupted as stop:  # all processes are here, and end in good order
@@ -55,17 +55,6 @@ def run(options: argparse.Namespace, config: ml_collections.ConfigDict, work: Ca
     return 0
 
 
-def _keep_compiled(folder: str) -> None:
-    """Makes JAX keep its compiled programs in a folder. Nobody else may write to it, since they are executed."""
-    import jax
-
-    if folder:
-        path = as_path(folder)
-        if not is_bucket(path):
-            path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        jax.config.update("jax_compilation_cache_dir", str(path))
-
-
 def _join(options: argparse.Namespace) -> None:
     """Joins the other processes of the run, if there are any."""
     from jaxseg.parallel import processes
@@ -74,5 +63,5 @@ def _join(options: argparse.Namespace) -> None:
         processes.join_cluster()
     elif options.coordinator:
         processes.join(options.coordinator, options.num_processes, options.process_id)
-    elif options.num_processes or options.process_id:
+    elif options.num_processes is not None or options.process_id is not None:
         raise ValueError("--num_processes and --process_id are for runs with a --coordinator, which is not given")

@@ -143,26 +143,34 @@ RANGES = {
     "model.detection.min_size": AT_LEAST_0,
 }
 
+OPTIONAL = ("train.steps", "data.split_seed")  # fields in which None has a meaning
+PER_CHANNEL = ("data.mean", "data.std")
+FACTORS = "optimizer.factors"
 # Fields that are the lowest and the highest number of something that is drawn.
 INTERVALS = ("data.augment.crop_scale", "data.augment.crop_ratio", "data.augment.scale", "data.augment.scale_jitter")
 
 
 def check(config: ml_collections.ConfigDict) -> None:
-    """Checks that every number of a config is in its range.
+    """Checks that no field is None that must not be, and that every number of a config is in its range.
 
     Raises:
-      ValueError: one is not. The message names the field and the range.
+      ValueError: a field is not as it should be. The message names it and what is expected.
     """
     for field in field_names(config):
+        value = get_value(config, field)
+        if value is None and field not in OPTIONAL:
+            raise ValueError(f"{field} is None; expected a value. Leave it out to keep the one of the config.")
+        if field == FACTORS and not all(map(_is_factor, value)):
+            raise ValueError(f'{field} is {value}; expected pairs of a prefix and a factor, such as (("head/", 0.1),).')
         if field in RANGES:
-            check_field(field, get_value(config, field))
+            check_field(field, value)
 
 
 def check_field(field: str, value: Any) -> None:
     """Checks the value of a field in ``RANGES``.
 
     Raises:
-      ValueError: a number is out of range.
+      ValueError: a number is out of range, or the field has another number of them.
     """
     if isinstance(value, str) and value != WORDS.get(field):
         also = f", or {WORDS[field]!r}" if field in WORDS else ""
@@ -170,9 +178,17 @@ def check_field(field: str, value: Any) -> None:
     numbers = numbers_in(value)
     if field in INTERVALS and (len(numbers) != 2 or numbers[0] > numbers[1]):
         raise ValueError(f"{field} is {value}; expected the lowest and the highest number, such as (0.5, 2.0).")
+    if field in PER_CHANNEL and len(numbers) not in (0, 3):
+        raise ValueError(f"{field} is {value}; expected three numbers, one per channel, or () for the usual ones.")
     for number in numbers:
         if not RANGES[field].contains(number):
             raise ValueError(f"{field} is {value}; expected {RANGES[field]}.")
+
+
+def _is_factor(value: Any) -> bool:
+    """Returns whether a value is a prefix of the names of parameters, and the factor of their learning rate."""
+    is_pair = isinstance(value, (list, tuple)) and len(value) == 2 and isinstance(value[0], str)
+    return is_pair and isinstance(value[1], (int, float)) and math.isfinite(value[1]) and value[1] >= 0
 
 
 def numbers_in(value: Any) -> list[float]:

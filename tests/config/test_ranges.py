@@ -78,3 +78,31 @@ def test_a_range_that_is_drawn_from_has_two_numbers_in_order(field, text):
         ranges.check(config)
     set_text(config, field, "(0.5, 2.0)")
     ranges.check(config)
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "message"),
+    [
+        ("train.batch_size", "None", "train.batch_size is None; expected a value"),
+        ("optimizer.learning_rate", "none", "optimizer.learning_rate is None; expected a value"),
+        ("seed", "None", "seed is None; expected a value"),
+        ("data.mean", "0.1,0.2", r"data.mean is \(0.1, 0.2\); expected three numbers"),
+        ("data.std", "1,2,3,4", r"data.std is \(1, 2, 3, 4\); expected three numbers"),
+        ("optimizer.factors", "encoder_0/,0.1", "optimizer.factors is .*; expected pairs of a prefix and a factor"),
+        ("optimizer.factors", "((1, 2),)", "optimizer.factors is .*; expected pairs of a prefix and a factor"),
+        ("optimizer.factors", "(('a/', -1.0),)", "optimizer.factors is .*; expected pairs of a prefix and a factor"),
+    ],
+)
+def test_a_field_of_the_wrong_form_is_refused(field, text, message):
+    config = defaults.semantic()
+    ranges.check(config)
+    set_text(config, field, text)
+    with pytest.raises(ValueError, match=message):
+        ranges.check(config)
+
+
+def test_none_is_accepted_where_it_has_a_meaning():
+    config = defaults.semantic()
+    for field in ranges.OPTIONAL:
+        set_text(config, field, "None")
+    ranges.check(config)

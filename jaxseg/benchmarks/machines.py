@@ -9,9 +9,10 @@ import math
 import os
 import re
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import jax
+if TYPE_CHECKING:  # jax reads the variables of prepare_process when it is imported
+    import jax
 
 GB = 1e9
 
@@ -104,12 +105,14 @@ def parse_machine(text: str, slices: int = 1) -> Machine:
     return Machine(text, kind, sides, slices)
 
 
-def topology_devices(machine: Machine) -> Sequence[jax.Device]:
+def topology_devices(machine: Machine) -> "Sequence[jax.Device]":
     """Returns devices to compile for; they cannot run anything, except those of a CPU.
 
     Raises:
       ValueError: the compiler for the machine is not installed, or it does not know the shape.
     """
+    import jax
+
     platform = machine.chip.platform
     if platform == "cpu":
         return jax.devices("cpu")[: machine.shape[0]]
@@ -133,7 +136,7 @@ def topology_devices(machine: Machine) -> Sequence[jax.Device]:
 
 
 def prepare_process(machine: Machine) -> None:
-    """Sets the environment in which JAX compiles for a machine; works only before JAX has devices."""
+    """Sets the environment in which JAX compiles for a machine; works only before jax is imported."""
     os.environ["JAX_PLATFORMS"] = "cpu"
     os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")
     os.environ.setdefault("TPU_STDERR_LOG_LEVEL", "3")

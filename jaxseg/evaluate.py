@@ -201,3 +201,7 @@ def load_state(experiment: Experiment, folder: pathlib.Path, checkpoint: str) ->
     """
     best_metric = experiment.config.train.best_metric
     return checkpoint_reader.load_checkpoint(folder, experiment.steps.abstract_state, checkpoint, best_metric)
+
+
+if __name__ == "__main__":
+    raise SystemExit("jaxseg: this module is no command; run python -m jaxseg evaluate")

@@ -195,3 +195,7 @@ def finish_run(run: Run, state: TrainState, evaluated: Mapping[str, tuple[dict[s
         scores = {kind: found for kind, (found, _) in evaluated.items()}
         make_report(run.experiment, state, run.scored[kind], kind, scores, evaluated[kind][1], run.folder)
         run.report.say(f"the report is {run.folder / 'report.html'}")
+
+
+if __name__ == "__main__":
+    raise SystemExit("jaxseg: this module is no command; run python -m jaxseg train")

@@ -27,6 +27,14 @@ def test_train_and_evaluate_are_functions_before_and_after_their_modules_are_imp
     assert done.stdout.splitlines() == ["config nix does not exist"] * 2 + ["/nix is not the folder of"], done.stderr
 
 
+@pytest.mark.parametrize("name", ["train", "evaluate"])
+def test_a_module_that_is_no_command_says_so(root, name):
+    """``python -m jaxseg.train`` would end with status 0 and do nothing."""
+    done = subprocess.run([sys.executable, "-m", f"jaxseg.{name}", "x"], cwd=root, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"jaxseg: this module is no command; run python -m jaxseg {name}\n"
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -10,7 +10,7 @@ from jaxseg.data.instances.catalogue import padded_sizes
 from jaxseg.data.instances.packing import empty_batch, fill_row
 from jaxseg.data.semantic.planned_batches import stack_planned
 from jaxseg.data.semantic.transforms import crop_size
-from jaxseg.types import AnyBatch, Batch, Example, InstanceBatch, InstanceExample, Objects
+from jaxseg.types import IGNORE, AnyBatch, Batch, Example, InstanceBatch, InstanceExample, Objects
 
 OBJECTS = 8  # objects per image, or max_objects if that is less; COCO has seven
 
@@ -48,6 +48,8 @@ def random_boxes(rng: np.random.Generator, count: int, size: tuple[int, int]) ->
 
 
 def _semantic(rng: np.random.Generator, config: Any, classes: int, size: tuple[int, int]) -> Batch:
+    if classes > IGNORE:
+        raise ValueError(f"--classes is {classes}; expected at most {IGNORE}, since a label map has bytes")
     rows = config.train.batch_size
     weight = rng.uniform(1, 2, (rows, *size)).astype(np.float32) if config.data.border_weight else None
     return Batch(

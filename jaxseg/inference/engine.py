@@ -1,6 +1,7 @@
 """What the two kinds of segmentation share: the parts of a trained model, options, and the contract of an engine."""
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from numbers import Integral, Real
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -87,20 +88,22 @@ class Engine(NamedTuple):
 
 
 def check_options(options: Options) -> Options:
-    """Returns the options if they make sense.
+    """Returns the options if they make sense; one number may be ``scales``.
 
     Raises:
-      ValueError: one is out of range.
+      ValueError: one is no number, or out of range.
     """
-    if options.batch < 1:
-        raise ValueError(f"batch is {options.batch}; expected 1 or more")
-    if options.tile and options.tile < 32:
-        raise ValueError(f"tile is {options.tile}; expected 0, which predicts whole images, or at least 32 pixels")
-    if not 0 <= options.overlap < 1:
-        raise ValueError(f"overlap is {options.overlap}; expected 0 to less than 1, a share of the tile")
-    if not options.scales or not all(0 < scale <= 8 for scale in options.scales):
-        raise ValueError(f"scales is {options.scales}; expected one or more numbers above 0, at most 8")
-    return options._replace(scales=tuple(map(float, options.scales)))
+    batch, tile, overlap, scales = options.batch, options.tile, options.overlap, options.scales
+    if not isinstance(batch, Integral) or batch < 1:
+        raise ValueError(f"batch is {batch!r}; expected a whole number, 1 or more")
+    if not isinstance(tile, Integral) or 0 != tile < 32:
+        raise ValueError(f"tile is {tile!r}; expected 0, which predicts whole images, or at least 32 whole pixels")
+    if not isinstance(overlap, Real) or not 0 <= overlap < 1:
+        raise ValueError(f"overlap is {overlap!r}; expected 0 to less than 1, a share of the tile")
+    scales = tuple(scales) if isinstance(scales, list | tuple) else (scales,)
+    if not scales or not all(isinstance(scale, Real) and 0 < scale <= 8 for scale in scales):
+        raise ValueError(f"scales is {options.scales!r}; expected one or more numbers above 0, at most 8")
+    return options._replace(scales=tuple(map(float, scales)))
 
 
 def read_options(fields: Mapping[str, Any]) -> Options:

@@ -9,7 +9,7 @@ import cv2
 import ml_collections
 import numpy as np
 
-from jaxseg.inference.engine import Engine, Options, Prepared, TrainedModel, stack
+from jaxseg.inference.engine import Engine, Options, Prepared, TrainedModel, read_options, stack
 from jaxseg.inference.instance_result import InstanceResult
 from jaxseg.inference.predictor import Predictor
 from jaxseg.inference.results import Result
@@ -56,7 +56,7 @@ class ExportedPredictor(Predictor):
         Raises:
           ValueError: another option is set.
         """
-        chosen = Options(**options)
+        chosen = read_options(options)
         if chosen._replace(batch=1) != Options():
             raise ValueError("an exported model predicts whole images; expected no option except batch. Use the run.")
 

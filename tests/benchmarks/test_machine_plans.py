@@ -237,3 +237,13 @@ def test_a_small_step_is_compiled_by_the_machines_own_compiler(machine, tmp_path
     assert train["memory"]["program"] > 0 or train["machine"].startswith("h100")
     assert "all-reduce" in train["collectives"]
     assert not train["activations_moved"]
+
+
+def test_more_classes_than_a_label_map_can_hold_are_refused():
+    from experiments import tiny_config
+
+    from jaxseg.benchmarks.random_batches import random_batch
+
+    assert random_batch(tiny_config(), 255, (32, 32)).label.max() > 200
+    with pytest.raises(ValueError, match="--classes is 300; expected at most 255"):
+        random_batch(tiny_config(), 300, (32, 32))

@@ -97,6 +97,11 @@ def test_options_are_checked(predictor):
         ({"overlap": 1.0}, "overlap is 1.0"),
         ({"batch": 0}, "batch is 0"),
         ({"scales": ()}, "scales is"),
+        ({"scales": "2"}, "scales is '2'; expected one or more numbers"),
+        ({"tile": "64"}, "tile is '64'; expected 0"),
+        ({"tile": 64.5}, "tile is 64.5; expected 0"),
+        ({"overlap": "a"}, "overlap is 'a'; expected 0 to less than 1"),
+        ({"batch": 2.5}, "batch is 2.5; expected a whole number"),
         ({"flip": True}, "flip is not an option; expected one of batch"),
     ):
         with pytest.raises(ValueError, match=message):

@@ -62,17 +62,20 @@ class Machine(NamedTuple):
       kind: key of ``CHIPS``.
       shape: sides of a TPU slice, or one number of GPUs or CPU devices.
       slices: number of TPU slices, connected by the data center's network.
+      limit: bytes of memory that a device may use, if less than it has.
     """
 
     name: str
     kind: str
     shape: tuple[int, ...]
     slices: int = 1
+    limit: float = math.inf
 
     @property
     def chip(self) -> Chip:
-        """Returns one of its devices."""
-        return CHIPS[self.kind]
+        """Returns one of its devices, with the memory that may be used."""
+        chip = CHIPS[self.kind]
+        return chip._replace(memory=min(chip.memory, self.limit))
 
 
 def parse_machine(text: str, slices: int = 1) -> Machine:

@@ -37,14 +37,23 @@ class Request(NamedTuple):
 def make_plans(config: ml_collections.ConfigDict, machine: Machine, request: Request) -> list[StepPlan]:
     """Compiles the steps that a request asks for.
 
+    Args:
+      config: the experiment.
+      machine: what is compiled for; its ``limit`` counts, not ``config.memory_limit``.
+      request: what to plan.
+
     Returns:
       The training step and the prediction step; then the training step of the largest batch, or of each mesh.
 
     Raises:
       ValueError: nothing can be compiled for the machine, or the config does not fit it.
     """
+    if config.parallel != "jit":
+        raise ValueError(f"parallel is {config.parallel!r}; expected 'jit', whose steps a plan compiles.")
     if request.search_largest and not math.isfinite(machine.chip.memory):
-        raise ValueError(f"--largest is set for {machine.name}; expected a machine with known memory, such as v5e:2x4.")
+        raise ValueError(
+            f"--largest is set for {machine.name}; expected a machine with known memory, such as v5e:2x4, or config.memory_limit."
+        )
     devices = topology_devices(machine)
     classes = request.classes or class_count(config)
     shape = make_mesh(config.mesh, devices).shape
@@ -121,7 +130,7 @@ def rows_of(plans: Sequence[StepPlan], machine: Machine, name: str) -> list[dict
 def print_plans(plans: Sequence[StepPlan], machine: Machine, name: str) -> None:
     """Prints a table with one line per plan, and what it means."""
     memory = (
-        f"{machine.chip.memory / GB:.0f} GB per device" if math.isfinite(machine.chip.memory) else "memory of the host"
+        f"{machine.chip.memory / GB:.3g} GB per device" if math.isfinite(machine.chip.memory) else "memory of the host"
     )
     print(f"{name} on {machine.name} ({memory}); compiled, not run: times are estimates\n")
     head = (

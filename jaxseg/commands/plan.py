@@ -30,9 +30,11 @@ def main(arguments: list[str]) -> int:
     if options.images < 0 or options.classes < 0 or options.slices < 1:
         parser.error("--images and --classes must be at least 0, --slices at least 1")
 
-    from jaxseg.benchmarks.machines import parse_machine, prepare_process
+    from jaxseg.benchmarks.machines import GB, parse_machine, prepare_process
 
     machine = parse_machine(options.on, options.slices)
+    if options.config.memory_limit:
+        machine = machine._replace(limit=options.config.memory_limit * GB)
     prepare_process(machine)
 
     from jaxseg.benchmarks.plan_report import Request, make_plans, print_plans, write_plans

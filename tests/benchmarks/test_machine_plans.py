@@ -87,9 +87,11 @@ def test_no_batch_fits_where_the_state_does_not():
 
 
 def test_the_largest_batch_needs_a_limit():
+    from experiments import tiny_config
+
     request = plan_report.Request(search_largest=True)
     with pytest.raises(ValueError, match="--largest is set for cpu:2; expected a machine with known memory"):
-        plan_report.make_plans(None, machines.parse_machine("cpu:2"), request)
+        plan_report.make_plans(tiny_config(), machines.parse_machine("cpu:2"), request)
 
 
 def test_a_step_that_the_compiler_refuses_is_a_row_that_does_not_fit(capsys, monkeypatch):
@@ -154,6 +156,17 @@ def test_meshes_are_compared_one_after_the_other_and_those_that_do_not_fit_are_n
     totals.clear()
     with pytest.raises(ValueError, match="mesh 8 x 1 x 1 is left out: images of 32 rows are too small"):
         plan_report.make_plans(tiny_config(), machine, request)
+
+
+def test_a_limit_of_memory_counts_and_pmap_is_refused():
+    from experiments import tiny_config
+
+    machine = machines.parse_machine("v5e")
+    assert machine._replace(limit=5e9).chip.memory == 5e9
+    assert machine._replace(limit=50e9).chip.memory == machine.chip.memory == 16e9
+    assert machines.parse_machine("cpu:1")._replace(limit=5e9).chip.memory == 5e9
+    with pytest.raises(ValueError, match="parallel is 'pmap'; expected 'jit'"):
+        plan_report.make_plans(tiny_config(parallel="pmap"), machine, plan_report.Request())
 
 
 def test_no_mesh_is_recommended_without_estimates_or_memory(capsys):

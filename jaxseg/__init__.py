@@ -83,6 +83,7 @@ def evaluate(
 
     process.prepare()
     from jaxseg.evaluate import evaluate as evaluate_run
+    from jaxseg.evaluate import warn_of_unused
     from jaxseg.inference.engine import read_options
     from jaxseg.run.workdir import load as load_run
     from jaxseg.storage import as_path
@@ -90,6 +91,8 @@ def evaluate(
     folder = as_path(workdir)
     chosen = settings.with_changes(load_run(folder)[0], changes)
     process.keep_compiled(chosen.compilation_cache)
+    if changes:
+        warn_of_unused(chosen, folder)
     return evaluate_run(chosen, folder, str(checkpoint), options=read_options(options or {}))
 
 

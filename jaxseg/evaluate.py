@@ -1,6 +1,7 @@
 """Evaluates a state on a split: each image once, on any number of devices and processes."""
 
 import pathlib
+import warnings
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import ml_collections
 import numpy as np
 
+from jaxseg.config.changes import field_names, get_value
 from jaxseg.config.resolution import microbatches
 from jaxseg.data.sources import open_source
 from jaxseg.inference import EXAMPLES
@@ -28,6 +30,9 @@ from jaxseg.types import Source
 
 # Fields of config.data that prepare images for a model. The run's own are used, since it was trained with them.
 AS_TRAINED = ("image_size", "crop_size", "resize", "min_size", "max_size", "mean", "std", "scale")
+
+# Fields and sections of a config that an evaluation uses, except for the fields above.
+USED = ("data", "mesh", "deterministic", "compilation_cache")
 
 # Older runs, made before these fields were, did this.
 BEFORE = {"resize": "stretch"}
@@ -161,6 +166,25 @@ def evaluate(
 
 def _be_quiet(line: str) -> None:
     """Prints nothing."""
+
+
+def warn_of_unused(config: ml_collections.ConfigDict, folder: pathlib.Path) -> None:
+    """Warns of each field that differs from the run's own and is not used by an evaluation.
+
+    Args:
+      config: that of the run, with changes.
+      folder: the run's workdir.
+    """
+    saved = workdir.load(folder)[0]
+    for field in field_names(config):
+        section, _, name = field.partition(".")
+        counts = section in USED and not (section == "data" and name in AS_TRAINED)
+        if not counts and get_value(config, field) != get_value(saved, field):
+            warnings.warn(
+                f"{field}={get_value(config, field)} is not used: an evaluation takes the run's own, "
+                f"{get_value(saved, field)}",
+                stacklevel=3,
+            )
 
 
 def evaluate_export(

@@ -1,8 +1,12 @@
 """Scoring a run that is there already."""
 
+import warnings
+
+import pytest
 from experiments import tiny_config
 
 import jaxseg.evaluate as evaluation
+from jaxseg.run import workdir
 
 
 def test_a_model_is_given_its_images_as_it_was_in_training(trained, monkeypatch):
@@ -25,3 +29,18 @@ def test_a_model_is_given_its_images_as_it_was_in_training(trained, monkeypatch)
     ((experiment, source),) = seen
     assert {field: experiment.config.data[field] for field in given} == {field: own[field] for field in given}
     assert source.records.split == "test"
+
+
+def test_changes_that_an_evaluation_does_not_use_are_named(trained):
+    """The model and its images are the run's own; which data and which devices may change."""
+    folder, _ = trained
+    config = workdir.load(folder)[0].unlock()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        config.data.val, config.data.workers, config.mesh.fsdp, config.deterministic = "test", 1, 2, True
+        evaluation.warn_of_unused(config, folder)
+    config.train.batch_size, config.data.image_size = 3, (64, 64)
+    with pytest.warns(UserWarning, match="is not used: an evaluation takes the run's own") as said:
+        evaluation.warn_of_unused(config, folder)
+    assert sorted(str(one.message).split("=")[0] for one in said) == ["data.image_size", "train.batch_size"]
+    assert "data.image_size=(64, 64) is not used: an evaluation takes the run's own, " in str(said[0].message)

@@ -49,10 +49,11 @@ def make_plans(config: ml_collections.ConfigDict, machine: Machine, request: Req
       ValueError: nothing can be compiled for the machine, or the config does not fit it.
     """
     if config.parallel != "jit":
-        raise ValueError(f"parallel is {config.parallel!r}; expected 'jit', whose steps a plan compiles.")
+        raise ValueError(f"parallel is {config.parallel!r}; expected 'jit', since a plan compiles the steps of jit.")
     if request.search_largest and not math.isfinite(machine.chip.memory):
         raise ValueError(
-            f"--largest is set for {machine.name}; expected a machine with known memory, such as v5e:2x4, or config.memory_limit."
+            f"--largest is set for {machine.name}; expected a machine with known memory, such as v5e:2x4, or a "
+            "config.memory_limit."
         )
     devices = topology_devices(machine)
     classes = request.classes or class_count(config)

@@ -100,11 +100,13 @@ class Parser(argparse.ArgumentParser):
             self.error(f"the config is missing. Give one of {', '.join(pages.page_names())}, or the path of a file.")
         return options
 
-    def refuse_changes(self, options: argparse.Namespace) -> None:
+    def refuse_changes(
+        self, options: argparse.Namespace, remedy: str = "Add --config CONFIG, or leave it out."
+    ) -> None:
         """Raises ``UsageError`` if a field is changed and there is neither a config nor a run."""
         if options.changes:
             field = options.changes[0][0]
-            self.error(f"--config.{field} changes a config, which is not given. Add --config CONFIG, or leave it out.")
+            self.error(f"--config.{field} changes a config, which is not given. {remedy}")
 
     def _take_folder(self, options: argparse.Namespace) -> str:
         """Removes the first argument from the options if it is a folder, and returns it; "" if it is none."""

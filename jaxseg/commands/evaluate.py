@@ -40,10 +40,12 @@ def main(arguments: list[str]) -> int:
         options.config = settings.change(workdir.load(folder)[0], options.changes, as_text=True)
 
     def work() -> None:
-        from jaxseg.evaluate import evaluate
+        from jaxseg.evaluate import evaluate, warn_of_unused
         from jaxseg.inference.engine import read_options
         from jaxseg.parallel.processes import is_main_process
 
+        if options.changes and is_main_process():
+            warn_of_unused(options.config, folder)
         scores = evaluate(options.config, folder, options.checkpoint, options.report, read_options(views))
         if is_main_process():
             print(json.dumps(scores, indent=2))

@@ -50,8 +50,11 @@ def main(arguments: list[str]) -> int:
     given = [bool(options.workdir), bool(options.weights), bool(options.model)]
     if sum(given) != 1 or bool(options.weights) != (options.config is not None):
         parser.error("give either --workdir, or --config and --weights, or --model")
+    for flag, needs in (("class_names", "weights"), ("checkpoint", "workdir")):
+        if getattr(options, flag) != parser.get_default(flag) and not getattr(options, needs):
+            parser.error(f"--{flag} is given without --{needs}; expected both, or neither")
     if options.model:
-        parser.refuse_changes(options)
+        parser.refuse_changes(options, "Leave it out: an exported file keeps the config of its run.")
     process.prepare()
 
     from jaxseg.commands import prediction

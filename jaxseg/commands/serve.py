@@ -42,7 +42,7 @@ def main(arguments: list[str]) -> None:
     if sum(map(bool, (options.run, options.workdir, options.model))) != 1:
         parser.error("give either the folder of a run or --model")
     if options.model:
-        parser.refuse_changes(options)
+        parser.refuse_changes(options, "Leave it out: an exported file keeps the config of its run.")
     for flag in ("batch", "waiting", "max_bytes", "max_pixels", "timeout"):
         if not getattr(options, flag) > 0:
             parser.error(f"--{flag} is {getattr(options, flag)}; expected more than 0")

@@ -44,6 +44,8 @@ def main(arguments: list[str]) -> int:
     running.add_process_flags(parser)
     options = parser.parse(arguments)
     steps = first_and_last(options.profile_steps)
+    if steps and (options.seeds or options.folds):
+        parser.error("--profile_steps is given with --seeds or --folds; expected one run, which it traces")
     folder = running.folder_of(options)
 
     def work() -> None:

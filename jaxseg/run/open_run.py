@@ -190,6 +190,9 @@ def start_run(
         report.say(remark)
     if start:
         report.say(f"{folder} resumes from step {start}" if start < total else f"{folder} is finished; evaluating it")
+    if profile_steps and not start < profile_steps[0] <= total:
+        first, last = profile_steps
+        report.say(f"--profile_steps={first},{last} traces nothing: this start takes the steps {start + 1} to {total}")
     profile = stack.enter_context(Profile(folder / "profile", profile_steps if is_main_process() else None))
     run = Run(
         experiment, folder, source, scored, checkpoints, report, watch.stopped, profile, watch.clock,

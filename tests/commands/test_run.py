@@ -103,3 +103,22 @@ def test_a_warning_for_users_has_no_source_line(capsys):
     assert capsys.readouterr().err == "jaxseg: warning: two objects are left out\n"
     show_warning(DeprecationWarning("old"), DeprecationWarning, "file.py", 3)
     assert "file.py:3: DeprecationWarning: old" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("predict --workdir runs/a --class_names names.txt --input a.jpg", "--class_names is given without --weights"),
+        ("predict --model a.jaxseg --checkpoint best --input a.jpg", "--checkpoint is given without --workdir"),
+        (
+            "predict --model a.jaxseg --config.data.resize=none --input a.jpg",
+            "an exported file keeps the config of its",
+        ),
+        ("serve --model a.jaxseg --config.data.resize=none", "an exported file keeps the config of its run"),
+        ("train unet_shapes --seeds 2 --profile_steps 1,2", "--profile_steps is given with --seeds or --folds"),
+    ],
+)
+def test_flags_that_would_change_nothing_are_refused(arguments, said, capsys):
+    assert commands.run(arguments.split()) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert said in line

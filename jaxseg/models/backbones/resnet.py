@@ -146,6 +146,8 @@ class ResNet(nn.Module):
         """
         norm = norm_layer(self.norm, train=train, epsilon=self.norm_epsilon, dtype=self.dtype, axis_name=self.axis_name)
         conv = partial(convolution, dtype=self.dtype, cpu_kernels=self.cpu_kernels)
+        if self.depth not in BLOCKS:
+            raise ValueError(f"model.depth is {self.depth}; expected one of {', '.join(map(str, BLOCKS))}, a ResNet.")
         kind, counts = BLOCKS[self.depth]
         block = partial(nn.remat(kind) if self.remat else kind, conv=conv, norm=norm)
 

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import ml_collections
 
 from jaxseg.config.changes import WORDS, field_names, get_value
+from jaxseg.config.forms import FORMS
 
 
 class Range(NamedTuple):
@@ -136,7 +137,7 @@ RANGES = {
     "model.rpn_sampling.batch_size_per_image": AT_LEAST_1,
     "model.rpn_sampling.positive_fraction": SHARE,
     "model.box_sampling.batch_size_per_image": AT_LEAST_1,
-    "model.box_sampling.positive_fraction": SHARE,
+    "model.box_sampling.positive_fraction": Range(low=0, high=1, open_low=True),
     "model.detection.max_detections": AT_LEAST_1,
     "model.detection.score_threshold": SHARE,
     "model.detection.nms_iou": SHARE,
@@ -144,14 +145,10 @@ RANGES = {
 }
 
 OPTIONAL = ("train.steps", "data.split_seed")  # fields in which None has a meaning
-PER_CHANNEL = ("data.mean", "data.std")
-FACTORS = "optimizer.factors"
-# Fields that are the lowest and the highest number of something that is drawn.
-INTERVALS = ("data.augment.crop_scale", "data.augment.crop_ratio", "data.augment.scale", "data.augment.scale_jitter")
 
 
 def check(config: ml_collections.ConfigDict) -> None:
-    """Checks that no field is None that must not be, and that every number of a config is in its range.
+    """Checks that every field of a config has a value of its form, and every number is in its range.
 
     Raises:
       ValueError: a field is not as it should be. The message names it and what is expected.
@@ -160,8 +157,8 @@ def check(config: ml_collections.ConfigDict) -> None:
         value = get_value(config, field)
         if value is None and field not in OPTIONAL:
             raise ValueError(f"{field} is None; expected a value. Leave it out to keep the one of the config.")
-        if field == FACTORS and not all(map(_is_factor, value)):
-            raise ValueError(f'{field} is {value}; expected pairs of a prefix and a factor, such as (("head/", 0.1),).')
+        if field in FORMS and not FORMS[field].fits(value):
+            raise ValueError(f"{field} is {value}; expected {FORMS[field].expected}.")
         if field in RANGES:
             check_field(field, value)
 
@@ -170,25 +167,14 @@ def check_field(field: str, value: Any) -> None:
     """Checks the value of a field in ``RANGES``.
 
     Raises:
-      ValueError: a number is out of range, or the field has another number of them.
+      ValueError: a number is out of range.
     """
     if isinstance(value, str) and value != WORDS.get(field):
         also = f", or {WORDS[field]!r}" if field in WORDS else ""
         raise ValueError(f"{field} is {value!r}; expected {RANGES[field]}{also}.")
-    numbers = numbers_in(value)
-    if field in INTERVALS and (len(numbers) != 2 or numbers[0] > numbers[1]):
-        raise ValueError(f"{field} is {value}; expected the lowest and the highest number, such as (0.5, 2.0).")
-    if field in PER_CHANNEL and len(numbers) not in (0, 3):
-        raise ValueError(f"{field} is {value}; expected three numbers, one per channel, or () for the usual ones.")
-    for number in numbers:
+    for number in numbers_in(value):
         if not RANGES[field].contains(number):
             raise ValueError(f"{field} is {value}; expected {RANGES[field]}.")
-
-
-def _is_factor(value: Any) -> bool:
-    """Returns whether a value is a prefix of the names of parameters, and the factor of their learning rate."""
-    is_pair = isinstance(value, (list, tuple)) and len(value) == 2 and isinstance(value[0], str)
-    return is_pair and isinstance(value[1], (int, float)) and math.isfinite(value[1]) and value[1] >= 0
 
 
 def numbers_in(value: Any) -> list[float]:

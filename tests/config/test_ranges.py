@@ -4,8 +4,10 @@ import ml_collections
 import pytest
 
 from jaxseg import config as defaults
+from jaxseg.commands import settings
 from jaxseg.config import ranges
 from jaxseg.config.changes import field_names, get_value, set_text
+from jaxseg.config.forms import FORMS, INTERVAL
 from jaxseg.models import fields
 
 # Tuples of numbers that are empty by default, and a count that is None by default.
@@ -70,7 +72,7 @@ def test_numbers_out_of_range_are_refused(field, value, expected):
 
 
 @pytest.mark.parametrize("text", ["0.5", "(0.5, 1.0, 2.0)", "(2.0, 0.5)"])
-@pytest.mark.parametrize("field", ranges.INTERVALS)
+@pytest.mark.parametrize("field", [name for name, form in FORMS.items() if form is INTERVAL])
 def test_a_range_that_is_drawn_from_has_two_numbers_in_order(field, text):
     config = defaults.detector() if field.endswith("scale_jitter") else defaults.semantic()
     set_text(config, field, text)
@@ -91,14 +93,17 @@ def test_a_range_that_is_drawn_from_has_two_numbers_in_order(field, text):
         ("optimizer.factors", "encoder_0/,0.1", "optimizer.factors is .*; expected pairs of a prefix and a factor"),
         ("optimizer.factors", "((1, 2),)", "optimizer.factors is .*; expected pairs of a prefix and a factor"),
         ("optimizer.factors", "(('a/', -1.0),)", "optimizer.factors is .*; expected pairs of a prefix and a factor"),
+        ("model.anchor_sizes", "((8,), (16,))", "model.anchor_sizes is .*; expected sizes for each of 5 levels"),
+        ("model.anchor_sizes", "8,16,32,64,128", "model.anchor_sizes is .*; expected sizes for each of 5 levels"),
+        ("model.anchor_sizes", "((8,),(16,),(32,),(64,),(1, 2))", "expected sizes for each of 5 levels"),
+        ("model.anchor_ratios", "", r"model.anchor_ratios is \(\); expected one or more ratios"),
+        ("model.box_sampling.positive_fraction", "0", "expected more than 0 to 1"),
     ],
 )
 def test_a_field_of_the_wrong_form_is_refused(field, text, message):
-    config = defaults.semantic()
-    ranges.check(config)
-    set_text(config, field, text)
+    config = defaults.load("mask_rcnn_coco" if field.startswith("model.") else "unet_shapes")
     with pytest.raises(ValueError, match=message):
-        ranges.check(config)
+        settings.change(config, [(field, text)], as_text=True)
 
 
 def test_none_is_accepted_where_it_has_a_meaning():

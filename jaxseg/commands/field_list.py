@@ -16,7 +16,9 @@ def list_fields(config: ml_collections.ConfigDict) -> str:
 
     config = config.copy_and_resolve_references()
     fields.fill(config)
-    known = descriptions() | {f"model.{name}": text for name, text in fields.descriptions(config.model.name).items()}
+    known = descriptions(config.task) | {
+        f"model.{name}": text for name, text in fields.descriptions(config.model.name).items()
+    }
     lines = ["Fields of the config, with their values:"]
     for name in field_names(config):
         lines.append(f"  --config.{name}={_as_typed(get_value(config, name))}")

@@ -9,14 +9,22 @@ from collections.abc import Iterator
 
 from jaxseg.config import defaults
 
+# The function with the fields of the other task. Both may have a field of the same name, with another meaning.
+OTHER = {"semantic": "detector", "instances": "semantic"}
+
 
 @functools.cache
-def descriptions() -> dict[str, str]:
-    """Returns the comment of each field in ``defaults.py``, by dotted name such as "train.steps"."""
+def descriptions(task: str) -> dict[str, str]:
+    """Returns the comment of each field in ``defaults.py``, by dotted name such as "train.steps".
+
+    Args:
+      task: "semantic" or "instances".
+    """
     source = inspect.getsource(defaults)
     comments = _comments(source)
     found: dict[str, str] = {}
-    for node in ast.walk(ast.parse(source)):
+    functions = [part for part in ast.parse(source).body if isinstance(part, ast.FunctionDef)]
+    for node in (node for part in functions if part.name != OTHER[task] for node in ast.walk(part)):
         name, value = _assigned(node)
         if name is not None and value is not None:
             found |= {field: text for field, line in _fields(name, value) if (text := _comment_at(comments, line))}

@@ -12,7 +12,7 @@ from jaxseg.models import fields
 
 @pytest.mark.parametrize("config", [defaults.semantic(), defaults.detector()], ids=["semantic", "detector"])
 def test_every_field_is_described_in_short_sentences(config):
-    known = descriptions()
+    known = descriptions(config.task)
     assert [name for name in field_names(config) if not known.get(name)] == []
     for name, text in known.items():
         assert text[0].isupper() or text[0] == '"', name
@@ -21,10 +21,12 @@ def test_every_field_is_described_in_short_sentences(config):
 
 
 def test_a_description_is_the_comment_behind_or_above_a_field():
-    assert descriptions()["train.accumulate"] == (
+    assert descriptions("semantic")["train.accumulate"] == (
         'Microbatches per step. More need less memory; "auto" uses as few as fit.'
     )
-    assert descriptions()["init.weights"].startswith("Initial weights: a .pth or .safetensors file, torchvision's")
+    assert descriptions("instances")["init.weights"].startswith(
+        "Initial weights: a .pth or .safetensors file, torchvision's"
+    )
 
 
 @pytest.mark.parametrize("name", fields.MODELS)
@@ -35,3 +37,11 @@ def test_every_field_of_a_model_is_described(name):
 
 def test_fields_of_a_section_are_described():
     assert "positive" in fields.descriptions("mask_rcnn")["rpn_sampling.positive_fraction"]
+
+
+def test_a_field_of_both_tasks_has_the_description_of_its_own():
+    semantic, detector = descriptions("semantic"), descriptions("instances")
+    assert semantic["data.crop_size"] == "Height and width of training crops; () uses data.image_size."
+    assert detector["data.crop_size"] == "Height and width of training crops under data.augment.scale_jitter."
+    assert "data.min_size" not in semantic
+    assert "data.image_size" not in detector

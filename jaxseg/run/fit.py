@@ -14,7 +14,16 @@ import numpy as np
 
 from jaxseg.parallel.mesh import from_all_processes
 from jaxseg.run.experiment import Experiment, build
-from jaxseg.run.memory import GB, REMEDIES, CompiledStep, held_bytes, largest_that_fits, memory_limit, program_memory
+from jaxseg.run.memory import (
+    GB,
+    REMEDIES,
+    SMALLER_STEPS,
+    CompiledStep,
+    held_bytes,
+    largest_that_fits,
+    memory_limit,
+    program_memory,
+)
 from jaxseg.types import AnyBatch, Source
 
 TIGHT = 0.85  # Share of the memory above which a run is warned.
@@ -116,7 +125,9 @@ def fewest_microbatches(experiment: Experiment, compiled: Callable[[int, int], F
             counts = counts[middle + 1 :]
     if best is None:
         share = describe_share(fitted.needed, limit)
-        raise ValueError(f"train.accumulate is auto, but one image at a time needs {share}. {REMEDIES}.")
+        raise ValueError(
+            f"train.accumulate is auto, but one image at a time needs {share}. To need less, {SMALLER_STEPS}."
+        )
     return best
 
 
@@ -130,7 +141,7 @@ def explain_misfit(
     most = largest_that_fits(lambda count: compiled(count * unit, config.accumulate).needed, limit, known)
     told = f"train.batch_size is {config.batch_size}, which needs {describe_share(fitted.needed, limit)}"
     if not most:
-        return f"{told}; no smaller batch fits. {REMEDIES}."
+        return f"{told}; no smaller batch fits. To need less, {SMALLER_STEPS}."
     return f"{told}; expected at most {most * unit}. {REMEDIES}."
 
 

@@ -11,9 +11,9 @@ GB = 1e9
 MOST_TRIALS = 6  # Compilations that the search for the largest batch may take, after the first.
 FLAT_GROWTH = 8  # Factor from what fits to the next trial of that search, where memory does not grow with the images.
 MOST_GROWTH = 64  # Largest factor from what fits to the next trial.
+SMALLER_STEPS = "set remat=True or precision=bfloat16, raise mesh.fsdp, or take smaller images"
 REMEDIES = (
-    "Lower train.batch_size, or set train.accumulate=auto, which computes the same batch in parts; or set remat=True "
-    "or precision=bfloat16, or raise mesh.fsdp"
+    "Lower train.batch_size, or set train.accumulate=auto, which computes the same batch in parts; or " + SMALLER_STEPS
 )
 
 

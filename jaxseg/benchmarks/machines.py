@@ -5,6 +5,7 @@ TPU7x. GPUs: dense bfloat16, NVLink, one 400 Gb/s adapter each. ``clock`` is the
 """
 
 import importlib.resources
+import importlib.util
 import math
 import os
 import re
@@ -103,6 +104,8 @@ def parse_machine(text: str, slices: int = 1) -> Machine:
     axes = len(smallest.split("x"))
     if len(sides) != axes or min(sides) < 1:
         raise ValueError(f"--on is {text!r}; expected {axes} side(s) for {kind}, such as {kind}:{smallest}.")
+    if tpu and math.prod(sides) > CHIPS[kind].island:
+        raise ValueError(f"--on is {text!r}; expected at most {CHIPS[kind].island} chips, the largest slice of {kind}.")
     if slices > 1 and not tpu:
         raise ValueError(f"--slices is {slices}; expected 1 for {kind}. Only TPU slices are joined over a network.")
     return Machine(text, kind, sides, slices)
@@ -132,9 +135,10 @@ def topology_devices(machine: Machine) -> "Sequence[jax.Device]":
     except Exception as error:  # plug-ins raise different types where they are missing or refuse a shape
         extra = "plan-tpu" if platform == "tpu" else "plan-gpu"
         reason = str(error).splitlines()[0][:200]
+        found = importlib.util.find_spec("libtpu" if platform == "tpu" else "jax_cuda12_plugin")
+        remedy = "Choose" if found else f"Install the compiler with pip install 'jaxseg[{extra}]', or choose"
         raise ValueError(
-            f"--on is {machine.name!r}, for which nothing can be compiled ({reason}). "
-            f"Install the compiler with pip install 'jaxseg[{extra}]', or choose a shape such as {FORMS}."
+            f"--on is {machine.name!r}, for which nothing can be compiled ({reason}). {remedy} a shape such as {FORMS}."
         ) from None
 
 

@@ -16,6 +16,7 @@ FIXED: Mapping[type[nn.Module], Mapping[str, Any]] = {
     FCNResNet: {"width": 64},
     MaskRCNN: {"width": 64, "channels": 256, "hidden": 1024, "class_agnostic": False},
 }
+FCN_DEPTHS = (50, 101)
 EPSILON = 1e-5
 
 
@@ -51,6 +52,8 @@ def torchvision_lines(trained: TrainedModel, read: str) -> str:
 def _fcn(trained: TrainedModel) -> str:
     """Returns the call that builds an FCN."""
     model = trained.model
+    if model.depth not in FCN_DEPTHS:
+        raise ValueError(f"model.depth is {model.depth}; torchvision's FCN has {' or '.join(map(str, FCN_DEPTHS))}.")
     return (
         f"torchvision.models.segmentation.fcn_resnet{model.depth}(weights=None, weights_backbone=None, "
         f"num_classes={len(trained.class_names)}, aux_loss={model.auxiliary})"

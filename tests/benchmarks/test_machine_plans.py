@@ -34,7 +34,10 @@ def test_machines_are_named_by_kind_and_shape(text, kind, shape):
     assert (machine.kind, machine.shape) == (kind, shape)
 
 
-@pytest.mark.parametrize(("text", "named"), [("v9:2x2", "v9:2x2.*expected"), ("v5e:8", "2 side"), ("h100:0", "1 side")])
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [("v9:2x2", "v9:2x2.*expected"), ("v5e:8", "2 side"), ("h100:0", "1 side"), ("v5e:32x32", "at most 256 chips")],
+)
 def test_unknown_machines_are_refused_with_examples(text, named):
     with pytest.raises(ValueError, match=named):
         machines.parse_machine(text)

@@ -15,7 +15,7 @@ from jaxseg.inference.engine import TrainedModel
 from jaxseg.inference.export import export_torchvision
 from jaxseg.inference.pretrained import abstract_variables, find_classes, torchvision_mapping
 from jaxseg.models.mask_rcnn.model import MaskRCNN
-from jaxseg.models.table import INSTANCES, make_model
+from jaxseg.models.table import INSTANCES, SEMANTIC, make_model
 from jaxseg.models.unet import UNet
 from jaxseg.weights.files import read_weights
 from jaxseg.weights.pth_writing import write_pth
@@ -144,6 +144,11 @@ def test_a_model_that_torchvision_does_not_have_is_refused_before_it_is_written(
     config.model.update(fields)
     trained = TrainedModel(config, make_model(INSTANCES, config, 4), {}, ("background", "a", "b", "c"), None, range(4))
     with pytest.raises(ValueError, match=message):
+        export_torchvision(Predictor(trained), tmp_path / "out.pth")
+    config = configs.load("fcn_resnet50_voc")
+    config.model.depth = 18
+    trained = TrainedModel(config, make_model(SEMANTIC, config, 3), {}, ("a", "b", "c"), None, range(3))
+    with pytest.raises(ValueError, match="model.depth is 18; torchvision's FCN has 50 or 101"):
         export_torchvision(Predictor(trained), tmp_path / "out.pth")
     assert not list(tmp_path.iterdir())
 

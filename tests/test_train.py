@@ -164,12 +164,29 @@ def test_the_workdir_of_another_run_is_refused(trained, fields, named):
     assert (trained[0] / "config.json").read_text() == before
 
 
-def test_a_run_that_took_no_step_does_not_keep_its_workdir(tmp_path):
-    """It is refused for its memory, and its model and batch are changed."""
+def test_a_run_that_took_no_step_does_not_keep_its_workdir(trained, tmp_path):
+    """One is refused for its memory, another one was killed before its first checkpoint; then the model is changed."""
     with pytest.raises(ValueError, match="no smaller batch fits"):
         training.train(tiny_config(memory_limit=1e-6), tmp_path)
-    assert (tmp_path / "config.json").exists()
+    assert not (tmp_path / "config.json").exists()
+    for name in ("config.json", "classes.json"):
+        shutil.copy(trained[0] / name, tmp_path)
     assert training.train(tiny_config(model__features=2, train__steps=1), tmp_path)
+
+
+def test_a_start_that_is_refused_leaves_the_run_as_it_was(trained, tmp_path):
+    """Another optimizer has another state, and a small limit has no room: the run can still be scored and resumed."""
+    shutil.copytree(trained[0], tmp_path, dirs_exist_ok=True)
+    before = (tmp_path / "config.json").read_bytes()
+    refused = {
+        "the checkpoints in .* are of another optimizer": {"optimizer__name": "sgd", "optimizer__ema": 0.9},
+        "no smaller batch fits": {"memory_limit": 1e-6, "train__steps": 100},
+    }
+    for message, fields in refused.items():
+        with pytest.raises(ValueError, match=message):
+            training.train(tiny_config(**fields), tmp_path)
+        assert (tmp_path / "config.json").read_bytes() == before
+    assert evaluate(tiny_config(), tmp_path, "latest") == evaluate(tiny_config(), trained[0], "latest")
 
 
 def test_a_workdir_that_cannot_be_written_is_refused(tmp_path):

@@ -46,6 +46,8 @@ def main(arguments: list[str]) -> None:
     for flag in ("batch", "waiting", "max_bytes", "max_pixels", "timeout"):
         if not getattr(options, flag) > 0:
             parser.error(f"--{flag} is {getattr(options, flag)}; expected more than 0")
+    if not 0 <= options.port < 1 << 16:
+        parser.error(f"--port is {options.port}; expected 1 to 65535, or 0 for a free one")
     check_libraries()
     process.prepare()
 
@@ -98,6 +100,8 @@ def listen(host: str, port: int) -> socket.socket:
     """
     try:
         return socket.create_server((host, port))
-    except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or error
+    except socket.gaierror as error:
+        raise ValueError(f"--host is {host}: {error.strerror}. Give an address of this machine.") from None
+    except OSError as error:
+        reason = error.strerror or error
         raise ValueError(f"--host {host} --port {port}: {reason}. Give another --port, or 0 for a free one.") from None

@@ -103,6 +103,9 @@ def check_options(options: Options) -> Options:
     scales = tuple(scales) if isinstance(scales, list | tuple) else (scales,)
     if not scales or not all(isinstance(scale, Real) and 0 < scale <= 8 for scale in scales):
         raise ValueError(f"scales is {options.scales!r}; expected one or more numbers above 0, at most 8")
+    for name in ("flips", "confidence", "probabilities"):
+        if not isinstance(getattr(options, name), bool):
+            raise ValueError(f"{name} is {getattr(options, name)!r}; expected True or False")
     return options._replace(scales=tuple(map(float, scales)))
 
 

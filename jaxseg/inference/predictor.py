@@ -142,6 +142,10 @@ def load(
     Examples:
       ``load("runs/unet_pets")``, ``load("mask_rcnn_coco", weights="maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth")``
     """
+    if not isinstance(source, str | os.PathLike | ml_collections.ConfigDict):
+        raise ValueError(f"source is {source!r}; expected the workdir of a run, a file of jaxseg export, or a config.")
+    if class_names is not None and weights is None:
+        raise ValueError("class_names is given without weights; expected both. A run and an export have their own.")
     if weights is not None:
         trained, notes = load_weights(change(_find_config(source)), os.fspath(weights), class_names)
         return Predictor(trained, notes)
@@ -149,6 +153,8 @@ def load(
         raise ValueError("weights is None; expected a file of weights for a config. Give the workdir of a run instead.")
     folder = as_path(source)
     if folder.is_file():
+        if checkpoint != "latest":
+            raise ValueError(f"checkpoint is {checkpoint!r}, but {folder} is an export, which has one. Leave it out.")
         return _load_file(folder, change)
     members = [load_run(member, str(checkpoint), change) for member in members_of(folder)]
     return Predictor(join_models(members) if members else load_run(folder, str(checkpoint), change))

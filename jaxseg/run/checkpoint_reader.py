@@ -22,6 +22,7 @@ from jaxseg.storage import absolute, is_bucket
 
 FOLDER = "checkpoints"
 COMMITTED = "commit_success.txt"  # Orbax writes it last into a step's folder in a bucket
+MISMATCH = "tree structures do not match"  # what Orbax says of a state with other parts
 SCORES = "scores.json"  # the validation scores of a step, in its folder
 
 
@@ -161,6 +162,11 @@ def read_newest(workdir: pathlib.Path) -> dict[str, Any]:
 
 def all_unreadable(workdir: pathlib.Path, broken: Mapping[int, str]) -> ValueError:
     """Returns the error for a run without a readable checkpoint."""
+    if all(MISMATCH in complaint for complaint in broken.values()):
+        return ValueError(
+            f"the checkpoints in {workdir / FOLDER} are of another optimizer or model. Set the fields of optimizer, "
+            f"such as name and ema, as in {workdir / 'config.json'}, or choose another --workdir to start again."
+        )
     reasons = "; ".join(f"step {step}: {complaint}" for step, complaint in broken.items())
     return ValueError(
         f"no checkpoint in {workdir / FOLDER} can be read ({reasons}): they are damaged, or of another model or "

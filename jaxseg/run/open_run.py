@@ -171,6 +171,7 @@ def start_run(
     if state is None and not together:
         state = experiment.steps.init(initial.variables)
         initial.variables.clear()  # frees the host's copy of the model
+    _describe_run(prepared, folder)
     start, total = 0 if state is None else int(state.step), config.train.steps
     report = stack.enter_context(
         Report(
@@ -204,7 +205,7 @@ def start_run(
 def _take_workdir(
     stack: contextlib.ExitStack, prepared: Prepared, folder: pathlib.Path, console: str
 ) -> Callable[[], None] | None:
-    """Locks the workdir and describes the run in it, in the main process, before the other processes go on.
+    """Locks the workdir and describes the data in it, in the main process, before the other processes go on.
 
     Returns:
       A function that raises ValueError if another process has taken the workdir over; None in other processes.
@@ -213,7 +214,14 @@ def _take_workdir(
     with main_process_first():
         if is_main_process():
             check_lock = stack.enter_context(locked(folder))
-            workdir.write(folder, experiment.config, prepared.classes)
             announce_data(folder, {"train": prepared.train, **prepared.scored}, console, experiment.config.task)
-            write_model_table(folder / "model.txt", experiment.task.model.module, experiment.task.model.example)
     return check_lock
+
+
+def _describe_run(prepared: Prepared, folder: pathlib.Path) -> None:
+    """Writes config, classes and the table of the model. By now, the run has the state that belongs to them."""
+    experiment = prepared.experiment
+    with main_process_first():
+        if is_main_process():
+            workdir.write(folder, experiment.config, prepared.classes)
+            write_model_table(folder / "model.txt", experiment.task.model.module, experiment.task.model.example)

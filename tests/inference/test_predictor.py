@@ -101,6 +101,8 @@ def test_options_are_checked(predictor):
         ({"tile": "64"}, "tile is '64'; expected 0"),
         ({"tile": 64.5}, "tile is 64.5; expected 0"),
         ({"overlap": "a"}, "overlap is 'a'; expected 0 to less than 1"),
+        ({"flips": "yes"}, "flips is 'yes'; expected True or False"),
+        ({"probabilities": "npy"}, "probabilities is 'npy'; expected True or False"),
         ({"batch": 2.5}, "batch is 2.5; expected a whole number"),
         ({"flip": True}, "flip is not an option; expected one of batch"),
     ):
@@ -113,6 +115,13 @@ def test_what_is_no_run_is_refused(tmp_path):
         load(tmp_path)
     with pytest.raises(ValueError, match="weights is None"):
         load(tiny_config())
+    with pytest.raises(ValueError, match="source is None; expected the workdir of a run"):
+        load(None)
+    with pytest.raises(ValueError, match="class_names is given without weights"):
+        load(tmp_path, class_names=["a"])
+    (tmp_path / "a.jaxseg").touch()
+    with pytest.raises(ValueError, match="checkpoint is 7, but .*a.jaxseg is an export"):
+        load(tmp_path / "a.jaxseg", checkpoint=7)
 
 
 SHAPES = SemanticResult(

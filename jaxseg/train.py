@@ -16,6 +16,7 @@ from jaxseg.parallel.processes import is_main_process
 from jaxseg.reporting import curves, pictures
 from jaxseg.reporting.log import read_lines
 from jaxseg.run import costs
+from jaxseg.run.ensemble import check_folder
 from jaxseg.run.errors import check_finite
 from jaxseg.run.goodput import CHECKPOINT, EVALUATION, STEPS, Goodput, describe_shares
 from jaxseg.run.open_run import Run, prepare, start_run, watched_process
@@ -47,6 +48,7 @@ def train(
       Interrupted: SIGTERM or Ctrl-C came, and the run has saved.
     """
     clock = Goodput()
+    check_folder(folder)
     prepared = prepare(config, folder)
     with contextlib.ExitStack() as stack:
         watch = stack.enter_context(watched_process(clock))

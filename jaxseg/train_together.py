@@ -65,6 +65,7 @@ def train_together(
       Interrupted: SIGTERM or Ctrl-C came, and all runs have saved.
     """
     configs = ensemble.member_configs(config, seeds, folds)
+    ensemble.check_folder(folder, configs)
     clock = Goodput()
     with contextlib.ExitStack() as stack:
         watch = stack.enter_context(watched_process(clock))

@@ -16,7 +16,7 @@ from jaxseg.data.sources import open_source
 from jaxseg.data.stacked import stacked_stream
 from jaxseg.inference.predictor import load
 from jaxseg.reporting.log import computed_lines
-from jaxseg.run import checkpoint_reader, ensemble
+from jaxseg.run import checkpoint_reader, ensemble, workdir
 from jaxseg.run.members import compile_members
 from jaxseg.run.signals import Interrupted
 from jaxseg.tasks.semantic import batches
@@ -165,6 +165,27 @@ def test_numbers_of_members_that_mean_nothing_are_refused(seeds, folds):
 
 
 @pytest.mark.slow
+def test_a_workdir_keeps_the_runs_that_it_has(tmp_path):
+    """Runs that were trained together are not mixed with one run, with other seeds or with folds."""
+    several, one = tmp_path / "several", tmp_path / "one"
+    several.mkdir()
+    ensemble.write(several, ["seed_0", "seed_1"], {})
+    refused = rf"workdir {several} has the runs seed_0, seed_1, which were trained together; expected "
+    with pytest.raises(ValueError, match=refused + "one run"):
+        train(tiny_config(), several)
+    with pytest.raises(ValueError, match=refused + "seed_0, seed_1, seed_2"):
+        train_together(tiny_config(), several, seeds=3)
+    with pytest.raises(ValueError, match=refused + "fold_0, fold_1"):
+        train_together(tiny_config(), several, folds=2)
+    with pytest.raises(ValueError, match=rf"{several} has 2 runs that were trained together.*such as {several}/seed_0"):
+        workdir.load(several)
+    assert [path.name for path in several.iterdir()] == ["ensemble.json"]
+    one.mkdir()
+    (one / "config.json").write_text("{}")
+    with pytest.raises(ValueError, match=f"workdir {one} has one run; expected several, or none"):
+        train_together(tiny_config(), one, seeds=2)
+
+
 def test_detectors_are_refused(tmp_path):
     with pytest.raises(ValueError, match="task is 'instances'; expected 'semantic' for --seeds"):
         train_together(tiny_detector(), tmp_path, seeds=2)

@@ -2,7 +2,7 @@
 
 import json
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import ml_collections
@@ -49,6 +49,26 @@ def members_of(folder: pathlib.Path) -> list[pathlib.Path]:
     if not path.exists():
         return []
     return [folder / name for name in json.loads(path.read_text())["members"]]
+
+
+def check_folder(folder: pathlib.Path, members: Collection[str] = ()) -> None:
+    """Checks that a folder has no run yet, or the run or the members that are to be trained in it.
+
+    Args:
+      folder: the workdir.
+      members: names of the members; () for one run.
+
+    Raises:
+      ValueError: it has another kind or number of runs.
+    """
+    found = [path.name for path in members_of(folder)]
+    if found and set(found) != set(members):
+        raise ValueError(
+            f"workdir {folder} has the runs {', '.join(found)}, which were trained together; expected "
+            f"{', '.join(members) or 'one run'}. Choose another --workdir."
+        )
+    if members and (folder / "config.json").exists():
+        raise ValueError(f"workdir {folder} has one run; expected several, or none. Choose another --workdir.")
 
 
 def newest_common_step(folders: Sequence[pathlib.Path]) -> int:

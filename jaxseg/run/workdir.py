@@ -10,6 +10,7 @@ import numpy as np
 
 from jaxseg.models.fields import all_fields
 from jaxseg.run.checkpoint_reader import saved_steps
+from jaxseg.run.ensemble import members_of
 from jaxseg.run.lock import cannot_write
 from jaxseg.run.upgrade import flatten, upgrade
 from jaxseg.storage import make_folder, write_text
@@ -116,6 +117,12 @@ def read_json(workdir: pathlib.Path, name: str) -> Any:
     try:
         return json.loads((workdir / name).read_text())
     except (OSError, json.JSONDecodeError) as error:
+        members = members_of(workdir)
+        if members:
+            raise ValueError(
+                f"{workdir} has {len(members)} runs that were trained together; expected one. Choose one, such as "
+                f"{members[0]}"
+            ) from None
         raise ValueError(
             f"{workdir} is not the folder of a run: {name} cannot be read ({error}). Train one with "
             f"jaxseg train CONFIG --workdir {workdir}"

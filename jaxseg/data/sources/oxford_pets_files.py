@@ -3,6 +3,7 @@
 Imported only where something is to be prepared, since tensorflow_datasets takes a second to import.
 """
 
+import contextlib
 import hashlib
 import io
 import json
@@ -65,7 +66,9 @@ def prepare(folder: Path, target: Path) -> None:
         tfds.disable_progress_bar()
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".preparing-") as partial, unfinished(Path(partial)):
         builder = JaxsegOxfordPets(folder, names, lists, data_dir=partial)
-        builder.download_and_prepare(file_format="array_record")
+        # TFDS says that it downloads. Besides, the output may be JSON for programs.
+        with contextlib.redirect_stdout(io.StringIO()):
+            builder.download_and_prepare(file_format="array_record")
         prepared = Path(builder.data_dir)
         # Records lie in the order of names, so that a split is known without reading any.
         (prepared / "index.json").write_text(json.dumps({"names": names, "lists": lists}))

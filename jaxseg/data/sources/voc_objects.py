@@ -1,6 +1,6 @@
 """PASCAL VOC objects: ``SegmentationObject`` tells objects apart, ``SegmentationClass`` has their classes."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -91,7 +91,7 @@ def _decide(root: Path, masks: Mapping[Path, MaskSummary], notices: Notices) -> 
     return decide(list(masks.values()), list(masks), listed, notices)
 
 
-def _is_official(masks: Iterable[MaskSummary]) -> bool:
+def _is_official(masks: Collection[MaskSummary]) -> bool:
     """Returns whether masks are indexed, have borders and no more values than PASCAL VOC's 20 classes."""
     values = {value for mask in masks for value in mask.values}
     kinds = {mask.kind for mask in masks}

@@ -1,6 +1,7 @@
 """Evaluates a state on a split: each image once, on any number of devices and processes."""
 
 import pathlib
+import sys
 import warnings
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -147,15 +148,14 @@ def evaluate(
     if not kinds:
         raise ValueError("data.val and data.test are empty; expected the name of a split. Set one of them.")
     state = load_state(experiment, folder, checkpoint)
-    if is_main_process():
-        print(f"evaluating step {int(state.step)} of {folder}")
+    _say(f"evaluating step {int(state.step)} of {folder}")
     with main_process_first():
         sources = {kind: open_source(saved.data, saved.data[kind], class_names) for kind in kinds}
     check_scored(sources, saved.task)
     if as_predicted:
         return evaluate_views(experiment, state, sources, options, folder if report else None)
     if saved.train.accumulate == "auto":
-        experiment = fit_to_memory(experiment, None, list(sources.values()), print if is_main_process() else _be_quiet)
+        experiment = fit_to_memory(experiment, None, list(sources.values()), _say)
     if not report:
         return {kind: score(experiment, state, source) for kind, source in sources.items()}
     evaluated = {kind: score_with_details(experiment, state, source) for kind, source in sources.items()}
@@ -164,8 +164,10 @@ def evaluate(
     return scores
 
 
-def _be_quiet(line: str) -> None:
-    """Prints nothing."""
+def _say(line: str) -> None:
+    """Prints a line on stderr: the scores on stdout are JSON for programs."""
+    if is_main_process():
+        print(line, file=sys.stderr)
 
 
 def warn_of_unused(config: ml_collections.ConfigDict, folder: pathlib.Path) -> None:

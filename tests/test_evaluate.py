@@ -1,11 +1,13 @@
 """Scoring a run that is there already."""
 
+import json
 import warnings
 
 import pytest
 from experiments import tiny_config
 
 import jaxseg.evaluate as evaluation
+from jaxseg import commands
 from jaxseg.run import workdir
 
 
@@ -44,3 +46,11 @@ def test_changes_that_an_evaluation_does_not_use_are_named(trained):
         evaluation.warn_of_unused(config, folder)
     assert sorted(str(one.message).split("=")[0] for one in said) == ["data.image_size", "train.batch_size"]
     assert "data.image_size=(64, 64) is not used: an evaluation takes the run's own, " in str(said[0].message)
+
+
+def test_the_scores_on_stdout_are_json(trained, capsys):
+    folder, scores = trained
+    assert commands.run(["evaluate", "--workdir", str(folder)]) == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out)["val"]["mean_iou"] == scores["val"]["mean_iou"]
+    assert said.err == f"evaluating step 4 of {folder}\n"

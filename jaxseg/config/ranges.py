@@ -144,7 +144,7 @@ RANGES = {
     "model.detection.min_size": AT_LEAST_0,
 }
 
-OPTIONAL = ("train.steps", "data.split_seed")  # fields in which None has a meaning
+OPTIONAL = ("train.steps", "train.best_metric", "data.split_seed")  # fields in which None has a meaning
 
 
 def check(config: ml_collections.ConfigDict) -> None:

@@ -6,7 +6,7 @@ import pytest
 from jaxseg import config as defaults
 from jaxseg.commands import settings
 from jaxseg.config import ranges
-from jaxseg.config.changes import field_names, get_value, set_text
+from jaxseg.config.changes import field_names, get_value, set_text, set_value
 from jaxseg.config.forms import FORMS, INTERVAL
 from jaxseg.models import fields
 
@@ -109,5 +109,5 @@ def test_a_field_of_the_wrong_form_is_refused(field, text, message):
 def test_none_is_accepted_where_it_has_a_meaning():
     config = defaults.semantic()
     for field in ranges.OPTIONAL:
-        set_text(config, field, "None")
+        set_value(config, field, None)
     ranges.check(config)

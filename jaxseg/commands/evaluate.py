@@ -40,6 +40,7 @@ def main(arguments: list[str]) -> int:
         options.config = settings.change(workdir.load(folder)[0], options.changes, as_text=True)
 
     def work() -> None:
+        """Scores the checkpoint, in all processes."""
         from jaxseg.evaluate import evaluate, warn_of_unused
         from jaxseg.inference.engine import read_options
         from jaxseg.parallel.processes import is_main_process

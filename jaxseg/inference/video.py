@@ -3,6 +3,7 @@
 OpenCV reads and writes them by its own copy of FFmpeg.
 """
 
+import contextlib
 import json
 import pathlib
 import re
@@ -105,11 +106,9 @@ def predict_video(
     name = name or video_name(source)
     paths = {"overlay": output / f"{name}_overlay.mp4", "frames": output / f"{name}.jsonl"}
     begin(video.count)
-    frames = read_frames(video, stopped)
-    writer = None
-    part = output / f"{name}_overlay.part.mp4"  # Nothing can play it before it is complete.
+    frames, written = read_frames(video, stopped), 0
     # Each line is on disk as soon as its frame is done.
-    with unfinished(part), paths["frames"].open("w", buffering=1) as lines:
+    with written_video(paths["overlay"], video.rate) as write, paths["frames"].open("w", buffering=1) as lines:
         try:
             for number, outcome in enumerate(
                 run_pipeline(engine, frames, lambda frame: (frame, None), options.get("batch", 1), lambda _, r: r)
@@ -117,20 +116,43 @@ def predict_video(
                 if outcome.error is not None:
                     raise ValueError(f"frame {number} of {source} cannot be segmented: {outcome.error}")
                 result = outcome.value
-                frame = pad_to_even(result.overlay())
-                writer = writer or _open_writer(part, video.rate, frame.shape[:2])
-                writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
+                write(result.overlay())
                 time = round(number / video.rate, 4)
                 lines.write(json.dumps({"frame": number, "time": time, "results": result.entries()}) + "\n")
                 say(number, result.summary)
+                written += 1
         finally:
             video.capture.release()
-            if writer is not None:
-                writer.release()
-                part.replace(paths["overlay"])
-    if writer is None and not stopped():
+    if not written and not stopped():
         raise ValueError(f"--input {source} has no frames that can be read")
     return paths
+
+
+@contextlib.contextmanager
+def written_video(path: pathlib.Path, rate: float) -> Iterator[Callable[[np.ndarray], None]]:
+    """Yields a function that writes a frame, uint8 RGB ``[h, w, 3]``, of an MP4 file.
+
+    The file appears at the end of the context, since nothing can play it before. Without a frame, there is none.
+
+    Args:
+      path: the file, which ends in ``.mp4``.
+      rate: frames per second.
+    """
+    part, writer = path.with_name(f"{path.stem}.part.mp4"), None
+
+    def write(frame: np.ndarray) -> None:
+        nonlocal writer
+        even = pad_to_even(frame)
+        writer = writer or _open_writer(part, rate, even.shape[:2])
+        writer.write(cv2.cvtColor(even, cv2.COLOR_RGB2BGR))
+
+    with unfinished(part):
+        try:
+            yield write
+        finally:
+            if writer is not None:
+                writer.release()
+                part.replace(path)
 
 
 def video_name(source: str) -> str:

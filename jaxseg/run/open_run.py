@@ -191,10 +191,9 @@ def start_run(
         report.say(remark)
     if start:
         report.say(f"{folder} resumes from step {start}" if start < total else f"{folder} is finished; evaluating it")
-    if profile_steps and not start < profile_steps[0] <= total:
-        first, last = profile_steps
-        report.say(f"--profile_steps={first},{last} traces nothing: this start takes the steps {start + 1} to {total}")
     profile = stack.enter_context(Profile(folder / "profile", profile_steps if is_main_process() else None))
+    for remark in _remarks_on_profile(profile_steps, start, total):
+        report.say(remark)
     run = Run(
         experiment, folder, source, scored, checkpoints, report, watch.stopped, profile, watch.clock,
         watch.compiling, session,
@@ -216,6 +215,13 @@ def _take_workdir(
             check_lock = stack.enter_context(locked(folder))
             announce_data(folder, {"train": prepared.train, **prepared.scored}, console, experiment.config.task)
     return check_lock
+
+
+def _remarks_on_profile(window: tuple[int, int] | None, start: int, total: int) -> list[str]:
+    """Returns a sentence where no step of this start is in the window of steps to trace."""
+    if window is None or start < window[0] <= total:
+        return []
+    return [f"--profile_steps={window[0]},{window[1]} traces nothing: this start takes steps {start + 1} to {total}"]
 
 
 def _describe_run(prepared: Prepared, folder: pathlib.Path) -> None:

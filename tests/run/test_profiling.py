@@ -30,5 +30,5 @@ def test_a_window_that_cannot_be_is_refused(tmp_path, window):
 
 def test_a_window_that_no_step_is_in_is_said(tmp_path, capsys):
     train(tiny_config(train__steps=2, train__evaluate_every=0), tmp_path, profile_steps=(10, 20), console="auto")
-    assert "--profile_steps=10,20 traces nothing: this start takes the steps 1 to 2" in capsys.readouterr().out
+    assert "--profile_steps=10,20 traces nothing: this start takes steps 1 to 2" in capsys.readouterr().out
     assert not (tmp_path / "profile").exists()
